@@ -1,0 +1,198 @@
+#include "base/fd.h"
+
+#include "base/cleanup.h"
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+ssize_t fd_read_full(int fd, void *buffer, size_t length_bytes)
+{
+	size_t done = 0;
+	while (done < length_bytes) {
+		ssize_t n = read(fd, (char *)buffer + done, length_bytes - done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		done += (size_t)n;
+	}
+	return (ssize_t)done;
+}
+
+int fd_write_full(int fd, const void *data, size_t length_bytes)
+{
+	size_t done = 0;
+	while (done < length_bytes) {
+		ssize_t n = write(fd, (const char *)data + done, length_bytes - done);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		done += (size_t)n;
+	}
+	return 0;
+}
+
+int fd_read_file(int at, const char *path, size_t max_bytes, char **ret, size_t *ret_length_bytes)
+{
+	cleanup_close int fd = openat(at, path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return -errno;
+	struct stat st;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
+	if ((uint64_t)st.st_size > max_bytes)
+		return -EFBIG;
+
+	/* Files of procfs say 0 bytes: grow until the end is seen. */
+	size_t capacity = st.st_size > 0 ? (size_t)st.st_size + 1 : 4096;
+	size_t length = 0;
+	cleanup_free char *data = malloc(capacity + 1);
+	if (!data)
+		return -ENOMEM;
+	for (;;) {
+		ssize_t n = fd_read_full(fd, data + length, capacity - length);
+		if (n < 0)
+			return (int)n;
+		length += (size_t)n;
+		if (length < capacity)
+			break;
+		if (length > max_bytes)
+			return -EFBIG;
+		capacity *= 2;
+		char *larger = realloc(data, capacity + 1);
+		if (!larger)
+			return -ENOMEM;
+		data = larger;
+	}
+	if (length > max_bytes)
+		return -EFBIG;
+	data[length] = '\0';
+	if (ret_length_bytes)
+		*ret_length_bytes = length;
+	*ret = steal_pointer(&data);
+	return 0;
+}
+
+int fd_write_file(int at, const char *path, const char *string)
+{
+	cleanup_close int fd = openat(at, path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	return write(fd, string, strlen(string)) < 0 ? -errno : 0;
+}
+
+int fd_send(int socket, const void *data, size_t length_bytes, const int *fds, size_t fds_count)
+{
+	if (fds_count > FD_PASS_MAX)
+		return -EINVAL;
+	struct iovec iov = {.iov_base = (void *)(uintptr_t)data, .iov_len = length_bytes};
+	union {
+		char space[CMSG_SPACE(sizeof(int) * FD_PASS_MAX)];
+		struct cmsghdr align;
+	} control;
+	memset(&control, 0, sizeof(control));
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+	if (fds_count > 0) {
+		message.msg_control = control.space;
+		message.msg_controllen = CMSG_SPACE(sizeof(int) * fds_count);
+		struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(sizeof(int) * fds_count);
+		memcpy(CMSG_DATA(header), fds, sizeof(int) * fds_count);
+	}
+	size_t done = 0;
+	while (done < length_bytes) {
+		ssize_t n = sendmsg(socket, &message, MSG_NOSIGNAL);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		done += (size_t)n;
+		/* The descriptors went with the first byte. */
+		message.msg_control = NULL;
+		message.msg_controllen = 0;
+		iov.iov_base = (char *)(uintptr_t)data + done;
+		iov.iov_len = length_bytes - done;
+	}
+	return 0;
+}
+
+ssize_t fd_receive(int socket, void *data, size_t length_bytes, int *fds, size_t *fds_count)
+{
+	size_t room = fds_count ? *fds_count : 0;
+	size_t got = 0;
+	bool too_many = false;
+	if (fds_count)
+		*fds_count = 0;
+	struct iovec iov = {.iov_base = data, .iov_len = length_bytes};
+	union {
+		char space[CMSG_SPACE(sizeof(int) * FD_PASS_MAX)];
+		struct cmsghdr align;
+	} control;
+	struct msghdr message = {.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control.space,
+		.msg_controllen = sizeof(control.space)};
+	ssize_t n;
+	do
+		n = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return -errno;
+	for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header;
+		header = CMSG_NXTHDR(&message, header)) {
+		if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+			continue;
+		size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		for (size_t i = 0; i < count; i++) {
+			int fd;
+			memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(fd));
+			if (got < room) {
+				fds[got++] = fd;
+			} else {
+				close(fd);
+				too_many = true;
+			}
+		}
+	}
+	if (too_many || (message.msg_flags & MSG_CTRUNC)) {
+		for (size_t i = 0; i < got; i++)
+			close(fds[i]);
+		return -EMSGSIZE;
+	}
+	if (fds_count)
+		*fds_count = got;
+	return n;
+}
+
+static int compare_ints(const void *left, const void *right)
+{
+	int a = *(const int *)left, b = *(const int *)right;
+	return (a > b) - (a < b);
+}
+
+int fd_close_all_but(int *keep, size_t count)
+{
+	qsort(keep, count, sizeof(*keep), compare_ints);
+	unsigned from = 3;
+	for (size_t i = 0; i < count; i++) {
+		if (keep[i] < 3)
+			continue;
+		unsigned kept = (unsigned)keep[i];
+		if (kept > from && close_range(from, kept - 1, 0) < 0)
+			return -errno;
+		if (kept >= from)
+			from = kept + 1;
+	}
+	return close_range(from, ~0U, 0) < 0 ? -errno : 0;
+}

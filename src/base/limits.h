@@ -1,0 +1,46 @@
+/* Every maximum in coffer stands here, so that a reader can see what bounds each buffer. */
+#ifndef COFFER_BASE_LIMITS_H
+#define COFFER_BASE_LIMITS_H
+
+enum {
+	/* Paths and names: the kernel's own (PATH_MAX counts the final NUL). */
+	MAX_PATH_BYTES = 4096,
+	MAX_NAME_BYTES = 255,
+
+	/* A policy: entries a person may give. More than this is a mistake or an attack. */
+	MAX_POLICY_PATHS = 1024,
+	MAX_POLICY_ENV = 1024,
+	MAX_POLICY_VALUE_BYTES = 64 * 1024,
+
+	/* A plan: mounts are descriptors while a box is built, and each costs the launch 10 us. */
+	MAX_PLAN_MOUNTS = 4096,
+	MAX_PLAN_WATCHES = 512,
+
+	/* The kernel's own bound on one argument is 128 KiB; all together, 6 MiB. */
+	MAX_ARGV_BYTES = 6 * 1024 * 1024,
+
+	/* Files of strangers that are parsed: a .git file, a git config, a git index. */
+	MAX_GIT_FILE_BYTES = 4096,
+	MAX_GIT_CONFIG_BYTES = 1024 * 1024,
+	MAX_GIT_INDEX_BYTES = 256 * 1024 * 1024,
+
+	/* The bounded walk of a workspace (see plan/scan.c). */
+	MAX_SCAN_DEPTH = 3,
+	MAX_SCAN_ENTRIES = 100000,
+	MAX_SCAN_FINDINGS = 2048,
+
+	/* Small files of /proc and /sys. */
+	MAX_PROC_FILE_BYTES = 1024 * 1024,
+
+	/* A report: distinct denials kept (later ones are only counted). */
+	MAX_DENIALS = 256,
+	MAX_REPORT_BYTES = 64 * 1024 * 1024,
+
+	/* Output kept by --capture when no limit is given, each stream. */
+	DEFAULT_CAPTURE_BYTES = 1024 * 1024,
+
+	/* One message between libcoffer and its supervisor. */
+	MAX_CONTROL_MESSAGE_BYTES = 8 * 1024 * 1024,
+};
+
+#endif

@@ -1,0 +1,99 @@
+#include "cli/command.h"
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+static void help(void)
+{
+	printf("usage: coffer run [OPTION]... -- COMMAND [ARGUMENT]...\n"
+	       "Runs COMMAND in a box that can touch only what the policy says.\n\n");
+	cli_help_policy();
+	printf("\nExit status: the command's own; 124 timed out; 125 the box could not be built; "
+	       "126 refused\nor not executable; 127 not found; 128+N killed by signal N. "
+	       "See coffer-run(1).\n");
+}
+
+/* Opens where the report goes before anything runs: a run whose report is lost is half done. */
+static int open_report(const char *where)
+{
+	if (!where)
+		return -1;
+	if (strncmp(where, "fd:", 3) == 0) {
+		char *end;
+		long fd = strtol(where + 3, &end, 10);
+		if (where[3] && !*end && fd >= 0 && fd <= INT_MAX && fcntl((int)fd, F_GETFD) >= 0)
+			return (int)fd;
+		cli_complain_text("--report %s: that is not an open descriptor", where);
+		return -2;
+	}
+	int fd = open(where, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
+	if (fd >= 0)
+		return fd;
+	cli_complain_text("--report %s: %s", where, strerrordesc_np(errno));
+	return -2;
+}
+
+/* Nothing of the caller's but 0, 1, 2 and the report goes further. */
+static void close_inherited(int report)
+{
+	if (report >= 3)
+		fcntl(report, F_SETFD, FD_CLOEXEC);
+	if (report > 3)
+		close_range(3, (unsigned)report - 1, 0);
+	close_range(report >= 3 ? (unsigned)report + 1 : 3, UINT_MAX, 0);
+}
+
+static int write_report(struct coffer_report *report, int fd)
+{
+	const char *json = coffer_report_json(report);
+	int r = json ? fd_write_full(fd, json, strlen(json)) : -ENOMEM;
+	if (r == 0)
+		r = fd_write_full(fd, "\n", 1);
+	if (r < 0)
+		cli_complain_text("the report could not be written: %s", strerrordesc_np(-r));
+	return r;
+}
+
+int cmd_run(int argc, char *argv[])
+{
+	struct cli_options options;
+	if (cli_parse("run", argc, argv, &options) < 0) {
+		cli_options_release(&options);
+		return EXIT_SETUP_FAILED;
+	}
+	if (options.help) {
+		help();
+		cli_options_release(&options);
+		return 0;
+	}
+	int fd = open_report(options.report);
+	if (fd == -2 || !options.argv[0]) {
+		if (fd != -2)
+			cli_complain_text("no command is given: coffer run [OPTION]... -- COMMAND");
+		cli_options_release(&options);
+		return EXIT_SETUP_FAILED;
+	}
+	close_inherited(fd);
+	struct coffer_report *report = NULL;
+	struct coffer_error error = {0};
+	int r = coffer_run(
+		options.policy, options.argv, options.quiet ? NULL : cli_say, &report, &error);
+	int code = EXIT_SETUP_FAILED;
+	if (r < 0)
+		cli_complain(&error);
+	else if (coffer_report_error(report))
+		cli_complain(coffer_report_error(report));
+	if (report) {
+		code = coffer_report_exit_code(report);
+		if (fd >= 0 && write_report(report, fd) < 0 && code == 0)
+			code = EXIT_SETUP_FAILED;
+	}
+	coffer_report_free(report);
+	cli_options_release(&options);
+	return code;
+}

@@ -1,0 +1,38 @@
+/* What the commands of the front share: one table of verbs, one way to say that something is wrong. */
+#ifndef COFFER_CLI_COMMAND_H
+#define COFFER_CLI_COMMAND_H
+
+#include "coffer.h"
+
+#include <stdbool.h>
+
+enum {
+	EXIT_SETUP_FAILED = 125, /* the box could not be built, or the command line is wrong */
+};
+
+int cmd_run(int argc, char *argv[]);
+int cmd_plan(int argc, char *argv[]);
+int cmd_doctor(int argc, char *argv[]);
+int cmd_profiles(int argc, char *argv[]);
+int cmd_supervise(int argc, char *argv[]);
+
+/* Prints "coffer: message" and the hint to stderr, control characters escaped. */
+void cli_complain(const struct coffer_error *error);
+void cli_complain_text(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* One line to stderr that informs. */
+void cli_say(const char *text);
+
+/* What a command line says beside the policy. */
+struct cli_options {
+	struct coffer_policy *policy;
+	const char *report; /* FILE or fd:N */
+	bool quiet, json, help;
+	char **argv;        /* the command, behind "--" or the first word that is no flag */
+};
+
+/* Parses argv[1..] of `coffer VERB`. 0, or -1 after having complained. */
+int cli_parse(const char *verb, int argc, char *argv[], struct cli_options *ret);
+void cli_options_release(struct cli_options *options);
+void cli_help_policy(void);
+
+#endif

@@ -1,0 +1,59 @@
+#include "cli/main.h"
+
+#include "base/cleanup.h"
+#include "base/suggest.h"
+#include "cli/command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct verb {
+	const char *name;
+	int (*run)(int argc, char *argv[]);
+	const char *help; /* NULL: not for people */
+};
+
+static const struct verb verbs[] = {
+	{"run", cmd_run, "run a command in a box"},
+	{"plan", cmd_plan, "print what a run would do, as JSON"},
+	{"doctor", cmd_doctor, "what this machine can enforce, and how to mend what it lacks"},
+	{"profiles", cmd_profiles, "list the named profiles"},
+	{"supervise", cmd_supervise, NULL},
+};
+
+static void help(FILE *to)
+{
+	fprintf(to, "usage: coffer VERB [OPTION]...\n"
+		    "Runs code that nobody has vouched for in a box that the operating system "
+		    "enforces.\n\n");
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (verbs[i].help)
+			fprintf(to, "  %-10s %s\n", verbs[i].name, verbs[i].help);
+	fprintf(to, "\n`coffer VERB --help` tells more; `coffer --version` says which this is.\n");
+}
+
+int cli_main(int argc, char *argv[])
+{
+	const char *word = argc > 1 ? argv[1] : NULL;
+	if (!word) {
+		help(stderr);
+		return EXIT_SETUP_FAILED;
+	}
+	if (strcmp(word, "--version") == 0)
+		return printf("coffer %s\n", coffer_version()) < 0;
+	if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+		help(stdout);
+		return 0;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
+		if (strcmp(verbs[i].name, word) == 0)
+			return verbs[i].run(argc - 1, argv + 1);
+	const char *near = suggest_nearest(word, verbs, ARRAY_SIZE(verbs), sizeof(verbs[0]));
+	cli_complain_text("there is no command '%s'", word);
+	if (near)
+		fprintf(stderr, "  did you mean `coffer %s`? To run a program: coffer run -- %s\n",
+			near, word);
+	else
+		fprintf(stderr, "  to run a program: coffer run -- %s\n", word);
+	return EXIT_SETUP_FAILED;
+}

@@ -1,0 +1,205 @@
+#include "cli/command.h"
+
+#include "base/cleanup.h"
+#include "base/suggest.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A file name or argument may hold anything; a terminal must not be moved by it. */
+static void put_escaped(const char *text)
+{
+	for (const unsigned char *s = (const unsigned char *)text; *s; s++) {
+		if (*s == '\n')
+			fputs("\n  ", stderr);
+		else if (*s < 0x20 || *s == 0x7f || (*s == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0))
+			fprintf(stderr, "\\x%02x", *s);
+		else
+			fputc(*s, stderr);
+	}
+}
+
+void cli_say(const char *text)
+{
+	fputs("coffer: ", stderr);
+	put_escaped(text);
+	fputc('\n', stderr);
+}
+
+void cli_complain(const struct coffer_error *error)
+{
+	fputs("coffer: ", stderr);
+	if (strcmp(error->stage, "policy") != 0 && strcmp(error->stage, "exec") != 0 &&
+		strcmp(error->stage, "resolve") != 0 && strcmp(error->stage, "plan") != 0)
+		fprintf(stderr, "%s: ", error->stage);
+	put_escaped(error->message);
+	fputc('\n', stderr);
+	if (error->hint[0]) {
+		fputs("  ", stderr);
+		put_escaped(error->hint);
+		fputc('\n', stderr);
+	}
+}
+
+void cli_complain_text(const char *format, ...)
+{
+	char text[1024];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	cli_say(text);
+}
+
+/* Flags that are about the front, not about the policy. */
+static const struct coffer_key own_flags[] = {
+	{"report", "FILE|fd:N", "write the JSON report there"},
+	{"json", NULL, "print JSON"},
+	{"quiet", NULL, "say nothing about defaults and what they became"},
+	{"help", NULL, "this text"},
+};
+
+static void complain_unknown(const char *verb, const char *flag)
+{
+	size_t count;
+	const struct coffer_key *keys = coffer_policy_keys(&count);
+	const char *near = suggest_nearest(flag, keys, count, sizeof(*keys));
+	if (!near)
+		near = suggest_nearest(
+			flag, own_flags, ARRAY_SIZE(own_flags), sizeof(own_flags[0]));
+	cli_complain_text("there is no option '--%s'", flag);
+	if (near)
+		fprintf(stderr, "  did you mean --%s?\n", near);
+	else
+		fprintf(stderr, "  `coffer %s --help` lists them\n", verb);
+}
+
+static const struct coffer_key *find_key(const char *name, bool *ret_own)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(own_flags); i++)
+		if (strcmp(own_flags[i].name, name) == 0) {
+			*ret_own = true;
+			return &own_flags[i];
+		}
+	size_t count;
+	const struct coffer_key *keys = coffer_policy_keys(&count);
+	*ret_own = false;
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(keys[i].name, name) == 0)
+			return &keys[i];
+	return NULL;
+}
+
+static int set_own(struct cli_options *options, const char *name, const char *value)
+{
+	if (strcmp(name, "report") == 0)
+		options->report = value;
+	else if (strcmp(name, "json") == 0)
+		options->json = true;
+	else if (strcmp(name, "quiet") == 0)
+		options->quiet = true;
+	else
+		options->help = true;
+	return 0;
+}
+
+static int set_flag(struct cli_options *options, const char *name, const char *value, bool own)
+{
+	if (own)
+		return set_own(options, name, value);
+	struct coffer_error error;
+	int r = coffer_policy_set(options->policy, name, value, &error);
+	if (r < 0)
+		cli_complain(&error);
+	return r;
+}
+
+/* Handles argv[i]; returns how many words it took, or -1. */
+static int parse_word(const char *verb, struct cli_options *options, char *argv[], int i)
+{
+	char name[64];
+	const char *word = argv[i], *value = NULL;
+	if (strcmp(word, "-C") == 0) {
+		snprintf(name, sizeof(name), "directory");
+	} else if (strcmp(word, "-q") == 0) {
+		snprintf(name, sizeof(name), "quiet");
+	} else if (strcmp(word, "-h") == 0) {
+		snprintf(name, sizeof(name), "help");
+	} else if (strncmp(word, "--", 2) == 0) {
+		size_t length = strcspn(word + 2, "=");
+		snprintf(name, sizeof(name), "%.*s", (int)(length < 60 ? length : 60), word + 2);
+		if (word[2 + length] == '=')
+			value = word + 2 + length + 1;
+	} else {
+		cli_complain_text("there is no option '%s'", word);
+		fprintf(stderr, "  `coffer %s --help` lists them; put -- before the command\n", verb);
+		return -1;
+	}
+	bool own;
+	const struct coffer_key *key = find_key(name, &own);
+	if (!key) {
+		complain_unknown(verb, name);
+		return -1;
+	}
+	int words = 1;
+	if (key->argument && !value) {
+		value = argv[i + 1];
+		words = 2;
+		if (!value) {
+			cli_complain_text("--%s needs a value: --%s %s", name, name, key->argument);
+			return -1;
+		}
+	} else if (!key->argument && value) {
+		cli_complain_text("--%s takes no value", name);
+		return -1;
+	}
+	return set_flag(options, name, value, own) < 0 ? -1 : words;
+}
+
+int cli_parse(const char *verb, int argc, char *argv[], struct cli_options *ret)
+{
+	*ret = (struct cli_options){.policy = coffer_policy_new()};
+	if (!ret->policy) {
+		cli_complain_text("out of memory");
+		return -1;
+	}
+	int i = 1;
+	while (i < argc && argv[i][0] == '-' && argv[i][1]) {
+		if (strcmp(argv[i], "--") == 0) {
+			i++;
+			break;
+		}
+		int words = parse_word(verb, ret, argv, i);
+		if (words < 0)
+			return -1;
+		i += words;
+	}
+	ret->argv = argv + i;
+	return 0;
+}
+
+void cli_options_release(struct cli_options *options)
+{
+	coffer_policy_free(options->policy);
+	options->policy = NULL;
+}
+
+static void help_row(const struct coffer_key *key)
+{
+	char left[64];
+	snprintf(left, sizeof(left), "--%s%s%s", key->name, key->argument ? " " : "",
+		key->argument ? key->argument : "");
+	printf("  %-26s %s\n", left, key->help);
+}
+
+void cli_help_policy(void)
+{
+	size_t count;
+	const struct coffer_key *keys = coffer_policy_keys(&count);
+	for (size_t i = 0; i < count; i++)
+		help_row(&keys[i]);
+	help_row(&own_flags[0]);
+	help_row(&own_flags[2]);
+}

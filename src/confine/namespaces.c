@@ -1,0 +1,111 @@
+#include "confine/namespaces.h"
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/sys.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <linux/capability.h>
+#include <net/if.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+
+#ifndef CLONE_INTO_CGROUP
+#define CLONE_INTO_CGROUP 0x200000000ULL
+#endif
+
+pid_t namespaces_clone(int cgroup_fd, int *ret_pidfd, struct error *error)
+{
+	int pidfd = -1;
+	struct clone_args args = {
+		.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
+			CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_PIDFD,
+		.pidfd = (uint64_t)(uintptr_t)&pidfd,
+		.exit_signal = SIGCHLD,
+	};
+	if (cgroup_fd >= 0) {
+		args.flags |= CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)cgroup_fd;
+	}
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (pid < 0)
+		return error_set_errno(error, errno, "namespaces", "making them");
+	if (pid > 0)
+		*ret_pidfd = pidfd;
+	return pid;
+}
+
+static int write_map(const char *path, struct id_map map, struct error *error)
+{
+	char text[64];
+	snprintf(text, sizeof(text), "%u %u %u\n", map.inside, map.outside, map.count);
+	int r = fd_write_file(AT_FDCWD, path, text);
+	return r < 0 ? error_set_errno(error, -r, "id maps", "%s", path) : 0;
+}
+
+int namespaces_map_self(const struct plan *plan, struct error *error)
+{
+	/* An unprivileged gid map is allowed only once setgroups is denied: else dropping a group
+	 * could open what a negative group permission closes. */
+	int r = fd_write_file(AT_FDCWD, "/proc/self/setgroups", "deny");
+	if (r < 0 && r != -ENOENT)
+		return error_set_errno(error, -r, "id maps", "/proc/self/setgroups");
+	r = write_map("/proc/self/uid_map",
+		(struct id_map){plan->uid_inside, plan->facts.uid, 1}, error);
+	if (r == 0)
+		r = write_map("/proc/self/gid_map",
+			(struct id_map){plan->gid_inside, plan->facts.gid, 1}, error);
+	return r;
+}
+
+int namespaces_map_child(pid_t child, struct id_map uids, struct id_map gids, struct error *error)
+{
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/uid_map", child);
+	int r = write_map(path, uids, error);
+	if (r < 0)
+		return r;
+	snprintf(path, sizeof(path), "/proc/%d/gid_map", child);
+	return write_map(path, gids, error);
+}
+
+int namespaces_take_ids(const struct plan *plan, struct error *error)
+{
+	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
+		return error_set_errno(error, errno, "id maps", "keeping capabilities");
+	if (setgroups(0, NULL) < 0)
+		return error_set_errno(error, errno, "id maps", "leaving all groups");
+	if (setresgid(plan->gid_inside, plan->gid_inside, plan->gid_inside) < 0 ||
+		setresuid(plan->uid_inside, plan->uid_inside, plan->uid_inside) < 0)
+		return error_set_errno(error, errno, "id maps", "becoming %u:%u", plan->uid_inside,
+			plan->gid_inside);
+	/* The effective set was emptied with the effective id: raise what is still permitted. */
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2];
+	if (syscall(SYS_capget, &header, data) < 0)
+		return error_set_errno(error, errno, "id maps", "reading capabilities");
+	for (int i = 0; i < 2; i++)
+		data[i].effective = data[i].permitted;
+	if (syscall(SYS_capset, &header, data) < 0)
+		return error_set_errno(error, errno, "id maps", "raising capabilities");
+	return 0;
+}
+
+int namespaces_settle(const struct plan *plan, struct error *error)
+{
+	if (sethostname(plan->host_name, strlen(plan->host_name)) < 0)
+		return error_set_errno(error, errno, "host name", "%s", plan->host_name);
+	cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return 0; /* a kernel without IPv4 has no loopback to raise */
+	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+	if (ioctl(fd, SIOCSIFFLAGS, &request) < 0)
+		return error_set_errno(error, errno, "loopback", "raising it");
+	return 0;
+}

@@ -1,0 +1,31 @@
+/* The seven namespaces of a box, and what has to be put right inside them. */
+#ifndef COFFER_CONFINE_NAMESPACES_H
+#define COFFER_CONFINE_NAMESPACES_H
+
+#include "base/error.h"
+#include "plan/plan.h"
+
+#include <sys/types.h>
+
+/* Makes the child that becomes init: a copy of this process in new user, mount, PID, network, IPC,
+ * UTS and cgroup namespaces, in the cgroup of cgroup_fd (-1: in this process's own). Returns as
+ * fork() does; *ret_pidfd is set in the parent. */
+pid_t namespaces_clone(int cgroup_fd, int *ret_pidfd, struct error *error);
+
+/* How ids inside map to ids outside. */
+struct id_map {
+	uint32_t inside, outside, count;
+};
+
+/* Run in the child: an ordinary user may map one id of its own by itself. */
+int namespaces_map_self(const struct plan *plan, struct error *error);
+/* Run in the parent, as root: maps a range, or the workspace owner's id alone. */
+int namespaces_map_child(pid_t child, struct id_map uids, struct id_map gids, struct error *error);
+/* Run in the child once it is mapped: takes the ids of the command, keeping the capabilities that
+ * the rest of the set-up needs. */
+int namespaces_take_ids(const struct plan *plan, struct error *error);
+
+/* Host name and the loopback interface (ports from 0 open to everyone). */
+int namespaces_settle(const struct plan *plan, struct error *error);
+
+#endif

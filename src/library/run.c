@@ -1,0 +1,205 @@
+#include "library/library.h"
+
+#include "base/cleanup.h"
+#include "confine/cgroup.h"
+#include "host/doctor.h"
+#include "plan/findings.h"
+#include "policy/profile.h"
+#include "run/supervisor.h"
+
+#include <string.h>
+
+extern char **environ;
+
+int library_plan(const struct policy *policy, char *const argv[], bool full,
+	const struct host_facts *known, struct plan **ret, struct error *error)
+{
+	int r = policy_validate(policy, error);
+	if (r < 0)
+		return r;
+	struct host_facts facts;
+	if (known) {
+		facts = *known;
+	} else if (full) {
+		probe_full(&facts);
+	} else {
+		probe_quick(&facts);
+	}
+	if (!known)
+		cgroup_probe(&facts);
+	struct findings findings;
+	r = resolve(policy, &facts, &findings, error);
+	if (r < 0)
+		return r;
+	r = plan_make(policy, &facts, &findings, argv, environ, ret, error);
+	findings_release(&findings);
+	return r;
+}
+
+int coffer_plan_new(const struct coffer_policy *policy, char *const argv[], int full,
+	struct coffer_plan **ret, struct coffer_error *ret_error)
+{
+	struct error error = {0};
+	struct coffer_plan *plan = calloc(1, sizeof(*plan));
+	int r = plan ? library_plan(policy->policy, argv, full, NULL, &plan->plan, &error)
+		     : error_set_errno(&error, ENOMEM, "plan", "the plan");
+	if (r < 0) {
+		free(plan);
+		library_copy_error(ret_error, &error);
+		return r;
+	}
+	*ret = plan;
+	return 0;
+}
+
+void coffer_plan_free(struct coffer_plan *plan)
+{
+	if (!plan)
+		return;
+	plan_free(plan->plan);
+	free(plan);
+}
+
+char *coffer_plan_json(const struct coffer_plan *plan)
+{
+	return plan_to_json(plan->plan);
+}
+
+char *coffer_doctor(int json)
+{
+	struct host_facts facts;
+	probe_full(&facts);
+	cgroup_probe(&facts);
+	return json ? doctor_json(&facts) : doctor_text(&facts);
+}
+
+/* Whether the launch failed because the kernel refuses namespaces after all (AppArmor, a container's
+ * filter), at which step, and the policy lets another tier stand in. */
+static bool namespaces_refused(
+	const struct plan *plan, const struct error *error, enum userns_step *ret_step)
+{
+	static const struct {
+		const char *stage;
+		enum userns_step step;
+	} steps[] = {{"namespaces", USERNS_STEP_CLONE}, {"id maps", USERNS_STEP_ID_MAPS},
+		{"mounts", USERNS_STEP_MOUNT}};
+	int code = error->errno_value;
+	bool denied = code == EPERM || code == EACCES || code == ENOSPC || code == EINVAL;
+	if (!denied || plan->tier != TIER_CONTAINER || plan->isolation_asked ||
+		!plan->profile->landlock_tier_allowed)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(steps); i++) {
+		if (strcmp(error->stage, steps[i].stage) != 0)
+			continue;
+		/* EINVAL from a mount is something else than a refusal. */
+		if (code == EINVAL && steps[i].step != USERNS_STEP_CLONE)
+			return false;
+		*ret_step = steps[i].step;
+		return true;
+	}
+	return false;
+}
+
+static void tell_notes(const struct library_run *run, const struct plan *plan)
+{
+	if (!run->note)
+		return;
+	if (plan->mode_reason)
+		run->note(plan->mode_reason);
+	for (size_t i = 0; i < plan->notes_count; i++)
+		run->note(plan->notes[i].text);
+}
+
+int library_run(const struct library_run *run, struct coffer_report **ret, struct error *error)
+{
+	struct report report = {.cause = CAUSE_SETUP_FAILED, .exit_code = 125};
+	struct plan *plan = NULL;
+	struct denials *denials = NULL;
+	struct host_facts facts;
+	bool again = false;
+	int r;
+	for (;;) {
+		r = library_plan(run->policy, run->argv, false, again ? &facts : NULL, &plan, error);
+		if (r < 0) {
+			report.error = *error;
+			break;
+		}
+		plan->many_execs = run->client >= 0;
+		tell_notes(run, plan);
+		struct supervise_options options = {.plan = plan, .client = run->client};
+		memcpy(options.stdio, run->stdio, sizeof(options.stdio));
+		r = supervise(&options, &report, &denials);
+		*error = report.error;
+		enum userns_step step;
+		if (r == 0 || again || !namespaces_refused(plan, error, &step))
+			break;
+		facts = plan->facts;
+		probe_userns_refused(&facts, step, error->errno_value);
+		plan_free(plan);
+		denials_free(denials);
+		report_release(&report);
+		plan = NULL;
+		denials = NULL;
+		again = true;
+	}
+	struct coffer_report *made = calloc(1, sizeof(*made));
+	if (!made) {
+		plan_free(plan);
+		denials_free(denials);
+		report_release(&report);
+		return error_set_errno(error, ENOMEM, "report", "the report");
+	}
+	made->report = report;
+	made->plan = plan;
+	made->denials = denials;
+	*ret = made;
+	return r;
+}
+
+int coffer_run(const struct coffer_policy *policy, char *const argv[],
+	void (*note)(const char *sentence), struct coffer_report **ret_report,
+	struct coffer_error *ret_error)
+{
+	struct error error = {0};
+	*ret_report = NULL;
+	struct library_run run = {.policy = policy->policy, .argv = argv, .stdio = {0, 1, 2},
+		.client = -1, .note = note};
+	int r = library_run(&run, ret_report, &error);
+	if (r < 0)
+		library_copy_error(ret_error, &error);
+	return r;
+}
+
+void coffer_report_free(struct coffer_report *report)
+{
+	if (!report)
+		return;
+	plan_free(report->plan);
+	denials_free(report->denials);
+	report_release(&report->report);
+	free(report->json);
+	free(report);
+}
+
+const char *coffer_report_json(struct coffer_report *report)
+{
+	if (!report->json)
+		report->json = report_to_json(&report->report, report->plan, report->denials);
+	return report->json;
+}
+
+int coffer_report_exit_code(const struct coffer_report *report)
+{
+	return report->remote ? report->exit_code : report->report.exit_code;
+}
+
+const char *coffer_report_cause(const struct coffer_report *report)
+{
+	return report->remote ? report->cause : cause_name(report->report.cause);
+}
+
+const struct coffer_error *coffer_report_error(const struct coffer_report *report)
+{
+	return report->report.error.errno_value
+		? (const struct coffer_error *)&report->report.error : NULL;
+}

@@ -1,0 +1,144 @@
+/* Everything a launch does, resolved: policy + host facts + findings, and nothing left to decide.
+ * Immutable once made; printable as JSON. All paths are absolute, clean and free of symlinks. */
+#ifndef COFFER_PLAN_PLAN_H
+#define COFFER_PLAN_PLAN_H
+
+#include "base/error.h"
+#include "base/strv.h"
+#include "host/facts.h"
+#include "policy/policy.h"
+#include "policy/profile.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+enum tier { TIER_CONTAINER, TIER_LANDLOCK, TIER_NONE /* danger-full-access */ };
+
+/* Which inode a path led to when it was resolved; checked again on the descriptor at launch. */
+struct file_id {
+	dev_t device;
+	ino_t inode;
+};
+
+enum mount_kind {
+	MOUNT_BIND,     /* source (host path) at target */
+	MOUNT_TMPFS,    /* size_bytes, inodes, mode */
+	MOUNT_HIDE_DIR, /* an empty directory that nobody can list or write */
+	MOUNT_HIDE_FILE,/* an empty file that nobody can read */
+	MOUNT_DEV,      /* the minimal /dev, with pts and shm */
+	MOUNT_PROC,     /* an own /proc */
+	MOUNT_OVERLAY,  /* source (host path) below; what is written goes to the box's discarded layer */
+	MOUNT_LAYER_DIR,/* a directory of the discarded layer: one size limit for all of them */
+	MOUNT_GIT_LAYER,/* source (a git directory) below; upper on disk, written back checked */
+	MOUNT_DIRECTORY,/* no mount: mkdir in the private root */
+	MOUNT_SYMLINK,  /* no mount: a link to source in the private root */
+	MOUNT_FILE,     /* no mount: a file with source as its content */
+};
+
+struct plan_mount {
+	enum mount_kind kind;
+	char *target; /* inside the box */
+	char *source; /* see kind; else NULL */
+	struct file_id id; /* of the source (of the target for HIDE_*); 0, 0: not checked */
+	bool writable;
+	bool executable;
+	bool recursive; /* the submounts come along */
+	bool device_nodes;
+	bool pin;       /* only there so that the directory cannot be renamed: see pin_ancestors() */
+	bool optional;  /* a source or target that is not there is skipped */
+	uint64_t size_bytes, inodes; /* tmpfs and overlay: 0 is the kernel's default */
+	unsigned mode;               /* tmpfs, directories */
+};
+
+/* One grant of the Landlock domain. */
+struct plan_grant {
+	char *path; /* inside the box */
+	enum grant_rights {
+		GRANT_READ,        /* read and execute */
+		GRANT_WRITE,       /* everything that can be done to files */
+		GRANT_DEVICE,      /* read, write, ioctl; nothing can be made */
+		GRANT_LIST,        /* names of directories only */
+	} rights;
+};
+
+/* A directory of the host in which a protected name could appear. */
+struct plan_watch {
+	char *path;        /* on the host */
+	char *inside;      /* in the box */
+	struct file_id id;
+};
+
+/* A repository whose .git the box works on as a private layer (git = commit). */
+struct plan_git_layer {
+	char *path;  /* the git directory on the host */
+	char *inside;
+	struct file_id id;
+	bool linked; /* a linked worktree's own gitdir: path lies below common */
+};
+
+struct plan_note {
+	char *what; /* stable word: "memory", "userns", "proc", ... */
+	char *text; /* one sentence */
+};
+
+struct plan {
+	enum tier tier;
+	const struct profile *profile;
+	enum policy_mode mode;
+	char *mode_reason; /* why this mode, when nobody chose it; else NULL */
+	struct host_facts facts;
+
+	struct strv argv;
+	struct strv environment; /* NAME=VALUE, complete */
+	char *directory;         /* working directory inside the box */
+	char *workspace;         /* on the host; NULL when there is none */
+	char *host_name;         /* inside */
+
+	bool private_root; /* the root is a tmpfs, not the host's / */
+	struct plan_mount *mounts; /* in order: parents before children */
+	size_t mounts_count;
+	struct plan_grant *grants;
+	size_t grants_count;
+	struct plan_watch *watches;
+	size_t watches_count;
+	struct plan_git_layer *git_layers;
+	size_t git_layers_count;
+	struct strv write_roots;  /* host paths the box can write below, for metering and the report */
+
+	uid_t uid_inside; /* what the command runs as, in the box's user namespace */
+	gid_t gid_inside;
+	uid_t owner_uid;  /* on the host: whom new files in the workspace belong to */
+	gid_t owner_gid;
+	bool id_range;    /* as root: a range of the box's own, with idmapped mounts */
+
+	struct limits limits;
+	unsigned limits_asked;
+	bool capture;
+	bool must_enforce;
+	bool isolation_asked; /* by name: then another tier is an error, not a fallback */
+	bool allow_userns;
+	bool watch_names; /* protected names must be refused: watches_count > 0 */
+	bool anonymous;
+	bool many_execs; /* more than one command may run in the box (libcoffer) */
+	bool share_tmp;
+
+	struct plan_note *notes; /* what is not as the policy would have it, and why */
+	size_t notes_count;
+};
+
+struct findings; /* plan/findings.h */
+
+/* Pure. argv may be empty for `coffer plan` without a command. The plan keeps nothing of its
+ * arguments. On failure *ret is untouched. */
+int plan_make(const struct policy *policy, const struct host_facts *facts,
+	const struct findings *findings, char *const argv[], char *const environment[],
+	struct plan **ret, struct error *error);
+void plan_free(struct plan *plan);
+
+/* The plan as JSON text with 2-space indentation; caller frees. NULL: out of memory. */
+char *plan_to_json(const struct plan *plan);
+
+const char *tier_name(enum tier tier);
+
+#endif

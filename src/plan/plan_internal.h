@@ -1,0 +1,62 @@
+/* What the files of the planner share. */
+#ifndef COFFER_PLAN_PLAN_INTERNAL_H
+#define COFFER_PLAN_PLAN_INTERNAL_H
+
+#include "plan/findings.h"
+
+/* The inputs, side by side. */
+struct planning {
+	const struct policy *policy;
+	const struct profile *profile;
+	const struct host_facts *facts;
+	const struct findings *findings;
+	struct plan *plan;
+	struct error *error;
+};
+
+int plan_note(struct plan *plan, const char *what, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+int plan_out_of_memory(struct error *error);
+
+/* The host's path as the box sees it; caller frees. NULL with *ret_hidden when the box does not. */
+char *plan_inside(const struct planning *planning, const char *path);
+
+int plan_grant(struct plan *plan, const char *path, enum grant_rights rights);
+
+/* plan_mounts.c: the root, the private places, and one mount wherever the access changes. */
+int plan_mounts(struct planning *planning);
+/* plan_landlock.c: the grants of a domain that stands alone (landlock tier). */
+int plan_landlock_grants(struct planning *planning);
+/* plan_environment.c */
+int plan_environment(struct planning *planning, char *const environment[]);
+
+/* One place where the access changes, sorted so that parents come before children. */
+enum point_kind {
+	POINT_READ,
+	POINT_WRITE,
+	POINT_HIDE,
+	POINT_PRIVATE, /* a writable tmpfs of the box's own */
+	POINT_EMPTY,   /* an unwritable tmpfs that hides what is there */
+};
+
+struct point {
+	const char *path; /* on the host; borrowed */
+	enum point_kind kind;
+	int origin; /* enum found_origin */
+	struct file_id id;
+	unsigned mode;
+	const char *why;
+};
+
+struct points {
+	struct point *items;
+	size_t count, capacity;
+};
+
+/* Collects, sorts and merges the points of a plan; the borrowed paths live in the findings. */
+int points_collect(struct planning *planning, struct points *ret);
+void points_release(struct points *points);
+/* The point that decides for path: the longest that path lies below. NULL: none, plain reading. */
+const struct point *points_covering(const struct points *points, const char *path);
+
+#endif

@@ -1,0 +1,215 @@
+/* Theory of operation. Every rule about a path becomes a point: "from here down, this access". The
+ * points are sorted so that a directory stands right before all that lies below it; then one pass
+ * with a stack yields, for each point, the one above it, and a mount or grant is needed exactly
+ * where the two differ. At the same path the strongest origin wins, and within it deny before
+ * read-only before write. */
+#include "plan/plan_internal.h"
+
+#include "base/cleanup.h"
+#include "base/limits.h"
+#include "base/path.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+static int points_add(struct points *points, struct point point)
+{
+	if (points->count == points->capacity) {
+		size_t capacity = points->capacity ? points->capacity * 2 : 64;
+		struct point *items = reallocarray(points->items, capacity, sizeof(*items));
+		if (!items)
+			return -ENOMEM;
+		points->items = items;
+		points->capacity = capacity;
+	}
+	points->items[points->count++] = point;
+	return 0;
+}
+
+/* Component by component, so that "/a/b" sorts right behind "/a" and before "/a.b". */
+static int compare_paths(const char *a, const char *b)
+{
+	for (; *a && *a == *b; a++, b++)
+		;
+	int left = *a == '/' ? 1 : *a ? (unsigned char)*a + 1 : 0;
+	int right = *b == '/' ? 1 : *b ? (unsigned char)*b + 1 : 0;
+	return left - right;
+}
+
+/* How strongly a kind denies, for ties. */
+static int strength(enum point_kind kind)
+{
+	static const int strengths[] = {
+		[POINT_HIDE] = 4,
+		[POINT_READ] = 3,
+		[POINT_EMPTY] = 2,
+		[POINT_WRITE] = 1,
+		[POINT_PRIVATE] = 0,
+	};
+	return strengths[kind];
+}
+
+static int compare_points(const void *left, const void *right)
+{
+	const struct point *a = left, *b = right;
+	int order = compare_paths(a->path, b->path);
+	if (order != 0)
+		return order;
+	if (a->origin != b->origin)
+		return b->origin - a->origin;
+	return strength(b->kind) - strength(a->kind);
+}
+
+static enum point_kind kind_of_access(enum path_access access)
+{
+	switch (access) {
+	case ACCESS_WRITE:
+		return POINT_WRITE;
+	case ACCESS_DENY_READ:
+		return POINT_HIDE;
+	case ACCESS_READ_ONLY:
+	case ACCESS_ALLOW_READ:
+		break;
+	}
+	return POINT_READ;
+}
+
+static int collect_scan(struct planning *planning, struct points *points)
+{
+	bool hide = planning->policy->hide_secrets || planning->profile->hide_secrets;
+	const struct scan_result *scan = &planning->findings->scan;
+	for (size_t i = 0; i < scan->count; i++) {
+		const struct scan_finding *item = &scan->items[i];
+		struct point point = {.path = item->path, .id = item->id, .mode = item->mode,
+			.why = item->rule};
+		if (item->kind == SCAN_PROTECTED) {
+			point.kind = POINT_READ;
+			point.origin = ORIGIN_PROMISE;
+		} else if (item->kind == SCAN_SECRET) {
+			point.kind = hide ? POINT_HIDE : POINT_READ;
+			point.origin = ORIGIN_DEFAULT;
+		} else {
+			continue;
+		}
+		/* A symlink cannot be a mount point; what it leads to has a finding of its own. */
+		if ((point.mode & S_IFMT) == S_IFLNK)
+			continue;
+		if (points_add(points, point) < 0)
+			return plan_out_of_memory(planning->error);
+	}
+	return 0;
+}
+
+static int collect_masks(struct planning *planning, struct points *points)
+{
+	const struct findings *findings = planning->findings;
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < findings->masks.count; i++) {
+		const char *path = findings->masks.items[i];
+		bool temporary = strstr(path, "tmp") != NULL;
+		if (temporary && planning->policy->share_tmp)
+			r = points_add(points, (struct point){.path = path, .kind = POINT_WRITE,
+				.origin = ORIGIN_POLICY, .mode = S_IFDIR, .why = "--share-tmp"});
+		else
+			r = points_add(points, (struct point){.path = path,
+				.kind = temporary ? POINT_PRIVATE : POINT_EMPTY,
+				.mode = S_IFDIR, .why = "private"});
+	}
+	for (size_t i = 0; r == 0 && i < findings->sys_shown.count; i++)
+		r = points_add(points, (struct point){.path = findings->sys_shown.items[i],
+			.kind = POINT_READ, .mode = S_IFDIR, .why = "harmless part of /sys"});
+	return r < 0 ? plan_out_of_memory(planning->error) : 0;
+}
+
+static int collect(struct planning *planning, struct points *points)
+{
+	const struct findings *findings = planning->findings;
+	const struct plan *plan = planning->plan;
+	int r = 0;
+	if (plan->mode == MODE_WORKSPACE_WRITE && findings->workspace.path)
+		r = points_add(points, (struct point){.path = findings->workspace.path,
+			.kind = POINT_WRITE, .origin = ORIGIN_POLICY, .id = findings->workspace.id,
+			.mode = S_IFDIR, .why = "workspace"});
+	else if (planning->profile->view == VIEW_HOST)
+		/* Read-only, but in sight even below /tmp or a hidden home. */
+		r = points_add(points, (struct point){.path = findings->directory.path,
+			.kind = POINT_READ, .origin = ORIGIN_POLICY, .id = findings->directory.id,
+			.mode = S_IFDIR, .why = "working directory"});
+	if (r == 0 && findings->cache)
+		r = points_add(points, (struct point){.path = findings->cache,
+			.kind = POINT_WRITE, .origin = ORIGIN_POLICY, .id = findings->cache_id,
+			.mode = S_IFDIR, .why = "tool caches"});
+	for (size_t i = 0; r == 0 && i < findings->paths.count; i++) {
+		const struct found_path *path = &findings->paths.items[i];
+		struct point point = {.path = path->path, .kind = kind_of_access(path->access),
+			.origin = path->origin, .id = path->id, .mode = path->mode,
+			.why = path->why};
+		if (planning->profile->hide_credentials && path->origin == ORIGIN_DEFAULT &&
+			point.kind == POINT_HIDE)
+			point.origin = ORIGIN_PROMISE;
+		r = points_add(points, point);
+	}
+	if (r < 0)
+		return plan_out_of_memory(planning->error);
+	r = collect_scan(planning, points);
+	if (r == 0 && planning->profile->view == VIEW_HOST)
+		r = collect_masks(planning, points);
+	return r;
+}
+
+/* After sorting: one point a path, and no person's write below a promise. */
+static int merge(struct planning *planning, struct points *points)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < points->count; i++) {
+		const struct point *point = &points->items[i];
+		if (kept > 0 && strcmp(points->items[kept - 1].path, point->path) == 0)
+			continue;
+		for (size_t above = kept; point->kind == POINT_WRITE && above-- > 0;) {
+			const struct point *other = &points->items[above];
+			if (other->origin != ORIGIN_PROMISE || !path_is_below(point->path, other->path))
+				continue;
+			if (strcmp(point->why, "tool caches") == 0)
+				break;
+			error_set(planning->error, EPERM, "plan",
+				"--write %s lies inside %s, which is protected (%s)", point->path,
+				other->path, other->why);
+			return error_hint(planning->error,
+				"protected places stay read-only; for git use --git commit");
+		}
+		points->items[kept++] = *point;
+	}
+	points->count = kept;
+	return 0;
+}
+
+int points_collect(struct planning *planning, struct points *ret)
+{
+	struct points points = {0};
+	int r = collect(planning, &points);
+	if (r == 0) {
+		qsort(points.items, points.count, sizeof(*points.items), compare_points);
+		r = merge(planning, &points);
+	}
+	if (r < 0) {
+		points_release(&points);
+		return r;
+	}
+	*ret = points;
+	return 0;
+}
+
+void points_release(struct points *points)
+{
+	free(points->items);
+	*points = (struct points){0};
+}
+
+const struct point *points_covering(const struct points *points, const char *path)
+{
+	const struct point *best = NULL;
+	for (size_t i = 0; i < points->count; i++)
+		if (path_is_below(path, points->items[i].path))
+			best = &points->items[i]; /* later ones below the same path are longer */
+	return best;
+}

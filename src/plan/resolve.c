@@ -1,0 +1,509 @@
+/* Theory of operation. A person's paths are resolved once, here, through every symlink, to the
+ * inode that they name now; the plan carries (device, inode), and the launch opens the same clean
+ * path without following a single symlink and compares. So whoever swaps a directory for a link in
+ * between changes nothing but that the launch fails. */
+#include "plan/findings.h"
+
+#include "base/cleanup.h"
+#include "base/limits.h"
+#include "base/path.h"
+#include "plan/cache_dir.h"
+#include "plan/glob.h"
+#include "policy/names.h"
+#include "policy/profile.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char *const version_control_names[] = {".git", ".hg", ".jj", ".svn"};
+
+/* Directories that never become a workspace by themselves, even if they hold a repository. */
+static bool never_a_workspace(const char *path, const struct host_facts *facts)
+{
+	return strcmp(path, "/") == 0 || strcmp(path, "/tmp") == 0 ||
+		strcmp(path, "/var/tmp") == 0 || strcmp(path, facts->home) == 0;
+}
+
+static int found_paths_add(struct found_paths *paths, const char *path, enum path_access access,
+	enum found_origin origin, const struct stat *st, const char *why)
+{
+	if (paths->count == paths->capacity) {
+		size_t capacity = paths->capacity ? paths->capacity * 2 : 32;
+		struct found_path *items =
+			reallocarray(paths->items, capacity, sizeof(*items));
+		if (!items)
+			return -ENOMEM;
+		paths->items = items;
+		paths->capacity = capacity;
+	}
+	char *copy = strdup(path);
+	if (!copy)
+		return -ENOMEM;
+	paths->items[paths->count++] = (struct found_path){
+		.path = copy,
+		.access = access,
+		.origin = origin,
+		.id = {.device = st->st_dev, .inode = st->st_ino},
+		.mode = st->st_mode,
+		.uid = st->st_uid,
+		.gid = st->st_gid,
+		.why = why,
+	};
+	return 0;
+}
+
+static int findings_note(struct findings *findings, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+static int findings_note(struct findings *findings, const char *format, ...)
+{
+	char *text = NULL;
+	va_list args;
+	va_start(args, format);
+	int length = vasprintf(&text, format, args);
+	va_end(args);
+	return length < 0 ? -ENOMEM : strv_add_owned(&findings->notes, text);
+}
+
+/* The real path of `path` (relative to base) and its inode. what names the option in errors. */
+static int resolve_path(const char *base, const char *path, const char *what, char **ret_path,
+	struct stat *ret_st, struct error *error)
+{
+	cleanup_free char *absolute = NULL;
+	/* Not path_absolute(): "link/.." must go where the kernel would take it. */
+	if (path[0] == '/') {
+		absolute = strdup(path);
+	} else {
+		absolute = path_join(base, path);
+	}
+	if (!absolute)
+		return error_set_errno(error, errno, "resolve", "%s %.200s", what, path);
+	cleanup_free char *real = realpath(absolute, NULL);
+	if (!real || lstat(real, ret_st) < 0) {
+		int r = error_set_errno(error, errno, "resolve", "%s %.400s", what, path);
+		if (r == -ELOOP)
+			error_hint(error, "its symlinks lead in a circle: name the directory itself");
+		else if (r == -ENOENT)
+			error_hint(error, "create it first, or correct the path");
+		return r;
+	}
+	*ret_path = steal_pointer(&real);
+	return 0;
+}
+
+static int find_directory(struct findings *findings, const struct policy *policy, struct error *error)
+{
+	cleanup_free char *cwd = getcwd(NULL, 0);
+	if (!cwd || cwd[0] != '/') {
+		error_set_errno(error, cwd ? ENOENT : errno, "resolve", "the working directory");
+		return error_hint(error, "it was removed or cannot be reached: cd elsewhere, or use -C");
+	}
+	cleanup_free char *path = NULL;
+	struct stat st;
+	int r = resolve_path(cwd, policy->directory ? policy->directory : ".",
+		policy->directory ? "-C" : "the working directory", &path, &st, error);
+	if (r < 0)
+		return r;
+	if (!S_ISDIR(st.st_mode))
+		return error_set(error, ENOTDIR, "resolve", "-C %s is not a directory", path);
+	/* Readable and searchable: else the command would start in a place that it cannot see. */
+	if (access(path, X_OK) < 0)
+		return error_set_errno(error, errno, "resolve", "the workspace %s", path);
+	findings->directory = (struct found_path){.path = steal_pointer(&path),
+		.id = {.device = st.st_dev, .inode = st.st_ino},
+		.mode = st.st_mode, .uid = st.st_uid, .gid = st.st_gid, .why = "working directory"};
+	return 0;
+}
+
+/* The top of the repository that directory is in. Stops below places that are never a workspace. */
+static int find_repository(
+	struct findings *findings, const struct host_facts *facts, struct error *error)
+{
+	cleanup_free char *path = strdup(findings->directory.path);
+	while (path && !never_a_workspace(path, facts)) {
+		cleanup_close int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		for (size_t i = 0; fd >= 0 && i < ARRAY_SIZE(version_control_names); i++) {
+			struct stat st, top;
+			if (fstatat(fd, version_control_names[i], &st, AT_SYMLINK_NOFOLLOW) < 0)
+				continue;
+			if (fstat(fd, &top) < 0)
+				return error_set_errno(error, errno, "resolve", "%s", path);
+			findings->version_control = version_control_names[i];
+			findings->workspace = (struct found_path){.path = steal_pointer(&path),
+				.id = {.device = top.st_dev, .inode = top.st_ino},
+				.mode = top.st_mode, .uid = top.st_uid, .gid = top.st_gid,
+				.why = "repository"};
+			return 0;
+		}
+		char *parent = path_parent(path);
+		free(path);
+		path = parent;
+	}
+	return path ? 0 : error_set_errno(error, ENOMEM, "resolve", "the workspace");
+}
+
+static int find_workspace(struct findings *findings, const struct policy *policy,
+	const struct host_facts *facts, struct error *error)
+{
+	int r = find_repository(findings, facts, error);
+	if (r < 0 || findings->workspace.path)
+		return r;
+	enum policy_mode mode = policy->mode ? policy->mode : policy->profile->mode;
+	if (mode != MODE_WORKSPACE_WRITE)
+		return 0;
+	/* Asked for by name outside of a repository: the directory itself. */
+	findings->workspace = findings->directory;
+	findings->workspace.path = strdup(findings->directory.path);
+	if (!findings->workspace.path)
+		return error_set_errno(error, ENOMEM, "resolve", "the workspace");
+	if (policy->profile->view == VIEW_HOST && never_a_workspace(findings->workspace.path, facts) &&
+		strcmp(findings->workspace.path, facts->home) != 0) {
+		error_set(error, EINVAL, "resolve", "%s is too wide for a workspace",
+			findings->workspace.path);
+		return error_hint(error, "cd into the project, or name what may be written: --write DIR");
+	}
+	return 0;
+}
+
+static const char *access_flag(enum path_access access)
+{
+	static const char *const flags[] = {
+		[ACCESS_WRITE] = "--write",
+		[ACCESS_READ_ONLY] = "--read-only",
+		[ACCESS_DENY_READ] = "--deny-read",
+		[ACCESS_ALLOW_READ] = "--allow-read",
+	};
+	return flags[access];
+}
+
+/* System trees that no policy may open for writing: they are not files of the user's work. */
+static bool never_writable(const char *path)
+{
+	static const char *const trees[] = {"/proc", "/sys", "/dev", "/run"};
+	for (size_t i = 0; i < ARRAY_SIZE(trees); i++)
+		if (path_is_below(path, trees[i]) && strcmp(path, "/dev/shm") != 0)
+			return true;
+	return strcmp(path, "/") == 0;
+}
+
+static int find_glob(struct findings *findings, const char *pattern, struct error *error)
+{
+	cleanup_free char *absolute = path_absolute(findings->directory.path, pattern);
+	if (!absolute)
+		return error_set_errno(error, errno, "resolve", "--deny-read %.200s", pattern);
+	cleanup_strv struct strv matches = {0};
+	int r = glob_expand(absolute, &matches, error);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < matches.count; i++) {
+		struct stat st;
+		if (lstat(matches.items[i], &st) < 0 || S_ISLNK(st.st_mode))
+			continue; /* a link hides nothing by itself: what it leads to has its own path */
+		r = found_paths_add(&findings->paths, matches.items[i], ACCESS_DENY_READ,
+			ORIGIN_POLICY, &st, "--deny-read");
+		if (r < 0)
+			return error_set_errno(error, -r, "resolve", "--deny-read");
+	}
+	if (matches.count == 0)
+		findings_note(findings, "deny-read: nothing matches %s at this moment", pattern);
+	return 0;
+}
+
+static int find_policy_path(
+	struct findings *findings, const struct policy_path *entry, struct error *error)
+{
+	if (entry->access == ACCESS_DENY_READ && path_is_glob(entry->path))
+		return find_glob(findings, entry->path, error);
+	cleanup_free char *path = NULL;
+	struct stat st;
+	int r = resolve_path(findings->directory.path, entry->path, access_flag(entry->access),
+		&path, &st, error);
+	if (r == -ENOENT && entry->access == ACCESS_DENY_READ) {
+		error->errno_value = 0;
+		return findings_note(findings, "deny-read: %s does not exist at this moment",
+			entry->path);
+	}
+	if (r < 0)
+		return r;
+	if (entry->access == ACCESS_WRITE && !S_ISDIR(st.st_mode)) {
+		error_set(error, ENOTDIR, "resolve", "--write %s is not a directory", path);
+		return error_hint(error, "a writable root is a directory: name the one it is in");
+	}
+	if (entry->access == ACCESS_WRITE && never_writable(path)) {
+		error_set(error, EINVAL, "resolve", "--write %s cannot be given", path);
+		return error_hint(error, "name the directories that the work is about");
+	}
+	if (entry->access == ACCESS_DENY_READ && strcmp(path, "/") == 0)
+		return error_set(error, EINVAL, "resolve", "--deny-read / leaves nothing to run");
+	r = found_paths_add(&findings->paths, path, entry->access, ORIGIN_POLICY, &st,
+		access_flag(entry->access));
+	return r < 0 ? error_set_errno(error, -r, "resolve", "%s", path) : 0;
+}
+
+/* Adds a default that exists, at its real place: a linked ~/.ssh is hidden where it leads. */
+static int add_default(struct findings *findings, const char *path, enum path_access access,
+	const char *why)
+{
+	struct stat st;
+	if (lstat(path, &st) < 0)
+		return 0;
+	if (S_ISLNK(st.st_mode)) {
+		char real[PATH_MAX];
+		if (!realpath(path, real) || lstat(real, &st) < 0)
+			return 0;
+		return found_paths_add(&findings->paths, real, access, ORIGIN_DEFAULT, &st, why);
+	}
+	/* A component above may be a link: the plan needs the real path. */
+	char real[PATH_MAX];
+	if (!realpath(path, real))
+		return 0;
+	return found_paths_add(&findings->paths, real, access, ORIGIN_DEFAULT, &st, why);
+}
+
+static int find_credentials(struct findings *findings, const char *home)
+{
+	cleanup_close int fd = open(home, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return 0;
+	size_t count;
+	const struct names_credential *table = names_credentials(&count);
+	for (size_t i = 0; i < count; i++) {
+		struct stat st;
+		if (fstatat(fd, table[i].path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		cleanup_free char *path = path_join(home, table[i].path);
+		int r = path ? add_default(findings, path, ACCESS_DENY_READ, table[i].what) : -ENOMEM;
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* Hides every home in dir but the caller's own and the ones the workspace is in. */
+static int find_other_homes(struct findings *findings, const struct host_facts *facts)
+{
+	cleanup_closedir DIR *dir = opendir("/home");
+	if (!dir)
+		return 0;
+	for (struct dirent *entry; (entry = readdir(dir));) {
+		if (entry->d_name[0] == '.' || entry->d_type == DT_REG)
+			continue;
+		cleanup_free char *path = path_join("/home", entry->d_name);
+		if (!path)
+			return -ENOMEM;
+		if (path_is_below(facts->home, path) || path_is_below(facts->home_other, path))
+			continue;
+		int r = add_default(findings, path, ACCESS_DENY_READ, "another user's home");
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int find_defaults(struct findings *findings, const struct host_facts *facts)
+{
+	int r = find_credentials(findings, facts->home);
+	if (r == 0 && facts->home_other[0])
+		r = find_credentials(findings, facts->home_other);
+	if (r == 0)
+		r = find_other_homes(findings, facts);
+	static const char *const system_secrets[] = {"/etc/shadow", "/etc/shadow-", "/etc/gshadow",
+		"/etc/gshadow-", "/etc/krb5.keytab", "/etc/ssl/private"};
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(system_secrets); i++)
+		r = add_default(findings, system_secrets[i], ACCESS_DENY_READ, "system secrets");
+	if (r == 0 && strcmp(facts->home, "/root") != 0)
+		r = add_default(findings, "/root", ACCESS_DENY_READ, "root's home");
+	static const char *const own[] = {".config/coffer", ".cache/coffer", ".local/state/coffer"};
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(own); i++) {
+		cleanup_free char *path = path_join(facts->home, own[i]);
+		r = path ? add_default(findings, path, ACCESS_READ_ONLY, "coffer's own files")
+			 : -ENOMEM;
+	}
+	return r;
+}
+
+static int find_masks(struct findings *findings)
+{
+	static const char *const places[] = {"/run", "/sys", "/tmp", "/var/tmp"};
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		struct stat st;
+		char real[PATH_MAX];
+		if (lstat(places[i], &st) < 0)
+			continue;
+		const char *place = places[i];
+		if (S_ISLNK(st.st_mode)) {
+			if (!realpath(place, real) || stat(real, &st) < 0)
+				continue;
+			place = real;
+		}
+		if (!S_ISDIR(st.st_mode) || strv_contains(&findings->masks, place))
+			continue;
+		int r = strv_add(&findings->masks, place);
+		if (r < 0)
+			return r;
+	}
+	/* What language runtimes read to size themselves. */
+	static const char *const harmless[] = {
+		"/sys/devices/system/cpu", "/sys/devices/system/node", "/sys/kernel/mm/transparent_hugepage"};
+	for (size_t i = 0; i < ARRAY_SIZE(harmless); i++) {
+		int r = access(harmless[i], F_OK) == 0 ? strv_add(&findings->sys_shown, harmless[i]) : 0;
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+/* What of the host's / a private root shows. */
+static int find_system(struct findings *findings)
+{
+	static const char *const names[] = {
+		"usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "etc", "opt", "nix", "gnu"};
+	findings->system = calloc(ARRAY_SIZE(names), sizeof(*findings->system));
+	if (!findings->system)
+		return -ENOMEM;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		cleanup_free char *path = path_join("/", names[i]);
+		struct stat st;
+		if (!path)
+			return -ENOMEM;
+		if (lstat(path, &st) < 0 || (!S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode)))
+			continue;
+		char target[PATH_MAX] = "";
+		if (S_ISLNK(st.st_mode)) {
+			ssize_t n = readlink(path, target, sizeof(target) - 1);
+			if (n < 0)
+				continue;
+			target[n] = '\0';
+		}
+		struct found_system *entry = &findings->system[findings->system_count++];
+		entry->id = (struct file_id){.device = st.st_dev, .inode = st.st_ino};
+		entry->name = strdup(names[i]);
+		entry->target = target[0] ? strdup(target) : NULL;
+		if (!entry->name || (target[0] && !entry->target))
+			return -ENOMEM;
+	}
+	static const char *const replaced[] = {"/etc/passwd", "/etc/group", "/etc/hostname",
+		"/etc/hosts", "/etc/machine-id", "/etc/resolv.conf"};
+	for (size_t i = 0; i < ARRAY_SIZE(replaced); i++) {
+		struct stat st;
+		if (lstat(replaced[i], &st) == 0 && S_ISREG(st.st_mode) &&
+			strv_add(&findings->replaced, replaced[i]) < 0)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Scans the workspace and each further root, but a root inside another only once. */
+static int scan_roots(
+	struct findings *findings, enum policy_mode mode, bool hide_secrets, struct error *error)
+{
+	bool workspace = findings->workspace.path &&
+		(mode == MODE_WORKSPACE_WRITE || hide_secrets);
+	if (workspace) {
+		int r = scan_root(findings->workspace.path, &findings->scan, error);
+		if (r < 0)
+			return r;
+	}
+	for (size_t i = 0; i < findings->paths.count; i++) {
+		const struct found_path *path = &findings->paths.items[i];
+		if (path->access != ACCESS_WRITE)
+			continue;
+		if (workspace && strcmp(path->path, findings->workspace.path) == 0)
+			continue;
+		int r = scan_root(path->path, &findings->scan, error);
+		if (r < 0)
+			return r;
+	}
+	if (findings->scan.truncated)
+		return findings_note(findings,
+			"scan: a workspace is too large to be searched whole; deeper secrets and "
+			"repositories are protected only if named by --read-only or --deny-read");
+	return 0;
+}
+
+static enum policy_mode effective_mode(const struct policy *policy, const struct findings *findings)
+{
+	if (policy->mode)
+		return policy->mode;
+	if (policy->profile->mode)
+		return policy->profile->mode;
+	return findings->version_control ? MODE_WORKSPACE_WRITE : MODE_READ_ONLY;
+}
+
+static int resolve_all(struct findings *findings, const struct policy *policy,
+	const struct host_facts *facts, struct error *error)
+{
+	int r = find_directory(findings, policy, error);
+	if (r < 0)
+		return r;
+	r = find_workspace(findings, policy, facts, error);
+	if (r < 0)
+		return r;
+	enum policy_mode mode = effective_mode(policy, findings);
+	if (mode == MODE_FULL_ACCESS)
+		return 0;
+	for (size_t i = 0; i < policy->paths_count; i++) {
+		r = find_policy_path(findings, &policy->paths[i], error);
+		if (r < 0)
+			return r;
+	}
+	if (policy->profile->view == VIEW_HOST) {
+		r = find_defaults(findings, facts);
+		if (r == 0)
+			r = find_masks(findings);
+	} else {
+		r = find_system(findings);
+		if (r == 0)
+			r = find_masks(findings);
+	}
+	if (r < 0)
+		return error_set_errno(error, -r, "resolve", "the defaults");
+	r = scan_roots(findings, mode, policy->hide_secrets || policy->profile->hide_secrets, error);
+	if (r < 0)
+		return r;
+	if (mode == MODE_WORKSPACE_WRITE && policy->profile->view == VIEW_HOST &&
+		findings->workspace.path) {
+		r = cache_dir_find(facts, &findings->workspace, &findings->cache, &findings->cache_id);
+		if (r < 0 && r != -EPERM)
+			findings_note(findings, "caches: no private cache directory (%s)",
+				strerrordesc_np(-r));
+	}
+	return 0;
+}
+
+int resolve(const struct policy *policy, const struct host_facts *facts, struct findings *ret,
+	struct error *error)
+{
+	struct findings findings = {0};
+	int r = resolve_all(&findings, policy, facts, error);
+	if (r < 0) {
+		findings_release(&findings);
+		return r;
+	}
+	*ret = findings;
+	return 0;
+}
+
+void findings_release(struct findings *findings)
+{
+	free(findings->directory.path);
+	free(findings->workspace.path);
+	for (size_t i = 0; i < findings->paths.count; i++)
+		free(findings->paths.items[i].path);
+	free(findings->paths.items);
+	scan_result_release(&findings->scan);
+	strv_release(&findings->masks);
+	strv_release(&findings->sys_shown);
+	for (size_t i = 0; i < findings->system_count; i++) {
+		free(findings->system[i].name);
+		free(findings->system[i].target);
+	}
+	free(findings->system);
+	strv_release(&findings->replaced);
+	free(findings->cache);
+	strv_release(&findings->notes);
+	*findings = (struct findings){0};
+}

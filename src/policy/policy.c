@@ -1,0 +1,498 @@
+#include "policy/policy.h"
+
+#include "base/cleanup.h"
+#include "base/limits.h"
+#include "base/path.h"
+#include "base/suggest.h"
+#include "base/units.h"
+#include "policy/profile.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <string.h>
+
+/* An enumeration as people write it. */
+struct word {
+	const char *name;
+	int value;
+};
+
+static const struct word mode_words[] = {
+	{"read-only", MODE_READ_ONLY},
+	{"workspace-write", MODE_WORKSPACE_WRITE},
+	{"danger-full-access", MODE_FULL_ACCESS},
+};
+
+static const struct word isolation_words[] = {
+	{"auto", ISOLATION_AUTO},
+	{"container", ISOLATION_CONTAINER},
+	{"landlock", ISOLATION_LANDLOCK},
+};
+
+static const struct word git_words[] = {
+	{"off", GIT_READ_ONLY},
+	{"commit", GIT_COMMIT},
+};
+
+const char *policy_mode_name(enum policy_mode mode)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(mode_words); i++)
+		if (mode_words[i].value == (int)mode)
+			return mode_words[i].name;
+	return "unset";
+}
+
+static int parse_word(const char *key, const char *value, const struct word *words, size_t count,
+	int *ret, struct error *error)
+{
+	char known[256] = "";
+	for (size_t i = 0; i < count; i++) {
+		if (strcmp(words[i].name, value) == 0) {
+			*ret = words[i].value;
+			return 0;
+		}
+		size_t used = strlen(known);
+		snprintf(known + used, sizeof(known) - used, "%s%s", i ? ", " : "", words[i].name);
+	}
+	error_set(error, EINVAL, "policy", "--%s: '%s' is not one of: %s", key, value, known);
+	const char *near = suggest_nearest(value, words, count, sizeof(*words));
+	return near ? error_hint(error, "did you mean '%s'?", near) : -EINVAL;
+}
+
+/* A value that is a string the policy keeps: not empty, bounded. */
+static int check_value(const char *key, const char *value, size_t max_bytes, struct error *error)
+{
+	if (!*value)
+		return error_set(error, EINVAL, "policy", "--%s: the value is empty", key);
+	if (strlen(value) >= max_bytes)
+		return error_set(error, E2BIG, "policy",
+			"--%s: the value has %zu bytes; at most %zu are allowed", key,
+			strlen(value), max_bytes - 1);
+	return 0;
+}
+
+static int set_mode(struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	int mode;
+	int r = parse_word(key, value, mode_words, ARRAY_SIZE(mode_words), &mode, error);
+	if (r == 0)
+		policy->mode = (enum policy_mode)mode;
+	return r;
+}
+
+static int set_isolation(
+	struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	int isolation;
+	int r = parse_word(
+		key, value, isolation_words, ARRAY_SIZE(isolation_words), &isolation, error);
+	if (r == 0)
+		policy->isolation = (enum isolation)isolation;
+	return r;
+}
+
+static int set_git(struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	int git;
+	int r = parse_word(key, value, git_words, ARRAY_SIZE(git_words), &git, error);
+	if (r == 0)
+		policy->git = (enum git_access)git;
+	return r;
+}
+
+static int set_profile(
+	struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	const struct profile *profile = profile_find(value);
+	if (profile) {
+		policy->profile = profile;
+		return 0;
+	}
+	error_set(error, EINVAL, "policy", "--%s: there is no profile '%s'", key, value);
+	size_t count;
+	const struct profile *table = profile_table(&count);
+	const char *near = suggest_nearest(value, table, count, sizeof(*table));
+	return near ? error_hint(error, "did you mean '%s'? `coffer profiles` lists them", near)
+		    : error_hint(error, "`coffer profiles` lists them");
+}
+
+static int set_directory(
+	struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	int r = check_value(key, value, MAX_PATH_BYTES, error);
+	if (r < 0)
+		return r;
+	char *copy = strdup(value);
+	if (!copy)
+		return error_set_errno(error, ENOMEM, "policy", "--%s", key);
+	free(policy->directory);
+	policy->directory = copy;
+	return 0;
+}
+
+static int add_path(struct policy *policy, const char *key, const char *value,
+	enum path_access access, struct error *error)
+{
+	int r = check_value(key, value, MAX_PATH_BYTES, error);
+	if (r < 0)
+		return r;
+	if (policy->paths_count >= MAX_POLICY_PATHS)
+		return error_set(error, E2BIG, "policy", "more than %d paths are given",
+			MAX_POLICY_PATHS);
+	struct policy_path *paths =
+		reallocarray(policy->paths, policy->paths_count + 1, sizeof(*paths));
+	if (!paths)
+		return error_set_errno(error, ENOMEM, "policy", "--%s", key);
+	policy->paths = paths;
+	char *copy = strdup(value);
+	if (!copy)
+		return error_set_errno(error, ENOMEM, "policy", "--%s", key);
+	paths[policy->paths_count++] = (struct policy_path){.path = copy, .access = access};
+	return 0;
+}
+
+static int set_write(struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	return add_path(policy, key, value, ACCESS_WRITE, error);
+}
+
+static int set_read_only(
+	struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	return add_path(policy, key, value, ACCESS_READ_ONLY, error);
+}
+
+static int set_deny_read(
+	struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	return add_path(policy, key, value, ACCESS_DENY_READ, error);
+}
+
+static int set_allow_read(
+	struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	return add_path(policy, key, value, ACCESS_ALLOW_READ, error);
+}
+
+static int add_string(struct strv *strv, const char *key, const char *value, size_t max_bytes,
+	struct error *error)
+{
+	int r = check_value(key, value, max_bytes, error);
+	if (r < 0)
+		return r;
+	if (strv->count >= MAX_POLICY_ENV)
+		return error_set(error, E2BIG, "policy", "--%s is given more than %d times", key,
+			MAX_POLICY_ENV);
+	return strv_add(strv, value) < 0 ? error_set_errno(error, ENOMEM, "policy", "--%s", key) : 0;
+}
+
+static int set_device(
+	struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	if (value[0] != '/')
+		return error_set(error, EINVAL, "policy",
+			"--%s: '%s' is not an absolute path such as /dev/dri/renderD128", key,
+			value);
+	return add_string(&policy->devices, key, value, MAX_PATH_BYTES, error);
+}
+
+static int set_env(struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	if (value[0] == '=' || (isdigit((unsigned char)value[0])))
+		return error_set(error, EINVAL, "policy",
+			"--%s: '%s' is neither NAME nor NAME=VALUE", key, value);
+	return add_string(&policy->environment, key, value, MAX_POLICY_VALUE_BYTES, error);
+}
+
+static int set_python_path(
+	struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	return add_string(&policy->python_path, key, value, MAX_PATH_BYTES, error);
+}
+
+struct limit_key {
+	const char *name;
+	unsigned bit;
+	size_t offset;
+	int (*parse)(const char *text, uint64_t *ret);
+	uint64_t smallest; /* less cannot even start a process */
+	const char *example;
+};
+
+/* CPUs as people write them: "2", "0.5". */
+static int parse_cpus(const char *text, uint64_t *ret_milli)
+{
+	/* The fraction parser of durations serves: bare numbers are scaled by 1000. */
+	if (strspn(text, "0123456789.") != strlen(text))
+		return -EINVAL;
+	return units_parse_duration(text, ret_milli);
+}
+
+#define LIMIT_KEY(field) offsetof(struct limits, field)
+
+static const struct limit_key limit_keys[] = {
+	{"memory", LIMIT_MEMORY, LIMIT_KEY(memory_bytes), units_parse_bytes, 1 << 20, "512M"},
+	{"cpu", LIMIT_CPU, LIMIT_KEY(cpu_milli), parse_cpus, 10, "0.5"},
+	{"pids", LIMIT_PIDS, LIMIT_KEY(pids), units_parse_count, 1, "256"},
+	{"disk", LIMIT_DISK, LIMIT_KEY(disk_bytes), units_parse_bytes, 4096, "100M"},
+	{"inodes", LIMIT_INODES, LIMIT_KEY(inodes), units_parse_count, 1, "10k"},
+	{"files", LIMIT_OPEN_FILES, LIMIT_KEY(open_files), units_parse_count, 8, "1024"},
+	{"output", LIMIT_OUTPUT, LIMIT_KEY(output_bytes), units_parse_bytes, 1, "1M"},
+	{"tmp", LIMIT_TMP, LIMIT_KEY(tmp_bytes), units_parse_bytes, 4096, "256M"},
+	{"time", LIMIT_TIME, LIMIT_KEY(time_ms), units_parse_duration, 1, "30s"},
+	{"grace", LIMIT_GRACE, LIMIT_KEY(grace_ms), units_parse_duration, 0, "5s"},
+};
+
+static int set_one_limit(struct policy *policy, const char *key, char *item, struct error *error)
+{
+	char *equals = strchr(item, '=');
+	if (equals)
+		*equals++ = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(limit_keys); i++) {
+		const struct limit_key *limit = &limit_keys[i];
+		if (strcmp(item, limit->name) != 0)
+			continue;
+		uint64_t value = 0;
+		int r = equals ? 0 : -EINVAL;
+		if (equals && strcmp(equals, "none") != 0)
+			r = limit->parse(equals, &value);
+		if (r < 0)
+			return error_set(error, EINVAL, "policy",
+				"--%s: %s='%s' is not a value for %s; write for example %s=%s",
+				key, limit->name, equals ? equals : "", limit->name, limit->name,
+				limit->example);
+		if (value < limit->smallest && strcmp(equals, "none") != 0)
+			return error_set(error, EINVAL, "policy",
+				"--%s: %s=%s is too small: the least that can work is %" PRIu64, key,
+				limit->name, equals, limit->smallest);
+		memcpy((char *)&policy->limits + limit->offset, &value, sizeof(value));
+		policy->limits_asked |= limit->bit;
+		return 0;
+	}
+	error_set(error, EINVAL, "policy", "--%s: there is no limit '%s'", key, item);
+	const char *near =
+		suggest_nearest(item, limit_keys, ARRAY_SIZE(limit_keys), sizeof(limit_keys[0]));
+	return near ? error_hint(error, "did you mean '%s'?", near)
+		    : error_hint(error, "limits are: memory, cpu, pids, disk, inodes, files, output, "
+					"tmp, time, grace");
+}
+
+static int set_limit(struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	int r = check_value(key, value, MAX_POLICY_VALUE_BYTES, error);
+	if (r < 0)
+		return r;
+	cleanup_free char *copy = strdup(value);
+	if (!copy)
+		return error_set_errno(error, ENOMEM, "policy", "--%s", key);
+	/* All or nothing: a list with one bad item leaves the policy as it was. */
+	struct limits limits = policy->limits;
+	unsigned asked = policy->limits_asked;
+	char *rest = copy;
+	for (char *item; (item = strsep(&rest, ","));) {
+		r = set_one_limit(policy, key, item, error);
+		if (r < 0) {
+			policy->limits = limits;
+			policy->limits_asked = asked;
+			return r;
+		}
+	}
+	return 0;
+}
+
+static int set_share_tmp(
+	struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	(void)key, (void)value, (void)error;
+	policy->share_tmp = true;
+	return 0;
+}
+
+static int set_env_all(
+	struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	(void)key, (void)value, (void)error;
+	policy->environment_all = true;
+	return 0;
+}
+
+static int set_allow_userns(
+	struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	(void)key, (void)value, (void)error;
+	policy->allow_userns = true;
+	return 0;
+}
+
+static int set_best_effort(
+	struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	(void)key, (void)value, (void)error;
+	policy->best_effort = true;
+	return 0;
+}
+
+static int set_capture(
+	struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	(void)key, (void)value, (void)error;
+	policy->capture = true;
+	return 0;
+}
+
+static int set_hide_secrets(
+	struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	(void)key, (void)value, (void)error;
+	policy->hide_secrets = true;
+	return 0;
+}
+
+typedef int (*policy_setter)(
+	struct policy *policy, const char *key, const char *value, struct error *error);
+
+static const struct policy_key keys[] = {
+	{"mode", "MODE", "read-only, workspace-write or danger-full-access"},
+	{"profile", "NAME", "start from a named profile (see `coffer profiles`)"},
+	{"isolation", "TIER", "auto, container or landlock"},
+	{"directory", "DIR", "the workspace and working directory (also -C DIR)"},
+	{"write", "DIR", "a further writable root"},
+	{"read-only", "PATH", "a carve-out inside a writable root"},
+	{"deny-read", "PATH|GLOB", "hide it (** matches any depth)"},
+	{"allow-read", "PATH", "show it, though it is hidden by default"},
+	{"share-tmp", NULL, "use the host's /tmp instead of a private one"},
+	{"git", "off|commit", "off: repositories are read-only; commit: work on a checked layer"},
+	{"env", "NAME[=VALUE]", "pass or set an environment variable"},
+	{"env-all", NULL, "pass the whole environment, secrets included"},
+	{"limit", "LIST", "memory=512M,cpu=1,time=30s,pids=256,disk=100M,inodes=,files=,output=,..."},
+	{"device", "PATH", "one more device node, such as a GPU"},
+	{"allow-userns", NULL, "user namespaces inside (browsers' own sandboxes want them)"},
+	{"best-effort", NULL, "run even if something asked for cannot be enforced here"},
+	{"capture", NULL, "keep head and tail of the output in the report"},
+	{"hide-secrets", NULL, "hide secret files of the workspace, not only protect them"},
+	{"python-path", "DIR", "strict: a directory for PYTHONPATH"},
+};
+
+typedef int (*policy_setter)(
+	struct policy *policy, const char *key, const char *value, struct error *error);
+
+/* In the order of keys. */
+static const policy_setter setters[] = {
+	set_mode, set_profile, set_isolation, set_directory, set_write, set_read_only,
+	set_deny_read, set_allow_read, set_share_tmp, set_git, set_env, set_env_all, set_limit,
+	set_device, set_allow_userns, set_best_effort, set_capture, set_hide_secrets,
+	set_python_path,
+};
+
+_Static_assert(ARRAY_SIZE(keys) == ARRAY_SIZE(setters), "one setter for each key");
+
+const struct policy_key *policy_keys(size_t *ret_count)
+{
+	*ret_count = ARRAY_SIZE(keys);
+	return keys;
+}
+
+int policy_set(struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		if (strcmp(keys[i].name, key) != 0)
+			continue;
+		if (keys[i].argument && !value)
+			return error_set(error, EINVAL, "policy", "--%s needs a value: --%s %s", key,
+				key, keys[i].argument);
+		if (!keys[i].argument && value)
+			return error_set(error, EINVAL, "policy", "--%s takes no value", key);
+		return setters[i](policy, key, value, error);
+	}
+	error_set(error, EINVAL, "policy", "there is no option '--%s'", key);
+	const char *near = suggest_nearest(key, keys, ARRAY_SIZE(keys), sizeof(keys[0]));
+	return near ? error_hint(error, "did you mean --%s?", near) : -EINVAL;
+}
+
+int policy_new(struct policy **ret)
+{
+	struct policy *policy = calloc(1, sizeof(*policy));
+	if (!policy)
+		return -ENOMEM;
+	policy->profile = profile_find("local");
+	*ret = policy;
+	return 0;
+}
+
+void policy_free(struct policy *policy)
+{
+	if (!policy)
+		return;
+	for (size_t i = 0; i < policy->paths_count; i++)
+		free(policy->paths[i].path);
+	free(policy->paths);
+	free(policy->directory);
+	strv_release(&policy->devices);
+	strv_release(&policy->environment);
+	strv_release(&policy->python_path);
+	free(policy);
+}
+
+static bool policy_has(const struct policy *policy, enum path_access access)
+{
+	for (size_t i = 0; i < policy->paths_count; i++)
+		if (policy->paths[i].access == access)
+			return true;
+	return false;
+}
+
+static int contradiction(struct error *error, const char *what, const char *why, const char *hint)
+{
+	error_set(error, EINVAL, "policy", "%s: %s", what, why);
+	return error_hint(error, "%s", hint);
+}
+
+int policy_validate(const struct policy *policy, struct error *error)
+{
+	const struct profile *profile = policy->profile;
+	enum policy_mode mode = policy->mode ? policy->mode : profile->mode;
+	bool writes = policy_has(policy, ACCESS_WRITE);
+	bool fences = policy_has(policy, ACCESS_READ_ONLY) || policy_has(policy, ACCESS_DENY_READ);
+
+	if (mode == MODE_READ_ONLY && writes)
+		return contradiction(error, "--write with --mode read-only",
+			"nothing is writable in this mode", "use --mode workspace-write, or drop --write");
+	if (mode == MODE_READ_ONLY && policy->git == GIT_COMMIT)
+		return contradiction(error, "--git commit with --mode read-only",
+			"a commit writes", "use --mode workspace-write");
+	if (mode == MODE_FULL_ACCESS && (writes || fences || policy->git == GIT_COMMIT))
+		return contradiction(error, "path rules with --mode danger-full-access",
+			"there is no box in this mode that could keep them",
+			"use --mode workspace-write with --write DIR");
+	if (mode == MODE_FULL_ACCESS && policy->isolation != ISOLATION_AUTO)
+		return contradiction(error, "--isolation with --mode danger-full-access",
+			"this mode has no isolation", "drop one of the two");
+	if (mode == MODE_FULL_ACCESS && profile->must_enforce)
+		return contradiction(error, "--mode danger-full-access with a locked profile",
+			"the profile promises a box", "drop --profile or --mode");
+	if (policy->isolation == ISOLATION_LANDLOCK && !profile->landlock_tier_allowed) {
+		error_set(error, EINVAL, "policy",
+			"--profile %s with --isolation landlock: this profile needs namespaces",
+			profile->name);
+		return error_hint(error, "use --isolation container; `coffer doctor` tells what "
+					 "this host can do");
+	}
+	if (profile->view == VIEW_STRICT && (policy->share_tmp || writes))
+		return contradiction(error, "--share-tmp or --write with --profile strict",
+			"nothing outside its discarded layer is writable in it",
+			"use --profile local or cloud");
+	if (profile->must_enforce && policy->best_effort)
+		return contradiction(error, "--best-effort with a locked profile",
+			"this profile runs fully enforced or not at all", "drop --best-effort");
+	if (profile->view == VIEW_STRICT && policy->allow_userns)
+		return contradiction(error, "--allow-userns with --profile strict",
+			"its system call list has no room for it", "use another profile");
+	if (profile->hide_credentials && policy->environment_all)
+		return contradiction(error, "--env-all with a profile that hides credentials",
+			"it would pass every secret of the environment",
+			"name the variables: --env NAME");
+	if (policy->python_path.count > 0 && profile->view != VIEW_STRICT)
+		return contradiction(error, "--python-path without --profile strict",
+			"elsewhere PYTHONPATH is an ordinary variable", "use --env PYTHONPATH=DIR");
+	return 0;
+}

@@ -1,0 +1,183 @@
+/* What the files of the broker share. See broker.c for the theory of operation. */
+#ifndef COFFER_RUN_BROKER_INTERNAL_H
+#define COFFER_RUN_BROKER_INTERNAL_H
+
+#include "base/limits.h"
+#include "plan/plan.h"
+#include "run/broker.h"
+#include "run/denials.h"
+
+#include <limits.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+
+enum {
+	BROKER_SYSCALLS = 512, /* above the highest number of either architecture */
+
+	/* connect() calls that wait at one time: each costs a descriptor and a slot in poll(). */
+	BROKER_PENDING_MAX = 256,
+	/* Sockets made in the box that can be connected to: each is pinned by a descriptor. */
+	BROKER_SOCKETS_MAX = 1024,
+	/* Landlock tier: entries of opened roots that are under no grant for writing. */
+	BROKER_CARVE_OUTS_MAX = 4096,
+
+	BROKER_RETRY_MS = 20, /* a unix listener's backlog is full: no event tells when it is not */
+	BROKER_SWEEP_MS = 1000,  /* how long a pending call of a program that died may linger */
+	BROKER_STALL_US = 20000, /* no call on a program's descriptor may block for longer */
+};
+
+/* What a handler says besides 0 and -errno, which are the answer itself. */
+enum verdict {
+	VERDICT_CONTINUE = 1, /* the kernel is to run the call as it stands */
+	VERDICT_LATER = 2,    /* answered already, or the call is pending */
+};
+
+/* One notification, copied: nothing in it can change while it is looked at. */
+struct request {
+	uint64_t id;
+	pid_t tid; /* the calling thread, as the broker's PID namespace numbers it */
+	int nr;
+	const char *name;
+	uint64_t args[6];
+};
+
+struct broker;
+
+/* One row of the dispatch table. */
+struct broker_call {
+	int nr;
+	const char *name;
+	int (*serve)(struct broker *broker, const struct request *request);
+	bool always; /* whatever its arguments: the filter's tables need not be asked */
+};
+
+struct bound_socket {
+	dev_t device;
+	ino_t inode;
+	int pin; /* O_PATH: while it is held, no other file can be given the inode number */
+};
+
+/* A connect() that could not be answered at once. */
+struct pending {
+	uint64_t id;
+	int socket;
+	int pin;              /* the socket file for AF_UNIX; else -1 */
+	bool retry;           /* no readiness to wait for: try again every BROKER_RETRY_MS */
+	uint64_t deadline_us; /* from SO_SNDTIMEO; 0: none */
+	struct sockaddr_storage address;
+	socklen_t address_bytes;
+};
+
+struct broker {
+	const struct plan *plan;
+	struct denials *denials;
+	uint64_t *continued;
+	bool landlock;    /* the landlock tier: no namespaces, so more is decided here */
+	bool own_network; /* the box's network namespace is not the host's */
+	bool poll_first;  /* RECV would not notice the end of the box */
+	uint64_t network_cookie;
+	pid_t self, init;
+
+	int listener;
+	int proc;     /* the host's /proc: its numbers are those of notifications */
+	int self_fds; /* the host's /proc/<broker>/fd: names any descriptor by a short path */
+
+	struct file_id *watches;
+	int *watch_pins;
+	size_t watches_count;
+
+	/* Landlock tier, see broker_territory.c. */
+	struct file_id *grant_ids; /* of each grant of the plan when the broker started */
+	char **carve_outs;
+	size_t carve_outs_count;
+
+	struct bound_socket sockets[BROKER_SOCKETS_MAX]; /* oldest first */
+	size_t sockets_count, sockets_max;
+	struct pending pending[BROKER_PENDING_MAX];
+	size_t pending_count;
+
+	const struct broker_call *calls[BROKER_SYSCALLS];
+};
+
+/* broker.c */
+
+/* Whether the program still waits in this very call: then what was read or opened by its thread id
+ * was its own, and not that of a later process with the same number. */
+bool broker_valid(const struct broker *broker, uint64_t id);
+void broker_answer(const struct broker *broker, uint64_t id, int result);
+/* Notes a refusal, with the name of the program. */
+void broker_record(const struct broker *broker, const struct request *request, const char *promise,
+	const char *target, int errno_value, const char *reason);
+/* Between the two, a call that blocks is interrupted (EINTR) after BROKER_STALL_US. */
+void broker_guard_begin(void);
+void broker_guard_end(void);
+/* Turns one capability of those kept on or off. */
+int broker_raise(int capability, bool on);
+
+/* broker_client.c: looking at the program that waits. */
+
+int client_read(const struct broker *broker, const struct request *request, uint64_t address,
+	void *buffer, size_t length_bytes);
+/* The length without its NUL, or -EFAULT, or -ENAMETOOLONG when room_bytes does not hold it. */
+int client_read_string(const struct broker *broker, const struct request *request, uint64_t address,
+	char *buffer, size_t room_bytes);
+/* A field of the thread's /proc status as a number in base; -errno. last takes the innermost of
+ * several. */
+int client_status(const struct broker *broker, const struct request *request, const char *field,
+	int base, size_t index, long *ret);
+/* A copy of the program's descriptor fd; -EBADF when it has none of that number. */
+int client_get_fd(const struct broker *broker, const struct request *request, int fd);
+/* O_PATH descriptor of path as the program means it, opened with the additional flags. */
+int client_open(const struct broker *broker, const struct request *request, int dirfd,
+	const char *path, int flags);
+/* The same for the directory that holds path's last component, which becomes *ret_name (inside
+ * path, with whatever slashes follow it). */
+int client_open_parent(const struct broker *broker, const struct request *request, int dirfd,
+	char *path, int *ret_parent, const char **ret_name);
+
+/* broker_names.c */
+
+extern const struct broker_call broker_name_calls[];
+extern const size_t broker_name_calls_count;
+int names_start(struct broker *broker, struct error *error);
+/* Whether name (trailing slashes allowed) in the directory parent is protected and missing ones are
+ * kept from appearing there: the table's spelling, or NULL. */
+const char *names_watched(const struct broker *broker, int parent, const char *name);
+
+/* broker_territory.c: the landlock tier's places. */
+
+enum territory {
+	TERRITORY_LANDLOCK, /* under a grant: the kernel enforces */
+	TERRITORY_BROKER,   /* writable, but under no grant: changed by the broker only */
+	TERRITORY_CLOSED,
+};
+int territory_start(struct broker *broker, struct error *error);
+enum territory territory_of_path(const struct broker *broker, const char *path);
+/* Whether path is a carve-out or one lies below it. */
+bool territory_holds_carve_out(const struct broker *broker, const char *path);
+/* The path of what fd stands for; no absolute one for what has none. */
+int territory_path_of(const struct broker *broker, int fd, char path[PATH_MAX]);
+
+/* broker_files.c, broker_attributes.c, broker_signals.c: the landlock tier's calls. */
+
+extern const struct broker_call broker_file_calls[];
+extern const size_t broker_file_calls_count;
+extern const struct broker_call broker_attribute_calls[];
+extern const size_t broker_attribute_calls_count;
+extern const struct broker_call broker_signal_calls[];
+extern const size_t broker_signal_calls_count;
+
+/* broker_sockets.c */
+
+extern const struct broker_call broker_socket_calls[];
+extern const size_t broker_socket_calls_count;
+int sockets_start(struct broker *broker, struct error *error);
+/* Fills fds (room for BROKER_PENDING_MAX), returns how long poll() may wait. */
+int sockets_poll(struct broker *broker, struct pollfd *fds);
+void sockets_resume(struct broker *broker, const struct pollfd *fds);
+
+#endif

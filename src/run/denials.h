@@ -1,0 +1,52 @@
+/* What a box was refused, gathered while it runs: a table in memory that the broker and the
+ * supervisor share. Hints for the report; no wall depends on it. */
+#ifndef COFFER_RUN_DENIALS_H
+#define COFFER_RUN_DENIALS_H
+
+#include "base/limits.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct denial {
+	uint32_t count;      /* 0: the slot is free, or its writer has not finished (or died) */
+	int32_t pid;         /* of the first, as the host sees it */
+	int32_t errno_value;
+	int64_t time_ms;     /* CLOCK_REALTIME of the first */
+	char call[24];       /* "connect", "mkdir", "socket", ... */
+	char promise[4];     /* "P2" */
+	char program[32];    /* comm of the first; empty when it could not be read */
+	char target[256];    /* path, address or arguments, as the program named it: raw bytes of the
+	                      * box's choosing, control characters too. Whoever prints it escapes it */
+	char reason[128];    /* which wall, in a person's words */
+};
+
+struct denials {
+	uint32_t used; /* slots claimed, in the order of their first occurrence */
+	uint32_t lost; /* denials that were like none in the table and found no slot */
+	struct denial items[MAX_DENIALS];
+};
+
+/* A shared anonymous mapping, inherited over fork. NULL: out of memory. */
+struct denials *denials_new(void);
+void denials_free(struct denials *denials);
+
+/* Adds one, or counts it on the equal one (call, promise, program, target, errno, as far as they fit
+ * into the table). Any number of processes may add at once; none ever waits for another. program is
+ * read from /proc/PID/comm, if this process sees the /proc of its own PID namespace: in a box's mount
+ * namespace the same number is some other process, and program stays empty. */
+void denials_add(struct denials *denials, pid_t pid, const char *call, const char *promise,
+	const char *target, int errno_value, const char *reason);
+/* The same for who knows the program's name. */
+void denials_add_named(struct denials *denials, pid_t pid, const char *program, const char *call,
+	const char *promise, const char *target, int errno_value, const char *reason);
+
+/* How many slots to ask denials_get() for. */
+size_t denials_count(const struct denials *denials);
+/* A private copy of slot index, its strings terminated whatever the other side wrote there. False:
+ * there is nothing in that slot (yet). */
+bool denials_get(const struct denials *denials, size_t index, struct denial *ret);
+
+#endif

@@ -1,0 +1,384 @@
+/* Theory of operation. launch() runs in the supervisor, outside; build_box() in the child, inside,
+ * and reads as the list of docs/ARCHITECTURE.md: ids, mounts, what the namespaces need, then
+ * everything that is given up, the filter last. A step that fails is reported with its name, and
+ * the child is gone: nothing runs half confined. */
+#include "run/launch.h"
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/limits.h"
+#include "base/sys.h"
+#include "confine/caps.h"
+#include "confine/id_range.h"
+#include "confine/landlock.h"
+#include "confine/mounts.h"
+#include "confine/namespaces.h"
+#include "confine/rlimits.h"
+#include "confine/seccomp.h"
+#include "run/init.h"
+#include "run/keeper.h"
+#include "run/protocol.h"
+
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+/* What the child knows beside the options. */
+struct inside {
+	const struct launch_options *options;
+	const struct plan *plan;
+	uint64_t user_processes;
+	int stdio[3];
+	int master, slave;
+	int *trees;
+	int root_tree;
+	int namespaces[BROKER_NAMESPACES];
+	unsigned fallbacks;
+};
+
+/* Init speaks on CONTROL_FD; whatever else has that number moves away. */
+static int take_control_fd(struct inside *inside, int control, struct error *error)
+{
+	for (int i = 0; i < 3; i++) {
+		if (inside->stdio[i] != CONTROL_FD)
+			continue;
+		inside->stdio[i] = fcntl(CONTROL_FD, F_DUPFD_CLOEXEC, CONTROL_FD + 1);
+		if (inside->stdio[i] < 0)
+			return error_set_errno(error, errno, "descriptors", "moving one");
+	}
+	if (control != CONTROL_FD && dup3(control, CONTROL_FD, O_CLOEXEC) < 0)
+		return error_set_errno(error, errno, "descriptors", "the control socket");
+	/* A copy of one end of the caller's pipes, held here, would keep it from ever being seen. */
+	int keep[] = {CONTROL_FD, inside->stdio[0], inside->stdio[1], inside->stdio[2]};
+	int r = fd_close_all_but(keep, ARRAY_SIZE(keep));
+	return r < 0 ? error_set_errno(error, -r, "descriptors", "closing the rest") : 0;
+}
+
+/* Waits for the supervisor to map the ids, and takes the trees that only it could prepare. */
+static int receive_trees(struct inside *inside, struct error *error)
+{
+	for (;;) {
+		struct message message;
+		int fds[FD_PASS_MAX];
+		size_t count = FD_PASS_MAX;
+		ssize_t n = fd_receive(CONTROL_FD, &message, sizeof(message), fds, &count);
+		if (n != (ssize_t)sizeof(message) || message.kind != MESSAGE_TREES)
+			return error_set(error, EPIPE, "id maps", "the supervisor did not answer");
+		for (size_t i = 0; i < count; i++) {
+			size_t index = message.index + i;
+			if (index == inside->plan->mounts_count)
+				inside->root_tree = fds[i];
+			else
+				inside->trees[index] = fds[i];
+		}
+		if (message.value)
+			return 0;
+	}
+}
+
+static int settle_ids(struct inside *inside, struct error *error)
+{
+	if (!inside->plan->facts.root)
+		return namespaces_map_self(inside->plan, error);
+	int r = receive_trees(inside, error);
+	return r < 0 ? r : namespaces_take_ids(inside->plan, error);
+}
+
+/* For the broker, which joins them later: once init is not dumpable nobody but root could open them,
+ * and once the root has changed, /proc is another. */
+static int open_namespaces(struct inside *inside, struct error *error)
+{
+	static const char *const paths[BROKER_NAMESPACES] = {
+		"/proc/self/ns/user", "/proc/self/ns/mnt", "/proc/self/ns/net"};
+	for (int i = 0; i < BROKER_NAMESPACES; i++) {
+		inside->namespaces[i] = open(paths[i], O_RDONLY | O_CLOEXEC);
+		if (inside->namespaces[i] < 0)
+			return error_set_errno(error, errno, "namespaces", "%s", paths[i]);
+	}
+	return 0;
+}
+
+static int build_root(struct inside *inside, struct error *error)
+{
+	struct mounts_sources sources = {.root_tree = inside->root_tree,
+		.trees = inside->trees,
+		.git_layers = inside->options->git_layers};
+	return mounts_build(inside->plan, &sources, &inside->fallbacks, error);
+}
+
+/* A terminal of the box's own, from the box's own /dev/pts, so that ttyname() finds it there. */
+static int open_terminal(struct inside *inside, struct error *error)
+{
+	if (!inside->options->terminal)
+		return 0;
+	inside->master = open("/dev/ptmx", O_RDWR | O_NOCTTY | O_CLOEXEC);
+	int unlock = 0;
+	if (inside->master < 0 || ioctl(inside->master, TIOCSPTLCK, &unlock) < 0)
+		return error_set_errno(error, errno, "terminal", "/dev/ptmx");
+	inside->slave = ioctl(inside->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	if (inside->slave < 0)
+		return error_set_errno(error, errno, "terminal", "its slave side");
+	/* Init leads the session; it would be stopped for handing the terminal on. */
+	signal(SIGTTOU, SIG_IGN);
+	if (setsid() < 0 || ioctl(inside->slave, TIOCSCTTY, 0) < 0)
+		return error_set_errno(error, errno, "terminal", "a session of its own");
+	return 0;
+}
+
+/* As root in a tier without user namespaces: the command is the workspace's owner. */
+static int become_owner(const struct plan *plan, struct error *error)
+{
+	if (!plan->facts.root || plan->tier != TIER_LANDLOCK)
+		return 0;
+	if (setgroups(0, NULL) < 0 ||
+		setresgid(plan->owner_gid, plan->owner_gid, plan->owner_gid) < 0 ||
+		setresuid(plan->owner_uid, plan->owner_uid, plan->owner_uid) < 0)
+		return error_set_errno(error, errno, "ids", "becoming %u:%u", plan->owner_uid,
+			plan->owner_gid);
+	return 0;
+}
+
+/* Sent by a set-up that failed, in place of MESSAGE_READY. */
+static noreturn void fail(const struct error *error)
+{
+	struct message message = {.kind = MESSAGE_FAILED, .error = *error};
+	fd_send(CONTROL_FD, &message, sizeof(message), NULL, 0);
+	_exit(125);
+}
+
+/* The supervisor's death is init's; a change of ids forgets that, so it is said again after each. */
+static void die_with_supervisor(void)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+}
+
+static int open_signals(struct error *error)
+{
+	sigset_t signals;
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGCHLD);
+	sigprocmask(SIG_SETMASK, &signals, NULL);
+	int fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
+	return fd < 0 ? error_set_errno(error, errno, "signals", "signalfd") : fd;
+}
+
+/* Puts on the filter and hands its listener out, with the terminal's master. */
+static int close_the_box(struct inside *inside, struct error *error)
+{
+	const struct plan *plan = inside->plan;
+	int fds[FD_PASS_MAX], listener = -1;
+	size_t count = 0;
+	if (plan->tier != TIER_NONE) {
+		struct seccomp_choice choice = {
+			.profile = plan->profile->seccomp,
+			.landlock_tier = plan->tier == TIER_LANDLOCK,
+			.watch_names = plan->watch_names,
+			.allow_userns = plan->allow_userns,
+		};
+		int r = seccomp_install(&choice, &listener, error);
+		if (r < 0)
+			return r;
+		fds[count++] = listener;
+	}
+	for (int i = 0; plan->tier == TIER_CONTAINER && i < BROKER_NAMESPACES; i++)
+		fds[count++] = inside->namespaces[i];
+	if (inside->master >= 0)
+		fds[count++] = inside->master;
+	struct message ready = {.kind = MESSAGE_READY, .value = (int)inside->fallbacks,
+		.index = (uint32_t)getpid()};
+	int r = fd_send(CONTROL_FD, &ready, sizeof(ready), fds, count);
+	for (size_t i = 0; i < count; i++)
+		close(fds[i]);
+	return r < 0 ? error_set_errno(error, -r, "control", "the supervisor is gone") : 0;
+}
+
+static noreturn void build_box(struct inside *inside, int control)
+{
+	const struct plan *plan = inside->plan;
+	bool container = plan->tier == TIER_CONTAINER;
+	struct error error = {0};
+	struct init_options init = {.plan = plan, .ruleset = -1};
+
+	die_with_supervisor();
+	int r = take_control_fd(inside, control, &error);
+	if (r == 0 && container)
+		r = settle_ids(inside, &error);
+	if (r == 0 && container)
+		r = open_namespaces(inside, &error);
+	if (r == 0 && container)
+		r = build_root(inside, &error);
+	if (r == 0 && container)
+		r = namespaces_settle(plan, &error);
+	if (r == 0)
+		r = open_terminal(inside, &error);
+	if (r == 0)
+		r = become_owner(plan, &error);
+	if (r == 0)
+		r = landlock_prepare(plan, &init.ruleset, &error);
+	if (r == 0)
+		r = init.signals = open_signals(&error);
+	if (r >= 0)
+		r = rlimits_apply(plan, inside->user_processes, &error);
+	if (r >= 0 && plan->tier != TIER_NONE)
+		r = caps_drop_all(&error);
+	if (r >= 0 && !container && prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+		r = error_set_errno(&error, errno, "init", "becoming a subreaper");
+	if (r >= 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		r = error_set_errno(&error, errno, "init", "hiding from ptrace");
+	die_with_supervisor();
+	if (r >= 0)
+		r = close_the_box(inside, &error);
+	if (r < 0)
+		fail(&error);
+	memcpy(init.stdio, inside->stdio, sizeof(init.stdio));
+	init.slave = inside->slave;
+	init.foreground = inside->options->foreground;
+	init_run(&init);
+}
+
+/* Sends what only root outside can prepare: trees whose ids are mapped into the box's range. */
+static int send_trees(const struct launch_options *options, const struct launched *launched,
+	struct error *error)
+{
+	const struct plan *plan = options->plan;
+	char path[64];
+	snprintf(path, sizeof(path), "/proc/%d/ns/user", launched->init);
+	cleanup_close int userns = plan->id_range ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+	if (plan->id_range && userns < 0)
+		return error_set_errno(error, errno, "namespaces", "%s", path);
+	for (size_t i = 0; i <= plan->mounts_count; i++) {
+		struct plan_mount whole = {.kind = MOUNT_BIND, .source = (char *)"/",
+			.recursive = true};
+		const struct plan_mount *mount =
+			i < plan->mounts_count ? &plan->mounts[i] : &whole;
+		bool from_host = mount->kind == MOUNT_BIND || mount->kind == MOUNT_OVERLAY ||
+			mount->kind == MOUNT_GIT_LAYER;
+		if (!from_host || userns < 0 || mount->device_nodes ||
+			(i == plan->mounts_count && plan->private_root))
+			continue;
+		cleanup_close int tree = mounts_clone_tree(mount, userns, error);
+		if (tree == -ENOTSUP || tree == -ENOENT)
+			continue; /* the child takes it as it is */
+		if (tree < 0)
+			return tree;
+		struct message message = {.kind = MESSAGE_TREES, .index = (uint32_t)i};
+		int r = fd_send(launched->control, &message, sizeof(message), &tree, 1);
+		if (r < 0)
+			return error_set_errno(error, -r, "mounts", "handing over a tree");
+	}
+	struct message last = {.kind = MESSAGE_TREES, .value = 1};
+	int r = fd_send(launched->control, &last, sizeof(last), NULL, 0);
+	return r < 0 ? error_set_errno(error, -r, "id maps", "the box is gone") : 0;
+}
+
+static int map_ids(
+	const struct launch_options *options, struct launched *launched, struct error *error)
+{
+	const struct plan *plan = options->plan;
+	struct id_map uids = {plan->uid_inside, plan->owner_uid, 1};
+	struct id_map gids = {plan->gid_inside, plan->owner_gid, 1};
+	if (plan->id_range) {
+		uint32_t base;
+		launched->id_slot = id_range_take(&base, error);
+		if (launched->id_slot < 0)
+			return launched->id_slot;
+		uids = gids = (struct id_map){0, base, ID_RANGE_COUNT};
+	} else if (plan->owner_uid == 0) {
+		/* Never root's own id: what only root may write would be the box's. */
+		uids.outside = gids.outside = 65534;
+	}
+	return namespaces_map_child(launched->init, uids, gids, error);
+}
+
+static pid_t clone_plain(int *ret_pidfd, struct error *error)
+{
+	int pidfd = -1;
+	struct clone_args args = {.flags = CLONE_PIDFD,
+		.pidfd = (uint64_t)(uintptr_t)&pidfd, .exit_signal = SIGCHLD};
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (pid < 0)
+		return error_set_errno(error, errno, "init", "starting it");
+	if (pid > 0)
+		*ret_pidfd = pidfd;
+	return pid;
+}
+
+/* Everything that the supervisor does for a child that has been made. */
+static int attend(
+	const struct launch_options *options, struct launched *launched, struct error *error)
+{
+	int r = 0;
+	bool container = options->plan->tier == TIER_CONTAINER;
+	if (options->cgroup && cgroup_clone_fd(options->cgroup) < 0)
+		r = cgroup_place(options->cgroup, launched->init, error);
+	if (r == 0 && container && options->plan->facts.root) {
+		r = map_ids(options, launched, error);
+		if (r == 0)
+			r = send_trees(options, launched, error);
+	}
+	return r;
+}
+
+int launch(const struct launch_options *options, struct launched *ret, struct error *error)
+{
+	const struct plan *plan = options->plan;
+	struct launched launched = {.init = -1, .pidfd = -1, .control = -1, .id_slot = -1};
+	struct inside inside = {.options = options, .plan = plan, .master = -1, .slave = -1,
+		.root_tree = -1};
+	memcpy(inside.stdio, options->stdio, sizeof(inside.stdio));
+	cleanup_free int *trees = malloc((plan->mounts_count + 1) * sizeof(*trees));
+	if (!trees)
+		return error_set_errno(error, ENOMEM, "launch", "the mounts");
+	for (size_t i = 0; i <= plan->mounts_count; i++)
+		trees[i] = -1;
+	inside.trees = trees;
+	if (plan->tier == TIER_LANDLOCK)
+		inside.user_processes = rlimits_count_user_processes(plan->owner_uid);
+
+	int pair[2];
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_set_errno(error, errno, "launch", "the control socket");
+	int cgroup_fd = options->cgroup ? cgroup_clone_fd(options->cgroup) : -1;
+	pid_t pid = plan->tier == TIER_CONTAINER
+		? namespaces_clone(cgroup_fd, &launched.pidfd, error)
+		: clone_plain(&launched.pidfd, error);
+	if (pid == 0) {
+		close(pair[0]);
+		if (plan->tier != TIER_CONTAINER)
+			keeper_fork(pair[1]);
+		build_box(&inside, pair[1]);
+	}
+	close(pair[1]);
+	launched.control = pair[0];
+	launched.init = pid;
+	int r = pid < 0 ? (int)pid : attend(options, &launched, error);
+	if (r < 0) {
+		if (pid > 0) {
+			/* What the child itself says of its end is the better reason. */
+			struct message message;
+			sys_pidfd_send_signal(launched.pidfd, SIGKILL);
+			while (recv(launched.control, &message, sizeof(message), MSG_DONTWAIT) > 0)
+				if (message.kind == MESSAGE_FAILED && error)
+					*error = message.error;
+			waitpid(pid, NULL, 0);
+		}
+		launched_release(&launched);
+		return r;
+	}
+	*ret = launched;
+	return 0;
+}
+
+void launched_release(struct launched *launched)
+{
+	close_fd(&launched->pidfd);
+	close_fd(&launched->control);
+	close_fd(&launched->id_slot);
+}

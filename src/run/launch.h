@@ -1,0 +1,33 @@
+/* From a plan to a running init: the ordered story of how a box is built. */
+#ifndef COFFER_RUN_LAUNCH_H
+#define COFFER_RUN_LAUNCH_H
+
+#include "base/error.h"
+#include "confine/cgroup.h"
+#include "plan/plan.h"
+#include "run/broker.h"
+
+#include <sys/types.h>
+
+struct launch_options {
+	const struct plan *plan;
+	const struct cgroup *cgroup; /* or NULL */
+	int stdio[3];                /* what the first command gets; -1: a PTY of the box's own */
+	bool terminal;               /* a PTY is wanted */
+	bool foreground;             /* the first command has it from the start */
+	char *const *git_layers;     /* see confine/mounts.h */
+};
+
+/* A box that is being, or has been, built. Owned by the caller; launched_release() closes it. */
+struct launched {
+	pid_t init;
+	int pidfd;
+	int control;  /* the supervisor's end */
+	int id_slot;  /* as root: the lock on the box's id range, or -1 */
+};
+
+/* Starts init. What becomes of it is told over `control` (MESSAGE_READY or MESSAGE_FAILED). */
+int launch(const struct launch_options *options, struct launched *ret, struct error *error);
+void launched_release(struct launched *launched);
+
+#endif

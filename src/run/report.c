@@ -1,0 +1,237 @@
+#include "run/report.h"
+
+#include "base/buffer.h"
+#include "base/cleanup.h"
+#include "base/limits.h"
+#include "confine/mounts.h"
+#include "host/doctor.h"
+
+#include <jansson.h>
+#include <string.h>
+#include <sys/wait.h>
+
+const char *cause_name(enum cause cause)
+{
+	static const char *const names[] = {
+		[CAUSE_EXITED] = "exited",
+		[CAUSE_SIGNALED] = "signaled",
+		[CAUSE_TIMED_OUT] = "timed_out",
+		[CAUSE_OUT_OF_MEMORY] = "out_of_memory",
+		[CAUSE_LIMIT] = "limit_exceeded",
+		[CAUSE_REFUSED] = "refused",
+		[CAUSE_NOT_FOUND] = "not_found",
+		[CAUSE_CANNOT_EXECUTE] = "cannot_execute",
+		[CAUSE_SETUP_FAILED] = "setup_failed",
+		[CAUSE_KILLED] = "killed",
+	};
+	return names[cause];
+}
+
+/* Bytes of the box's choosing as JSON: what is no UTF-8 becomes U+FFFD. */
+static json_t *text_of(const char *data, size_t length)
+{
+	cleanup_buffer struct buffer buffer = BUFFER_INIT(MAX_REPORT_BYTES);
+	json_t *value = json_stringn(data, length);
+	if (value)
+		return value;
+	/* buffer_append_json() replaces what is invalid; NULs would end it, so they go first. */
+	cleanup_free char *copy = malloc(length + 1);
+	if (!copy)
+		return NULL;
+	for (size_t i = 0; i < length; i++)
+		copy[i] = data[i] ? data[i] : ' ';
+	copy[length] = '\0';
+	buffer_append_json(&buffer, copy);
+	if (buffer_error(&buffer) < 0)
+		return NULL;
+	return json_loads(buffer.data, JSON_DECODE_ANY, NULL);
+}
+
+static json_t *text(const char *string)
+{
+	return string ? text_of(string, strlen(string)) : json_null();
+}
+
+static json_t *integer(uint64_t value)
+{
+	return json_integer((json_int_t)value);
+}
+
+static void add_layer(json_t *array, const char *layer)
+{
+	json_array_append_new(array, json_string(layer));
+}
+
+static json_t *enforced_json(const struct report *report, const struct plan *plan)
+{
+	json_t *array = json_array();
+	if (report->cause == CAUSE_SETUP_FAILED || plan->tier == TIER_NONE)
+		return array;
+	if (plan->tier == TIER_CONTAINER) {
+		static const char *const namespaces[] = {"user namespace", "mount namespace",
+			"pid namespace", "network namespace", "ipc namespace", "uts namespace",
+			"cgroup namespace", "private root"};
+		for (size_t i = 0; i < ARRAY_SIZE(namespaces); i++)
+			add_layer(array, namespaces[i]);
+		if (plan->id_range)
+			add_layer(array, "own id range");
+	}
+	if (plan->facts.landlock_abi >= (plan->tier == TIER_CONTAINER ? 2 : 1)) {
+		char layer[32];
+		snprintf(layer, sizeof(layer), "landlock abi %d", plan->facts.landlock_abi);
+		add_layer(array, layer);
+	}
+	add_layer(array, plan->profile->seccomp == SECCOMP_STRICT ? "seccomp strict"
+								    : "seccomp default");
+	add_layer(array, "no capabilities");
+	add_layer(array, "no new privileges");
+	if (plan->watch_names)
+		add_layer(array, "protected names");
+	add_layer(array, "resource limits");
+	if (report->cgroup)
+		add_layer(array, "control group");
+	return array;
+}
+
+static json_t *exit_json(const struct report *report)
+{
+	json_t *object = json_object();
+	bool signaled = WIFSIGNALED(report->status) && report->cause != CAUSE_SETUP_FAILED;
+	json_object_set_new(object, "code", json_integer(report->exit_code));
+	json_object_set_new(object, "signal",
+		signaled ? json_integer(WTERMSIG(report->status)) : json_null());
+	return object;
+}
+
+static json_t *usage_json(const struct usage *usage)
+{
+	json_t *object = json_object();
+	json_object_set_new(object, "wall_ms", json_real((double)usage->wall_us / 1000));
+	json_object_set_new(object, "cpu_user_ms", json_real((double)usage->user_us / 1000));
+	json_object_set_new(object, "cpu_system_ms", json_real((double)usage->system_us / 1000));
+	json_object_set_new(object, "memory_peak_bytes", integer(usage->memory_peak_bytes));
+	json_object_set_new(object, "memory_peak_of",
+		json_string(usage->memory_peak_is_box ? "box" : "largest process"));
+	json_object_set_new(object, "pids_peak",
+		usage->pids_peak ? integer(usage->pids_peak) : json_null());
+	json_object_set_new(object, "io_read_bytes", integer(usage->io_read_bytes));
+	json_object_set_new(object, "io_write_bytes", integer(usage->io_write_bytes));
+	json_object_set_new(object, "disk_bytes", integer(usage->disk_bytes));
+	json_object_set_new(object, "overshoot_bytes", integer(usage->overshoot_bytes));
+	json_object_set_new(object, "stdout_bytes", integer(usage->output_bytes[0]));
+	json_object_set_new(object, "stderr_bytes", integer(usage->output_bytes[1]));
+	json_object_set_new(object, "stdout_dropped_bytes", integer(usage->dropped_bytes[0]));
+	json_object_set_new(object, "stderr_dropped_bytes", integer(usage->dropped_bytes[1]));
+	return object;
+}
+
+static json_t *denials_json(const struct denials *denials)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; denials && i < denials_count(denials); i++) {
+		struct denial denial;
+		if (!denials_get(denials, i, &denial))
+			continue;
+		json_t *item = json_object();
+		json_object_set_new(item, "time_ms", json_integer(denial.time_ms));
+		json_object_set_new(item, "pid", json_integer(denial.pid));
+		json_object_set_new(item, "program", text(denial.program));
+		json_object_set_new(item, "call", text(denial.call));
+		json_object_set_new(item, "target", text(denial.target));
+		json_object_set_new(item, "promise", text(denial.promise));
+		json_object_set_new(item, "errno",
+			denial.errno_value ? text(strerrorname_np(denial.errno_value)) : json_null());
+		json_object_set_new(item, "reason", text(denial.reason));
+		json_object_set_new(item, "count", json_integer(denial.count));
+		json_array_append_new(array, item);
+	}
+	return array;
+}
+
+static void add_note(json_t *array, const char *what, const char *sentence)
+{
+	json_t *item = json_object();
+	json_object_set_new(item, "what", text(what));
+	json_object_set_new(item, "text", text(sentence));
+	json_array_append_new(array, item);
+}
+
+static json_t *notes_json(const struct report *report, const struct plan *plan)
+{
+	json_t *array = json_array();
+	for (size_t i = 0; i < plan->notes_count; i++)
+		add_note(array, plan->notes[i].what, plan->notes[i].text);
+	if (report->fallbacks & MOUNTS_NO_PROC)
+		add_note(array, "proc", "the host masks /proc: the box has none of its own, a few "
+					"harmless files stand in for it");
+	return array;
+}
+
+static json_t *gaps_json(const struct plan *plan)
+{
+	json_t *array = json_array();
+	if (plan->tier != TIER_LANDLOCK)
+		return array;
+	const struct landlock_gap *gaps;
+	size_t count = doctor_landlock_gaps(plan->facts.landlock_abi, &gaps);
+	for (size_t i = 0; i < count; i++)
+		if (!gaps[i].instead)
+			add_note(array, gaps[i].word, gaps[i].sentence);
+	return array;
+}
+
+static void add_plan(json_t *root, const struct report *report, const struct plan *plan)
+{
+	json_object_set_new(root, "tier", json_string(tier_name(plan->tier)));
+	json_object_set_new(root, "mode", json_string(policy_mode_name(plan->mode)));
+	json_object_set_new(root, "profile", json_string(plan->profile->name));
+	json_object_set_new(root, "enforced", enforced_json(report, plan));
+	json_object_set_new(root, "not_enforced", gaps_json(plan));
+	json_object_set_new(root, "notes", notes_json(report, plan));
+	if (!plan->anonymous)
+		json_object_set_new(root, "workspace", text(plan->workspace));
+}
+
+char *report_to_json(
+	const struct report *report, const struct plan *plan, const struct denials *denials)
+{
+	json_t *root = json_object();
+	if (!root)
+		return NULL;
+	json_object_set_new(root, "version", json_integer(1));
+	json_object_set_new(root, "cause", json_string(cause_name(report->cause)));
+	json_object_set_new(root, "exit", exit_json(report));
+	if (report->limit[0])
+		json_object_set_new(root, "limit", text(report->limit));
+	if (report->error.errno_value) {
+		json_t *error = json_object();
+		json_object_set_new(error, "stage", text(report->error.stage));
+		json_object_set_new(error, "message", text(report->error.message));
+		json_object_set_new(error, "hint", text(report->error.hint));
+		json_object_set_new(root, "error", error);
+	}
+	if (plan)
+		add_plan(root, report, plan);
+	json_object_set_new(root, "usage", usage_json(&report->usage));
+	json_object_set_new(root, "denials", denials_json(denials));
+	json_object_set_new(root, "denials_lost", json_integer(denials ? denials->lost : 0));
+	json_object_set_new(root, "quarantined", json_integer(report->quarantined));
+	static const char *const streams[] = {"stdout", "stderr"};
+	for (int i = 0; i < 2; i++)
+		if (report->captured[i])
+			json_object_set_new(root, streams[i],
+				text_of(report->captured[i], report->captured_bytes[i]));
+	if (report->git_result)
+		json_object_set_new(root, "git", json_loads(report->git_result, 0, NULL));
+	char *json = json_dumps(root, JSON_INDENT(2));
+	json_decref(root);
+	return json;
+}
+
+void report_release(struct report *report)
+{
+	free(report->captured[0]);
+	free(report->captured[1]);
+	free(report->git_result);
+	report->captured[0] = report->captured[1] = report->git_result = NULL;
+}

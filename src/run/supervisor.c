@@ -1,0 +1,688 @@
+/* Theory of operation. One loop waits for whichever comes first: a word from init, a notification
+ * for the broker, a protected name, bytes to relay, a signal to pass on, the clock. The box ends in
+ * one way only: init is killed or exits, the kernel (or, without a PID namespace, the subreapers)
+ * takes everything else with it, and only then is anything cleaned up, counted and reported. */
+#include "run/supervisor.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/fd.h"
+#include "base/limits.h"
+#include "base/sys.h"
+#include "confine/cgroup.h"
+#include "run/broker.h"
+#include "run/git_commit.h"
+#include "run/launch.h"
+#include "run/meter.h"
+#include "run/output.h"
+#include "run/process_tree.h"
+#include "run/protocol.h"
+#include "run/watch.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+
+/* How often protected names are looked for where inotify cannot be had. */
+enum { WATCH_INTERVAL_MS = 20 };
+
+struct supervisor {
+	const struct plan *plan;
+	const struct supervise_options *options;
+	struct report *report;
+	struct error *error;
+
+	struct launched launched;
+	struct output *output;
+	struct cgroup *cgroup;
+	struct watch *watch;
+	struct meter *meter;
+	struct git_commit *git;
+	struct denials *denials;
+	uint64_t *continued;
+	pid_t init; /* PID 1 of the box as seen from here; launched.init, unless a keeper is between */
+	pid_t broker;
+	int listener;
+	int namespaces[BROKER_NAMESPACES]; /* container tier: of init, for the broker */
+	int signals;
+
+	bool terminal;
+	bool ready;         /* the box stands */
+	bool command_ended; /* the first command has */
+	bool init_ended;
+	bool killed;        /* by us, for a reason that the report has */
+	uint64_t started_us, deadline_us, kill_us, meter_us, watch_us; /* 0: not set */
+	struct rusage rusage;
+};
+
+static void tell_init(struct supervisor *s, enum message_kind kind, uint32_t id, int value,
+	enum signal_scope scope)
+{
+	struct message message = {.kind = kind, .id = id, .value = value, .index = scope};
+	fd_send(s->launched.control, &message, sizeof(message), NULL, 0);
+}
+
+/* Signals every process of the box but init. */
+static void signal_box(struct supervisor *s, int signal)
+{
+	if (s->plan->tier == TIER_CONTAINER)
+		tell_init(s, MESSAGE_SIGNAL, 0, signal, SIGNAL_BOX);
+	else
+		process_tree_signal(s->init, signal);
+}
+
+/* The end of the box: whatever is in it, now. */
+static void kill_box(struct supervisor *s)
+{
+	s->killed = true;
+	if (s->launched.pidfd >= 0)
+		sys_pidfd_send_signal(s->launched.pidfd, SIGKILL);
+	if (s->cgroup)
+		cgroup_kill(s->cgroup);
+}
+
+static void end_with(struct supervisor *s, enum cause cause, const char *limit)
+{
+	if (s->killed)
+		return;
+	s->report->cause = cause;
+	snprintf(s->report->limit, sizeof(s->report->limit), "%s", limit ? limit : "");
+	kill_box(s);
+}
+
+/* ---- before the launch ---- */
+
+static int block_signals(struct supervisor *s)
+{
+	static const int passed[] = {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2,
+		SIGWINCH, SIGTSTP, SIGCONT, SIGALRM};
+	sigset_t set;
+	sigemptyset(&set);
+	for (size_t i = 0; i < ARRAY_SIZE(passed); i++)
+		sigaddset(&set, passed[i]);
+	/* A shell starts background jobs with SIGINT ignored; what is ignored is not passed on. */
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	s->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return s->signals < 0 ? error_set_errno(s->error, errno, "supervisor", "signals") : 0;
+}
+
+static int make_cgroup(struct supervisor *s)
+{
+	const struct plan *plan = s->plan;
+	struct limits limits = plan->limits;
+	/* A user namespace has a kernel-enforced process limit of its own, which costs nothing. */
+	if (plan->tier == TIER_CONTAINER)
+		limits.pids = 0;
+	if (!limits.memory_bytes && !limits.cpu_milli && !limits.pids)
+		return 0;
+	int r = cgroup_make(&plan->facts, &limits, &s->cgroup, &s->report->cgroup_enforced, s->error);
+	if (r < 0 && plan->must_enforce)
+		return r;
+	s->error->errno_value = 0;
+	s->report->cgroup = s->cgroup != NULL;
+	return 0;
+}
+
+static unsigned limits_to_meter(const struct supervisor *s)
+{
+	const struct limits *limits = &s->plan->limits;
+	unsigned metered = 0;
+	if (limits->memory_bytes)
+		metered |= LIMIT_MEMORY;
+	if (limits->pids && s->plan->tier != TIER_CONTAINER)
+		metered |= LIMIT_PIDS;
+	if (s->plan->profile->view != VIEW_STRICT && s->plan->write_roots.count > 0) {
+		if (limits->disk_bytes)
+			metered |= LIMIT_DISK;
+		if (limits->inodes)
+			metered |= LIMIT_INODES;
+	}
+	return metered & ~s->report->cgroup_enforced;
+}
+
+static int prepare(struct supervisor *s)
+{
+	s->denials = denials_new();
+	s->continued = mmap(NULL, sizeof(*s->continued), PROT_READ | PROT_WRITE,
+		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (!s->denials || s->continued == MAP_FAILED)
+		return error_set_errno(s->error, ENOMEM, "supervisor", "shared memory");
+	int r = block_signals(s);
+	for (int i = 0; i < 3; i++)
+		s->terminal = s->terminal || isatty(s->options->stdio[i]);
+	struct output_options output = {.capture = s->plan->capture,
+		.limit_bytes = s->plan->limits.output_bytes,
+		.terminal = s->terminal};
+	if (output.capture && !output.limit_bytes)
+		output.limit_bytes = DEFAULT_CAPTURE_BYTES;
+	memcpy(output.stdio, s->options->stdio, sizeof(output.stdio));
+	if (r == 0)
+		r = output_new(&output, &s->output, s->error);
+	if (r == 0)
+		r = watch_new(s->plan, &s->watch, s->error);
+	if (r == 0)
+		r = git_commit_prepare(s->plan, &s->git, s->error);
+	if (r == 0)
+		r = make_cgroup(s);
+	if (r == 0 && s->plan->tier != TIER_CONTAINER &&
+		prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+		r = error_set_errno(s->error, errno, "supervisor", "becoming a subreaper");
+	return r;
+}
+
+static int start_box(struct supervisor *s)
+{
+	struct launch_options options = {.plan = s->plan,
+		.cgroup = s->cgroup,
+		.terminal = s->terminal,
+		.foreground = output_takes_terminal(s->output),
+		.git_layers = git_commit_layers(s->git)};
+	for (int i = 0; i < 3; i++)
+		options.stdio[i] = output_child_fd(s->output, i);
+	s->started_us = clock_now_us();
+	int r = launch(&options, &s->launched, s->error);
+	output_close_child_fds(s->output);
+	if (r < 0)
+		return r;
+	if (s->plan->limits.time_ms)
+		s->deadline_us = s->started_us + s->plan->limits.time_ms * 1000;
+	unsigned metered = limits_to_meter(s);
+	if (metered && meter_new(s->plan, s->launched.init, metered, &s->meter) == 0)
+		s->meter_us = s->started_us + METER_INTERVAL_MS * 1000;
+	if (s->watch && watch_fd(s->watch) < 0)
+		s->watch_us = s->started_us + WATCH_INTERVAL_MS * 1000;
+	return 0;
+}
+
+/* ---- what init says ---- */
+
+static void handle_ready(struct supervisor *s, const struct message *message, int *fds, size_t count)
+{
+	size_t next = 0;
+	s->ready = true;
+	s->report->fallbacks = (unsigned)message->value;
+	s->init = s->plan->tier == TIER_CONTAINER ? s->launched.init : (pid_t)message->index;
+	if (s->plan->tier != TIER_NONE && next < count)
+		s->listener = steal_fd(&fds[next++]);
+	for (int i = 0; s->plan->tier == TIER_CONTAINER && i < BROKER_NAMESPACES; i++)
+		if (next < count)
+			s->namespaces[i] = steal_fd(&fds[next++]);
+	if (s->terminal && next < count &&
+		output_attach_terminal(s->output, steal_fd(&fds[next]), s->error) < 0)
+		end_with(s, CAUSE_SETUP_FAILED, NULL);
+}
+
+static void handle_exec_failed(struct supervisor *s, const struct message *message)
+{
+	struct report *report = s->report;
+	s->command_ended = true;
+	if (message->value == ENOENT) {
+		report->cause = CAUSE_NOT_FOUND;
+		report->exit_code = 127;
+		error_set(&report->error, ENOENT, "exec", "%.900s: command not found",
+			s->plan->argv.items[0]);
+	} else if (message->value > 0) {
+		report->cause = CAUSE_CANNOT_EXECUTE;
+		report->exit_code = 126;
+		error_set_errno(&report->error, message->value, "exec", "%.900s",
+			s->plan->argv.items[0]);
+	} else {
+		report->cause = CAUSE_SETUP_FAILED;
+		report->exit_code = 125;
+		error_set_errno(&report->error, -message->value, "exec",
+			"starting the command in %.900s", s->plan->directory);
+	}
+	kill_box(s);
+}
+
+static void handle_exited(struct supervisor *s, int status)
+{
+	struct report *report = s->report;
+	s->command_ended = true;
+	report->status = status;
+	if (s->killed)
+		return;
+	if (WIFSIGNALED(status)) {
+		report->cause = CAUSE_SIGNALED;
+		report->exit_code = 128 + WTERMSIG(status);
+	} else {
+		report->cause = CAUSE_EXITED;
+		report->exit_code = WEXITSTATUS(status);
+	}
+	if (s->kill_us) /* it left in its grace */
+		report->cause = CAUSE_TIMED_OUT;
+	if (!s->plan->many_execs)
+		kill_box(s);
+}
+
+static void handle_stopped(struct supervisor *s, int signal)
+{
+	if (output_stopped(s->output, signal))
+		tell_init(s, MESSAGE_CONTINUE, 0, 0, 0);
+}
+
+static void forward_to_client(struct supervisor *s, const struct message *message)
+{
+	if (s->options->client >= 0)
+		fd_send(s->options->client, message, sizeof(*message), NULL, 0);
+}
+
+static void handle_init(struct supervisor *s)
+{
+	struct message message;
+	int fds[FD_PASS_MAX];
+	size_t count = FD_PASS_MAX;
+	ssize_t n = fd_receive(s->launched.control, &message, sizeof(message), fds, &count);
+	if (n != (ssize_t)sizeof(message)) {
+		close_fd(&s->launched.control); /* its end is told by SIGCHLD */
+		return;
+	}
+	switch (message.kind) {
+	case MESSAGE_FAILED:
+		*s->error = message.error;
+		s->error->stage[sizeof(s->error->stage) - 1] = '\0';
+		s->error->message[sizeof(s->error->message) - 1] = '\0';
+		s->error->hint[sizeof(s->error->hint) - 1] = '\0';
+		break;
+	case MESSAGE_READY:
+		handle_ready(s, &message, fds, count);
+		forward_to_client(s, &message);
+		break;
+	case MESSAGE_EXEC_FAILED:
+		forward_to_client(s, &message);
+		if (message.id == 0)
+			handle_exec_failed(s, &message);
+		break;
+	case MESSAGE_EXITED:
+		forward_to_client(s, &message);
+		if (message.id == 0)
+			handle_exited(s, message.value);
+		break;
+	case MESSAGE_STOPPED:
+		if (message.id == 0)
+			handle_stopped(s, message.value);
+		break;
+	default:
+		break;
+	}
+	for (size_t i = 0; i < count; i++)
+		close_fd(&fds[i]);
+}
+
+/* ---- the other sources ---- */
+
+/* The first notification is waiting: from now on the broker answers them. */
+static void start_broker(struct supervisor *s)
+{
+	struct broker_options options = {.plan = s->plan,
+		.listener = s->listener,
+		.init = s->init,
+		.init_pidfd = s->launched.pidfd,
+		.namespaces = s->plan->tier == TIER_CONTAINER ? s->namespaces : NULL,
+		.denials = s->denials,
+		.continued = s->continued};
+	s->broker = broker_start(&options, s->error);
+	close_fd(&s->listener);
+	if (s->broker < 0) {
+		s->broker = 0;
+		end_with(s, CAUSE_SETUP_FAILED, NULL);
+	}
+}
+
+/* Init's last words may still be in the socket when its end is told. */
+static void hear_out_init(struct supervisor *s)
+{
+	struct pollfd control = {.fd = s->launched.control, .events = POLLIN};
+	while (s->launched.control >= 0 && poll(&control, 1, 0) > 0)
+		handle_init(s);
+}
+
+static void reap(struct supervisor *s)
+{
+	int status;
+	struct rusage rusage;
+	for (pid_t pid; (pid = wait4(-1, &status, WNOHANG, &rusage)) > 0;) {
+		if (pid == s->launched.init) {
+			s->init_ended = true;
+			s->rusage = rusage;
+			hear_out_init(s);
+		} else if (pid == s->broker) {
+			/* Without it nothing that is notified gets an answer. It also ends when the
+			 * box has, on its own. */
+			s->broker = 0;
+			if (!s->command_ended && !s->init_ended) {
+				error_set(s->error, EPIPE, "broker", "the broker has ended");
+				end_with(s, CAUSE_SETUP_FAILED, NULL);
+			}
+		}
+	}
+}
+
+static void pass_signal(struct supervisor *s, int signal)
+{
+	switch (signal) {
+	case SIGWINCH:
+		output_resize(s->output);
+		break;
+	case SIGCONT:
+		output_continued(s->output);
+		break;
+	case SIGTSTP:
+		signal_box(s, SIGSTOP);
+		output_suspend(s->output);
+		signal_box(s, SIGCONT);
+		break;
+	case SIGINT:
+	case SIGQUIT:
+		tell_init(s, MESSAGE_SIGNAL, 0, signal, SIGNAL_GROUP);
+		break;
+	default:
+		tell_init(s, MESSAGE_SIGNAL, 0, signal, SIGNAL_COMMAND);
+	}
+}
+
+static void handle_signals(struct supervisor *s)
+{
+	struct signalfd_siginfo info;
+	while (read(s->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGCHLD)
+			reap(s);
+		else if (s->ready)
+			pass_signal(s, (int)info.ssi_signo);
+		else
+			end_with(s, CAUSE_KILLED, NULL); /* asked to end before anything ran */
+	}
+}
+
+static void check_watch(struct supervisor *s)
+{
+	if (watch_check(s->watch, s->continued, s->denials))
+		end_with(s, CAUSE_REFUSED, NULL);
+}
+
+static void take_sample(struct supervisor *s)
+{
+	struct meter_sample sample;
+	struct meter_excess excess;
+	if (meter_sample(s->meter, &sample) < 0)
+		return;
+	s->report->usage.disk_bytes = sample.disk_bytes;
+	if (!meter_verdict(s->meter, &sample, &excess))
+		return;
+	static const struct {
+		unsigned limit;
+		const char *name;
+	} names[] = {{LIMIT_MEMORY, "memory"}, {LIMIT_PIDS, "pids"}, {LIMIT_DISK, "disk"},
+		{LIMIT_INODES, "inodes"}};
+	const char *name = "";
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++)
+		if (names[i].limit == excess.limit)
+			name = names[i].name;
+	s->report->usage.overshoot_bytes = excess.seen - excess.allowed;
+	end_with(s, excess.limit == LIMIT_MEMORY ? CAUSE_OUT_OF_MEMORY : CAUSE_LIMIT, name);
+}
+
+/* What the clock says is due. */
+static void handle_clock(struct supervisor *s)
+{
+	uint64_t now = clock_now_us();
+	if (s->meter_us && now >= s->meter_us) {
+		take_sample(s);
+		s->meter_us = clock_now_us() + meter_interval_ms(s->meter) * 1000ULL;
+	}
+	if (s->watch_us && now >= s->watch_us) {
+		check_watch(s);
+		s->watch_us = now + WATCH_INTERVAL_MS * 1000;
+	}
+	if (s->deadline_us && now >= s->deadline_us) {
+		s->deadline_us = 0;
+		s->kill_us = now + s->plan->limits.grace_ms * 1000;
+		if (s->plan->limits.grace_ms) {
+			signal_box(s, SIGTERM);
+			signal_box(s, SIGCONT);
+		}
+	}
+	if (s->kill_us && now >= s->kill_us)
+		end_with(s, CAUSE_TIMED_OUT, "time");
+}
+
+static int wait_ms(const struct supervisor *s)
+{
+	const uint64_t times[] = {s->deadline_us, s->kill_us, s->meter_us, s->watch_us};
+	uint64_t next = UINT64_MAX;
+	for (size_t i = 0; i < ARRAY_SIZE(times); i++)
+		if (times[i] && times[i] < next)
+			next = times[i];
+	if (next == UINT64_MAX)
+		return -1;
+	uint64_t now = clock_now_us();
+	uint64_t left_ms = next <= now ? 0 : (next - now + 999) / 1000;
+	return left_ms > 3600000 ? 3600000 : (int)left_ms;
+}
+
+/* libcoffer asks: another command, or a signal. Init is handed the request as it is. */
+static void handle_client(struct supervisor *s)
+{
+	struct message message;
+	int fds[FD_PASS_MAX];
+	size_t count = FD_PASS_MAX;
+	ssize_t n = fd_receive(s->options->client, &message, sizeof(message), fds, &count);
+	if (n != (ssize_t)sizeof(message)) {
+		end_with(s, CAUSE_KILLED, NULL); /* the program that owns the box is gone */
+		return;
+	}
+	bool known = (message.kind == MESSAGE_EXEC && count == 4 && message.id != 0) ||
+		(message.kind == MESSAGE_SIGNAL && count == 0);
+	if (known)
+		fd_send(s->launched.control, &message, sizeof(message), fds, count);
+	for (size_t i = 0; i < count; i++)
+		close(fds[i]);
+}
+
+enum { POLL_CONTROL, POLL_SIGNALS, POLL_LISTENER, POLL_WATCH, POLL_CLIENT, POLL_OUTPUT };
+
+static void loop_once(struct supervisor *s)
+{
+	struct pollfd fds[POLL_OUTPUT + OUTPUT_POLL_MAX] = {
+		[POLL_CONTROL] = {.fd = s->launched.control, .events = POLLIN},
+		[POLL_SIGNALS] = {.fd = s->signals, .events = POLLIN},
+		[POLL_LISTENER] = {.fd = s->listener, .events = POLLIN},
+		[POLL_WATCH] = {.fd = watch_fd(s->watch), .events = POLLIN},
+		[POLL_CLIENT] = {.fd = s->ready && !s->killed ? s->options->client : -1,
+			.events = POLLIN},
+	};
+	size_t output_count = output_poll_fds(s->output, fds + POLL_OUTPUT);
+	if (poll(fds, POLL_OUTPUT + output_count, wait_ms(s)) < 0)
+		return;
+	if (fds[POLL_LISTENER].revents & POLLIN)
+		start_broker(s);
+	else if (fds[POLL_LISTENER].revents)
+		close_fd(&s->listener);
+	if (fds[POLL_CONTROL].revents)
+		handle_init(s);
+	output_handle(s->output, fds + POLL_OUTPUT, output_count);
+	if (fds[POLL_WATCH].revents)
+		check_watch(s);
+	if (fds[POLL_CLIENT].revents)
+		handle_client(s);
+	if (fds[POLL_SIGNALS].revents)
+		handle_signals(s);
+	handle_clock(s);
+}
+
+/* ---- after the end ---- */
+
+static void end_processes(struct supervisor *s)
+{
+	if (s->broker > 0) {
+		kill(s->broker, SIGKILL);
+		waitpid(s->broker, NULL, 0);
+	}
+	if (s->cgroup)
+		cgroup_kill(s->cgroup);
+	/* Init's orphans came to this process, if init could not end them itself. */
+	if (s->plan->tier != TIER_CONTAINER)
+		process_tree_end(getpid());
+}
+
+static void read_cgroup(struct supervisor *s)
+{
+	struct report *report = s->report;
+	struct cgroup_usage usage;
+	if (!s->cgroup)
+		return;
+	cgroup_read_usage(s->cgroup, &usage);
+	if (usage.memory_peak_bytes) {
+		report->usage.memory_peak_bytes = usage.memory_peak_bytes;
+		report->usage.memory_peak_is_box = true;
+	}
+	report->usage.pids_peak = usage.pids_peak;
+	report->usage.io_read_bytes = usage.io_read_bytes;
+	report->usage.io_write_bytes = usage.io_write_bytes;
+	/* A kill by the limit of something else than the command is not how the run ended. */
+	bool killed = WIFSIGNALED(report->status) && WTERMSIG(report->status) == SIGKILL;
+	bool failed = report->exit_code != 0 || !s->command_ended;
+	if (usage.out_of_memory && (killed || failed) && report->cause != CAUSE_TIMED_OUT)
+		report->cause = CAUSE_OUT_OF_MEMORY;
+}
+
+static void count_usage(struct supervisor *s)
+{
+	struct usage *usage = &s->report->usage;
+	usage->wall_us = clock_now_us() - s->started_us;
+	usage->user_us =
+		(uint64_t)s->rusage.ru_utime.tv_sec * 1000000 + (uint64_t)s->rusage.ru_utime.tv_usec;
+	usage->system_us =
+		(uint64_t)s->rusage.ru_stime.tv_sec * 1000000 + (uint64_t)s->rusage.ru_stime.tv_usec;
+	usage->memory_peak_bytes = (uint64_t)s->rusage.ru_maxrss * 1024;
+	usage->io_read_bytes = (uint64_t)s->rusage.ru_inblock * 512;
+	usage->io_write_bytes = (uint64_t)s->rusage.ru_oublock * 512;
+	if (s->meter) {
+		usage->memory_peak_bytes = meter_memory_peak_bytes(s->meter);
+		usage->memory_peak_is_box = true;
+		usage->pids_peak = meter_tasks_peak(s->meter);
+	}
+	read_cgroup(s);
+	for (int i = 0; i < 2; i++) {
+		usage->output_bytes[i] = output_bytes_passed(s->output, i + 1);
+		usage->dropped_bytes[i] = output_bytes_dropped(s->output, i + 1);
+	}
+}
+
+static void keep_captured(struct supervisor *s)
+{
+	for (int i = 0; i < 2; i++) {
+		const struct captured *captured = output_captured(s->output, i + 1);
+		if (!captured)
+			continue;
+		char gap[64] = "";
+		if (captured->dropped_bytes)
+			snprintf(gap, sizeof(gap), "\n[... %llu bytes dropped ...]\n",
+				(unsigned long long)captured->dropped_bytes);
+		size_t length = captured->head_bytes + strlen(gap) + captured->tail_bytes;
+		char *text = malloc(length + 1);
+		if (!text)
+			return;
+		char *end = text;
+		if (captured->head_bytes)
+			end = mempcpy(end, captured->head, captured->head_bytes);
+		end = mempcpy(end, gap, strlen(gap));
+		if (captured->tail_bytes)
+			end = mempcpy(end, captured->tail, captured->tail_bytes);
+		*end = '\0';
+		s->report->captured[i] = text;
+		s->report->captured_bytes[i] = length;
+	}
+}
+
+/* The exit code that goes with a cause that this process decided on. */
+static void settle_exit(struct supervisor *s)
+{
+	struct report *report = s->report;
+	switch (report->cause) {
+	case CAUSE_TIMED_OUT:
+		report->exit_code = 124;
+		break;
+	case CAUSE_OUT_OF_MEMORY:
+	case CAUSE_LIMIT:
+	case CAUSE_KILLED:
+		if (!s->command_ended || s->report->exit_code == 0)
+			report->exit_code = 128 + SIGKILL;
+		break;
+	case CAUSE_REFUSED:
+		report->exit_code = 126;
+		break;
+	case CAUSE_SETUP_FAILED:
+		report->exit_code = 125;
+		break;
+	default:
+		break;
+	}
+}
+
+static void finish(struct supervisor *s)
+{
+	end_processes(s);
+	output_finish(s->output);
+	count_usage(s);
+	keep_captured(s);
+	if (s->watch) {
+		/* Whatever was made since the last look, with nobody left to make more. */
+		bool offence = watch_check(s->watch, s->continued, s->denials);
+		if (offence || s->report->cause == CAUSE_REFUSED)
+			s->report->quarantined = watch_clean(s->watch, s->denials);
+		if (s->report->quarantined)
+			s->report->cause = CAUSE_REFUSED;
+	}
+	if (s->git && s->report->cause != CAUSE_REFUSED)
+		s->report->git_result = git_commit_finish(s->git, s->plan);
+	settle_exit(s);
+}
+
+static void release(struct supervisor *s)
+{
+	output_free(s->output);
+	cgroup_free(s->cgroup);
+	watch_free(s->watch);
+	meter_free(s->meter);
+	git_commit_free(s->git);
+	launched_release(&s->launched);
+	close_fd(&s->listener);
+	for (int i = 0; i < BROKER_NAMESPACES; i++)
+		close_fd(&s->namespaces[i]);
+	close_fd(&s->signals);
+	if (s->continued && s->continued != MAP_FAILED)
+		munmap(s->continued, sizeof(*s->continued));
+}
+
+int supervise(const struct supervise_options *options, struct report *ret_report,
+	struct denials **ret_denials)
+{
+	*ret_report = (struct report){.cause = CAUSE_SETUP_FAILED, .exit_code = 125};
+	struct supervisor s = {.plan = options->plan, .options = options, .report = ret_report,
+		.error = &ret_report->error, .listener = -1, .signals = -1,
+		.namespaces = {-1, -1, -1},
+		.launched = {.init = -1, .pidfd = -1, .control = -1, .id_slot = -1}};
+	int r = prepare(&s);
+	if (r == 0)
+		r = start_box(&s);
+	if (r == 0) {
+		while (!s.init_ended)
+			loop_once(&s);
+		while (output_drain(s.output))
+			loop_once(&s);
+		finish(&s);
+		if (!s.ready)
+			r = s.error->errno_value ? -s.error->errno_value : -ECANCELED;
+		else if (!s.command_ended && !s.killed)
+			ret_report->cause = CAUSE_KILLED, ret_report->exit_code = 128 + SIGKILL;
+	}
+	*ret_denials = s.denials;
+	release(&s);
+	return r;
+}

@@ -1,0 +1,270 @@
+/* Theory of operation. inotify only wakes us: what is decided is decided from the directory itself,
+ * compared with what was in it before the box ran, so a lost or overflowing queue costs nothing but
+ * a look. Quarantine is a rename within the same directory to a name that no tool reads: it works on
+ * every file system, in one step, and the user finds it where it was made. */
+#include "run/watch.h"
+
+#include "base/cleanup.h"
+#include "base/limits.h"
+#include "base/strv.h"
+#include "base/sys.h"
+#include "policy/names.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <time.h>
+
+struct watched {
+	const struct plan_watch *place;
+	int fd;             /* the directory */
+	struct strv before; /* protected names that were there */
+	struct strv links;  /* "name" then "target": protected symlinks, which no mount protects */
+	struct strv others; /* made meanwhile, but certainly not by the box */
+};
+
+struct watch {
+	int inotify;
+	uid_t box_uid;
+	size_t count;
+	struct watched items[];
+};
+
+static int remember(struct watched *watched)
+{
+	int fd = openat(watched->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	cleanup_closedir DIR *dir = fdopendir(fd);
+	if (!dir)
+		return -errno;
+	for (struct dirent *entry; (entry = readdir(dir));) {
+		if (!names_protected(entry->d_name))
+			continue;
+		int r = strv_add(&watched->before, entry->d_name);
+		if (r < 0)
+			return r;
+		char target[MAX_PATH_BYTES];
+		ssize_t n = readlinkat(fd, entry->d_name, target, sizeof(target) - 1);
+		if (n < 0)
+			continue;
+		target[n] = '\0';
+		r = strv_add(&watched->links, entry->d_name);
+		if (r == 0)
+			r = strv_add(&watched->links, target);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int watch_one(struct watch *watch, const struct plan_watch *place, struct error *error)
+{
+	struct watched *watched = &watch->items[watch->count];
+	watched->place = place;
+	watched->fd = sys_openat2(AT_FDCWD, place->path, O_PATH | O_DIRECTORY | O_CLOEXEC,
+		RESOLVE_NO_SYMLINKS);
+	if (watched->fd < 0)
+		return error_set_errno(error, errno, "watch", "%s", place->path);
+	watch->count++;
+	struct stat st;
+	if (fstat(watched->fd, &st) < 0 || st.st_ino != place->id.inode ||
+		st.st_dev != place->id.device)
+		return error_set(error, ESTALE, "watch", "%s is no longer what was planned",
+			place->path);
+	int r = remember(watched);
+	if (r < 0)
+		return error_set_errno(error, -r, "watch", "%s", place->path);
+	if (watch->inotify < 0)
+		return 0;
+	/* By the descriptor, so that it is this directory and no other. */
+	char path[32];
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", watched->fd);
+	if (inotify_add_watch(watch->inotify, path,
+		    IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR) < 0)
+		close_fd(&watch->inotify); /* no /proc, or the user's watches are used up */
+	return 0;
+}
+
+int watch_new(const struct plan *plan, struct watch **ret, struct error *error)
+{
+	*ret = NULL;
+	if (plan->watches_count == 0)
+		return 0;
+	struct watch *watch =
+		calloc(1, sizeof(*watch) + plan->watches_count * sizeof(watch->items[0]));
+	if (!watch)
+		return error_set_errno(error, ENOMEM, "watch", "protected names");
+	watch->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	watch->box_uid = plan->owner_uid;
+	for (size_t i = 0; i < plan->watches_count; i++) {
+		int r = watch_one(watch, &plan->watches[i], error);
+		if (r < 0) {
+			watch_free(watch);
+			return r;
+		}
+	}
+	*ret = watch;
+	return 0;
+}
+
+int watch_fd(const struct watch *watch)
+{
+	return watch ? watch->inotify : -1;
+}
+
+static void drain(struct watch *watch)
+{
+	char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+	while (watch->inotify >= 0 && read(watch->inotify, events, sizeof(events)) > 0)
+		;
+}
+
+/* Calls visit for every protected name that is there now and was not before, and is not known to be
+ * somebody else's. visit may rename it. */
+typedef void (*visitor)(struct watch *watch, struct watched *watched, const char *name,
+	const struct stat *st, void *context);
+
+static void look(struct watch *watch, visitor visit, void *context)
+{
+	for (size_t i = 0; i < watch->count; i++) {
+		struct watched *watched = &watch->items[i];
+		int fd = openat(watched->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		cleanup_closedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+		if (!dir)
+			continue;
+		for (struct dirent *entry; (entry = readdir(dir));) {
+			struct stat st;
+			if (!names_protected(entry->d_name) ||
+				strv_contains(&watched->before, entry->d_name) ||
+				strv_contains(&watched->others, entry->d_name) ||
+				fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+				continue;
+			visit(watch, watched, entry->d_name, &st, context);
+		}
+	}
+}
+
+/* A symlink of a protected name that was removed or replaced. */
+static bool link_is_changed(const struct watched *watched, size_t index)
+{
+	char target[MAX_PATH_BYTES];
+	ssize_t n = readlinkat(
+		watched->fd, watched->links.items[index], target, sizeof(target) - 1);
+	if (n < 0)
+		return true;
+	target[n] = '\0';
+	return strcmp(target, watched->links.items[index + 1]) != 0;
+}
+
+static bool any_link_is_changed(const struct watch *watch)
+{
+	for (size_t i = 0; i < watch->count; i++)
+		for (size_t k = 0; k + 1 < watch->items[i].links.count; k += 2)
+			if (link_is_changed(&watch->items[i], k))
+				return true;
+	return false;
+}
+
+struct check {
+	const uint64_t *continued;
+	bool offence;
+	struct denials *denials;
+};
+
+static void judge(struct watch *watch, struct watched *watched, const char *name,
+	const struct stat *st, void *context)
+{
+	struct check *check = context;
+	bool plain_file = S_ISREG(st->st_mode) && st->st_nlink == 1;
+	/* Read after the thing was seen: the broker counts before it lets a call go on. How long ago
+	 * that was says nothing: a let-through call may take its time. */
+	bool continued = __atomic_load_n(check->continued, __ATOMIC_ACQUIRE) > 0;
+	bool possible = st->st_uid == watch->box_uid && (plain_file || continued);
+	if (possible) {
+		check->offence = true;
+		return;
+	}
+	char target[MAX_PATH_BYTES];
+	snprintf(target, sizeof(target), "%s/%s", watched->place->path, name);
+	strv_add(&watched->others, name);
+	denials_add_named(check->denials, 0, "", "watch", "P2", target, 0,
+		"appeared while the box ran, made by someone else; left as it is");
+}
+
+bool watch_check(struct watch *watch, const uint64_t *continued, struct denials *denials)
+{
+	drain(watch);
+	struct check check = {.continued = continued, .denials = denials};
+	look(watch, judge, &check);
+	return check.offence || any_link_is_changed(watch);
+}
+
+struct clean {
+	unsigned moved;
+	struct denials *denials;
+};
+
+static void quarantine(struct watch *watch, struct watched *watched, const char *name,
+	const struct stat *st, void *context)
+{
+	struct clean *clean = context;
+	(void)watch, (void)st;
+	char place[MAX_NAME_BYTES + 1], target[MAX_PATH_BYTES], reason[128];
+	snprintf(place, sizeof(place), ".coffer-quarantine-%lld-%d-%.40s", (long long)time(NULL),
+		getpid(), name + (name[0] == '.'));
+	snprintf(target, sizeof(target), "%s/%s", watched->place->path, name);
+	if (renameat2(watched->fd, name, watched->fd, place, RENAME_NOREPLACE) == 0 ||
+		(errno == EINVAL && renameat(watched->fd, name, watched->fd, place) == 0)) {
+		snprintf(reason, sizeof(reason), "a new protected name; moved to %.90s", place);
+	} else {
+		snprintf(reason, sizeof(reason), "a new protected name, and it cannot be moved: %s",
+			strerrordesc_np(errno));
+	}
+	clean->moved++;
+	denials_add_named(clean->denials, 0, "", "create", "P2", target, EPERM, reason);
+}
+
+static void restore_links(struct watch *watch, struct clean *clean)
+{
+	for (size_t i = 0; i < watch->count; i++) {
+		struct watched *watched = &watch->items[i];
+		for (size_t k = 0; k + 1 < watched->links.count; k += 2) {
+			const char *name = watched->links.items[k];
+			struct stat st;
+			if (!link_is_changed(watched, k))
+				continue;
+			if (fstatat(watched->fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+				quarantine(watch, watched, name, &st, clean);
+			if (symlinkat(watched->links.items[k + 1], watched->fd, name) < 0)
+				continue;
+			clean->moved++;
+			denials_add_named(clean->denials, 0, "", "unlink", "P2", name, EPERM,
+				"a protected link was removed; it is back in its place");
+		}
+	}
+}
+
+unsigned watch_clean(struct watch *watch, struct denials *denials)
+{
+	struct clean clean = {.denials = denials};
+	look(watch, quarantine, &clean);
+	restore_links(watch, &clean);
+	return clean.moved;
+}
+
+void watch_free(struct watch *watch)
+{
+	if (!watch)
+		return;
+	for (size_t i = 0; i < watch->count; i++) {
+		close_fd(&watch->items[i].fd);
+		strv_release(&watch->items[i].before);
+		strv_release(&watch->items[i].links);
+		strv_release(&watch->items[i].others);
+	}
+	close_fd(&watch->inotify);
+	free(watch);
+}
