@@ -99,6 +99,10 @@ void buffer_append_json(struct buffer *buffer, const char *string)
 			buffer_append_format(buffer, "\\%c", *s++);
 		} else if (length == 1 && (*s < 0x20 || *s == 0x7f)) {
 			buffer_append_format(buffer, "\\u%04x", *s++);
+		} else if (length == 2 && s[0] == 0xc2 && s[1] < 0xa0) {
+			/* U+0080 to U+009F: terminals take them for control codes too. */
+			buffer_append_format(buffer, "\\u%04x", s[1]);
+			s += 2;
 		} else {
 			buffer_append(buffer, s, length);
 			s += length;

@@ -9,7 +9,10 @@
 
 #include <fcntl.h>
 #include <linux/landlock.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 /* Newer than the headers of Debian 12. */
 #define ACCESS_FS_TRUNCATE (1ULL << 14)  /* ABI 3 */
@@ -76,10 +79,22 @@ static uint64_t rights_of(enum grant_rights rights)
 	return 0;
 }
 
-static int add_grant(int ruleset, const struct plan_grant *grant, uint64_t handled,
-	struct error *error)
+/* Where Landlock stands alone a path must lead where it led when it was granted: somebody may have
+ * put a link in its place since. Devices are the host's to link (/dev/ptmx -> pts/ptmx). */
+static int open_granted(const struct plan *plan, const struct plan_grant *grant)
 {
-	cleanup_close int fd = open(grant->path, O_PATH | O_CLOEXEC);
+	if (plan->tier != TIER_LANDLOCK || grant->rights == GRANT_DEVICE)
+		return open(grant->path, O_PATH | O_CLOEXEC);
+	int fd = sys_openat2(AT_FDCWD, grant->path, O_PATH | O_CLOEXEC, RESOLVE_NO_SYMLINKS);
+	if (fd < 0 && errno == ENOSYS) /* a filter of somebody else's */
+		fd = open(grant->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	return fd;
+}
+
+static int add_grant(int ruleset, const struct plan *plan, const struct plan_grant *grant,
+	uint64_t handled, struct error *error)
+{
+	cleanup_close int fd = open_granted(plan, grant);
 	if (fd < 0) {
 		if (errno == ENOENT || errno == EACCES || errno == ENOTDIR || errno == ELOOP)
 			return 0;
@@ -88,6 +103,8 @@ static int add_grant(int ruleset, const struct plan_grant *grant, uint64_t handl
 	struct stat st;
 	if (fstat(fd, &st) < 0)
 		return error_set_errno(error, errno, "landlock", "%s", grant->path);
+	if (S_ISLNK(st.st_mode))
+		return 0;
 	uint64_t rights = rights_of(grant->rights) & handled;
 	if (!S_ISDIR(st.st_mode))
 		rights &= RIGHTS_OF_A_FILE;
@@ -97,6 +114,24 @@ static int add_grant(int ruleset, const struct plan_grant *grant, uint64_t handl
 	if (syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &rule, 0) < 0)
 		return error_set_errno(error, errno, "landlock", "the rule for %s", grant->path);
 	return 0;
+}
+
+/* The terminal that was made for the box, by its path too: /dev/stderr leads there. The user's other
+ * terminals lie beside it, so their directory is not granted. */
+static int add_own_terminal(
+	int ruleset, const struct plan *plan, uint64_t handled, struct error *error)
+{
+	enum { PTY_SLAVES = 136 }; /* major number */
+	if (getsid(0) != getpid())
+		return 0; /* none was made: what /dev/tty leads to is the caller's */
+	cleanup_close int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+	unsigned number;
+	if (fd < 0 || ioctl(fd, TIOCGDEV, &number) < 0 || major(number) != PTY_SLAVES)
+		return 0;
+	char path[32];
+	snprintf(path, sizeof(path), "/dev/pts/%u", minor(number));
+	const struct plan_grant grant = {.path = path, .rights = GRANT_DEVICE};
+	return add_grant(ruleset, plan, &grant, handled, error);
 }
 
 int landlock_prepare(const struct plan *plan, int *ret_ruleset, struct error *error)
@@ -126,7 +161,12 @@ int landlock_prepare(const struct plan *plan, int *ret_ruleset, struct error *er
 	if (ruleset < 0)
 		return error_set_errno(error, errno, "landlock", "the ruleset (ABI %d)", abi);
 	for (size_t i = 0; i < plan->grants_count; i++) {
-		int r = add_grant(ruleset, &plan->grants[i], attr.handled_access_fs, error);
+		int r = add_grant(ruleset, plan, &plan->grants[i], attr.handled_access_fs, error);
+		if (r < 0)
+			return r;
+	}
+	if (plan->tier == TIER_LANDLOCK) {
+		int r = add_own_terminal(ruleset, plan, attr.handled_access_fs, error);
 		if (r < 0)
 			return r;
 	}

@@ -24,7 +24,7 @@ static const char *const assembly_places[] = {"/proc", "/sys", "/tmp", "/usr"};
 struct assembly {
 	const struct plan *plan;
 	int root;           /* the new root */
-	const struct mounts_sources *sources;
+	struct mounts_sources *sources;
 	size_t git_layer;   /* the next of sources->git_layers */
 	int layer;          /* the discarded layer's tmpfs, once there is one */
 	int hidden_dir, hidden_file; /* templates of what stands for hidden things */
@@ -344,10 +344,20 @@ static int build_proc(struct assembly *assembly, const struct plan_mount *mount)
 	cleanup_close int proc = open_beneath(assembly->root, mount->target + 1);
 	if (proc < 0)
 		return proc;
-	cleanup_close int ports = openat(
-		proc, "sys/net/ipv4/ip_unprivileged_port_start", O_WRONLY | O_CLOEXEC);
-	if (ports >= 0 && write(ports, "0", 1) < 0 && errno != EPERM)
-		return -errno;
+	int ports = openat(proc, "sys/net/ipv4/ip_unprivileged_port_start", O_WRONLY | O_CLOEXEC);
+	if (ports >= 0) {
+		bool refused = write(ports, "0", 1) < 0 && errno != EPERM;
+		int code = errno;
+		close(ports);
+		if (refused)
+			return -code;
+	}
+	/* Under root's real id the files of /proc that steer the machine would be the box's own. */
+	if (assembly->plan->facts.root && !assembly->plan->id_range) {
+		struct mount_attr read_only = {.attr_set = MOUNT_ATTR_RDONLY};
+		return mount_setattr(proc, "", AT_EMPTY_PATH, &read_only, sizeof(read_only)) < 0
+			? -errno : 0;
+	}
 	cleanup_close int sys = openat(proc, "sys", O_PATH | O_CLOEXEC);
 	return sys < 0 ? 0 : attach_copy(sys, "", sys, true);
 }
@@ -452,10 +462,9 @@ static int build_overlay(
 static int build_git_layer(
 	struct assembly *assembly, const struct plan_mount *mount, int tree, size_t index)
 {
-	struct plan_mount layer = {.source = assembly->sources->git_layers[assembly->git_layer++],
-		.writable = true};
-	if (!layer.source)
-		return -EINVAL;
+	size_t number = assembly->git_layer++;
+	struct plan_mount layer = {
+		.source = assembly->sources->git_layers[number], .writable = true};
 	char name[32];
 	snprintf(name, sizeof(name), "git%zu", index);
 	cleanup_close int hidden = open_beneath(assembly->root, "dev/.hidden");
@@ -466,7 +475,9 @@ static int build_git_layer(
 	cleanup_close int top = make_and_open(dir, "top");
 	if (lower < 0 || top < 0)
 		return -errno;
-	cleanup_close int top_tree = mounts_clone_tree(&layer, -1, assembly->error);
+	cleanup_close int top_tree = steal_fd(&assembly->sources->git_trees[number]);
+	if (top_tree < 0)
+		top_tree = mounts_clone_tree(&layer, -1, assembly->error);
 	if (top_tree < 0)
 		return top_tree;
 	int r = attach(tree, lower);

@@ -21,7 +21,10 @@ int mounts_clone_tree(const struct plan_mount *mount, int userns, struct error *
 struct mounts_sources {
 	int root_tree; /* the host's / as a prepared tree, or -1: clone it here */
 	int *trees;    /* one for each of plan->mounts; -1 likewise */
-	char *const *git_layers; /* one directory for each plan->git_layers, holding upper/ and work/ */
+	/* One directory for each of plan->git_layers, holding upper/ and work/, and its tree (-1
+	 * likewise). */
+	char *const *git_layers;
+	int *git_trees;
 };
 
 /* Builds everything and makes it the root of the calling process, which must be alone in a new

@@ -15,20 +15,24 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #ifndef CLONE_INTO_CGROUP
 #define CLONE_INTO_CGROUP 0x200000000ULL
 #endif
 
-pid_t namespaces_clone(int cgroup_fd, int *ret_pidfd, struct error *error)
+pid_t namespaces_clone(const struct cgroup *cgroup, int *ret_pidfd, struct error *error)
 {
-	int pidfd = -1;
+	int pidfd = -1, cgroup_fd = cgroup ? cgroup_clone_v2_fd(cgroup) : -1;
 	struct clone_args args = {
 		.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
-			CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_PIDFD,
+			CLONE_NEWUTS | CLONE_PIDFD,
 		.pidfd = (uint64_t)(uintptr_t)&pidfd,
 		.exit_signal = SIGCHLD,
 	};
+	/* Made here, its root would be this process's group, and the box's own name be seen. */
+	if (!cgroup)
+		args.flags |= CLONE_NEWCGROUP;
 	if (cgroup_fd >= 0) {
 		args.flags |= CLONE_INTO_CGROUP;
 		args.cgroup = (uint64_t)cgroup_fd;
@@ -39,6 +43,14 @@ pid_t namespaces_clone(int cgroup_fd, int *ret_pidfd, struct error *error)
 	if (pid > 0)
 		*ret_pidfd = pidfd;
 	return pid;
+}
+
+int namespaces_enter_cgroup(const struct cgroup *cgroup, struct error *error)
+{
+	int r = cgroup_enter(cgroup, cgroup_clone_v2_fd(cgroup) >= 0, error);
+	if (r == 0 && unshare(CLONE_NEWCGROUP) < 0)
+		r = error_set_errno(error, errno, "namespaces", "making the cgroup namespace");
+	return r;
 }
 
 static int write_map(const char *path, struct id_map map, struct error *error)
@@ -73,6 +85,31 @@ int namespaces_map_child(pid_t child, struct id_map uids, struct id_map gids, st
 		return r;
 	snprintf(path, sizeof(path), "/proc/%d/gid_map", child);
 	return write_map(path, gids, error);
+}
+
+int namespaces_make_map(struct id_map uids, struct id_map gids, struct error *error)
+{
+	/* A namespace is made by a process; this one lives until the descriptor is open. */
+	struct clone_args args = {.flags = CLONE_NEWUSER, .exit_signal = SIGCHLD};
+	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (pid < 0)
+		return error_set_errno(error, errno, "namespaces", "making one for an id map");
+	if (pid == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+		for (;;)
+			pause();
+	}
+	int r = namespaces_map_child(pid, uids, gids, error);
+	if (r == 0) {
+		char path[64];
+		snprintf(path, sizeof(path), "/proc/%d/ns/user", pid);
+		r = open(path, O_RDONLY | O_CLOEXEC);
+		if (r < 0)
+			r = error_set_errno(error, errno, "namespaces", "%s", path);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	return r;
 }
 
 int namespaces_take_ids(const struct plan *plan, struct error *error)

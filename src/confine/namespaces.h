@@ -3,14 +3,19 @@
 #define COFFER_CONFINE_NAMESPACES_H
 
 #include "base/error.h"
+#include "confine/cgroup.h"
 #include "plan/plan.h"
 
 #include <sys/types.h>
 
 /* Makes the child that becomes init: a copy of this process in new user, mount, PID, network, IPC,
- * UTS and cgroup namespaces, in the cgroup of cgroup_fd (-1: in this process's own). Returns as
- * fork() does; *ret_pidfd is set in the parent. */
-pid_t namespaces_clone(int cgroup_fd, int *ret_pidfd, struct error *error);
+ * UTS and cgroup namespaces. With a cgroup the child is in its v2 group from the start, and takes
+ * the last step itself: namespaces_enter_cgroup(), before anything else. Returns as fork() does;
+ * *ret_pidfd is set in the parent. */
+pid_t namespaces_clone(const struct cgroup *cgroup, int *ret_pidfd, struct error *error);
+/* Run in the child: enters the v1 groups too, and makes the cgroup namespace, whose root is the
+ * group that its maker is in at that moment. */
+int namespaces_enter_cgroup(const struct cgroup *cgroup, struct error *error);
 
 /* How ids inside map to ids outside. */
 struct id_map {
@@ -21,6 +26,9 @@ struct id_map {
 int namespaces_map_self(const struct plan *plan, struct error *error);
 /* Run in the parent, as root: maps a range, or the workspace owner's id alone. */
 int namespaces_map_child(pid_t child, struct id_map uids, struct id_map gids, struct error *error);
+/* Run as root: a user namespace that nobody is in, for mounts whose ids are mapped: what belongs to
+ * the inside id on disk is seen as the outside one's. Returns its descriptor. */
+int namespaces_make_map(struct id_map uids, struct id_map gids, struct error *error);
 /* Run in the child once it is mapped: takes the ids of the command, keeping the capabilities that
  * the rest of the set-up needs. */
 int namespaces_take_ids(const struct plan *plan, struct error *error);

@@ -187,6 +187,8 @@ static const struct seccomp_rule ioctl_check[] = {
  * reading. So this is a list of what passes. */
 static const struct seccomp_rule ioctl_landlock_check[] = {
 	TERMINAL_INJECTIONS,
+	/* Opens the other side by its path, and those of the user's own terminals are not granted. */
+	{DO_NOTIFY(ATTRIBUTES, EACCES), {IS(1, TIOCGPTPEER)}},
 	{DO_ALLOW, {BITS(1, IOCTL_TYPE, 0x5400)}}, /* terminals, FIONREAD, FIONBIO, FIOCLEX */
 	{DO_REFUSE(EPERM), {IS(1, 0x8901)}},       /* FIOSETOWN, SIOCSPGRP: who gets SIGIO, or */
 	{DO_REFUSE(EPERM), {IS(1, 0x8902)}},       /* whatever signal F_SETSIG put in its place */
@@ -296,18 +298,24 @@ static const struct seccomp_rule fcntl_landlock_check[] = {
 	OTHERWISE(DO_ALLOW),
 };
 
-/* O_TRUNC without write access empties a file that the user may write, and Landlock, which looks
+/* Opening for reading passes at once: Landlock decides. Whatever makes or changes a file may be in a
+ * place that is under no grant, or have a protected name: the broker looks, and opens it there.
+ * O_TRUNC without write access empties a file that the user may write, and Landlock, which looks
  * at the access mode, sees no write before ABI 3. Access mode 3 is "neither" in the same way. */
+#define OPEN_CHANGES ((uint32_t)(O_ACCMODE | O_CREAT | O_TRUNC))
+
 static const struct seccomp_rule open_landlock_check[] = {
+	{DO_ALLOW, {BITS(1, OPEN_CHANGES, O_RDONLY)}},
 	{DO_REFUSE(EACCES), {BITS(1, O_TRUNC | O_ACCMODE, O_TRUNC | O_RDONLY)}},
 	{DO_REFUSE(EACCES), {BITS(1, O_TRUNC | O_ACCMODE, O_TRUNC | 3)}},
-	OTHERWISE(DO_ALLOW),
+	OTHERWISE(DO_NOTIFY(NAMES, EACCES)),
 };
 
 static const struct seccomp_rule openat_landlock_check[] = {
+	{DO_ALLOW, {BITS(2, OPEN_CHANGES, O_RDONLY)}},
 	{DO_REFUSE(EACCES), {BITS(2, O_TRUNC | O_ACCMODE, O_TRUNC | O_RDONLY)}},
 	{DO_REFUSE(EACCES), {BITS(2, O_TRUNC | O_ACCMODE, O_TRUNC | 3)}},
-	OTHERWISE(DO_ALLOW),
+	OTHERWISE(DO_NOTIFY(NAMES, EACCES)),
 };
 
 static const struct seccomp_line default_lines[] = {
@@ -490,8 +498,12 @@ static const struct seccomp_line landlock_lines[] = {
 	{"setpriority", CHECK(setpriority_check), "priorities only of the box's own tree"},
 	{"ioprio_set", CHECK(ioprio_set_check), "priorities only of the box's own tree"},
 	{"fcntl", CHECK(fcntl_landlock_check), "descriptors that signal strangers"},
-	{"openat", CHECK(openat_landlock_check), "truncation that Landlock does not see"},
-	{"open", CHECK(open_landlock_check), "truncation that Landlock does not see", X86},
+	{"openat", CHECK(openat_landlock_check), "for writing: the place and the name decide"},
+	{"open", CHECK(open_landlock_check), "for writing: the place and the name decide", X86},
+	{"mkdirat mknodat symlinkat linkat unlinkat renameat renameat2", ASK(NAMES, EACCES),
+		"making, naming and removing: the place and the name decide"},
+	{"creat mkdir rmdir mknod symlink link unlink rename", ASK(NAMES, EACCES),
+		"making, naming and removing, the older forms", X86},
 	{"openat2", QUIET(ENOSYS), "its flags lie in memory: programs fall back to openat"},
 	{"truncate", ASK(ATTRIBUTES, EACCES), "Landlock does not look before ABI 3"},
 	{"fchmod fchmodat fchown fchownat utimensat setxattr lsetxattr fsetxattr removexattr "

@@ -119,8 +119,12 @@ int library_run(const struct library_run *run, struct coffer_report **ret, struc
 	bool again = false;
 	int r;
 	for (;;) {
+		struct error refused = *error;
 		r = library_plan(run->policy, run->argv, false, again ? &facts : NULL, &plan, error);
 		if (r < 0) {
+			/* Where no other tier can stand in, why the first failed is the reason. */
+			if (again)
+				*error = refused;
 			report.error = *error;
 			break;
 		}

@@ -18,7 +18,7 @@ enum found_origin { ORIGIN_DEFAULT, ORIGIN_POLICY, ORIGIN_PROMISE };
  * inside it is not granted. */
 struct found_listing {
 	char *path;
-	struct strv entries;     /* names; directories end in "/" */
+	struct strv entries; /* names; no symlinks */
 };
 
 struct found_path {
@@ -47,6 +47,7 @@ struct found_system {
 struct findings {
 	struct found_path directory; /* the working directory */
 	struct found_path workspace; /* path NULL: there is none */
+	bool id_maps; /* as root: the file systems of / and of the workspace can map ids */
 	const char *version_control; /* ".git", ".hg", ...; NULL: the directory is in no repository */
 
 	struct found_paths paths;  /* from the policy, and the defaults that exist */

@@ -141,7 +141,7 @@ static int choose_tier(struct planning *planning)
 	return 0;
 }
 
-static void choose_identity(struct planning *planning)
+static int choose_identity(struct planning *planning)
 {
 	struct plan *plan = planning->plan;
 	const struct findings *findings = planning->findings;
@@ -163,7 +163,14 @@ static void choose_identity(struct planning *planning)
 	}
 	/* A range holds 65,536 ids; an owner beyond it is mapped alone. */
 	plan->id_range = plan->tier == TIER_CONTAINER && planning->facts->root &&
-		plan->owner_uid < 65536 && plan->owner_gid < 65536 && !planning->profile->anonymous;
+		plan->owner_uid < 65536 && plan->owner_gid < 65536 && !planning->profile->anonymous &&
+		findings->id_maps;
+	if (plan->tier == TIER_CONTAINER && planning->facts->root && !plan->id_range &&
+		!planning->profile->anonymous && !findings->id_maps &&
+		plan_note(plan, "ids", "the box runs under the workspace owner's own id: a file system "
+				       "here cannot map ids") < 0)
+		return plan_out_of_memory(planning->error);
+	return 0;
 }
 
 static int choose_directory(struct planning *planning)
@@ -243,11 +250,19 @@ static int check_limits(struct planning *planning)
 	return 0;
 }
 
-static int add_watch(struct planning *planning, const char *path, struct file_id id)
+static bool same_watch(const struct plan_watch *watch, const char *path, const char *name)
+{
+	bool same_name = watch->name && name ? strcmp(watch->name, name) == 0
+					     : watch->name == name;
+	return same_name && strcmp(watch->path, path) == 0;
+}
+
+static int add_watch(
+	struct planning *planning, const char *path, const char *name, struct file_id id)
 {
 	struct plan *plan = planning->plan;
 	for (size_t i = 0; i < plan->watches_count; i++)
-		if (strcmp(plan->watches[i].path, path) == 0)
+		if (same_watch(&plan->watches[i], path, name))
 			return 0;
 	if (plan->watches_count >= MAX_PLAN_WATCHES)
 		return plan_note(plan, "watch", "more than %d repositories: new protected names are "
@@ -258,10 +273,11 @@ static int add_watch(struct planning *planning, const char *path, struct file_id
 		return plan_out_of_memory(planning->error);
 	plan->watches = watches;
 	struct plan_watch watch = {.path = strdup(path), .inside = plan_inside(planning, path),
-		.id = id};
-	if (!watch.path || !watch.inside) {
+		.name = name ? strdup(name) : NULL, .id = id};
+	if (!watch.path || !watch.inside || (name && !watch.name)) {
 		free(watch.path);
 		free(watch.inside);
+		free(watch.name);
 		return plan_out_of_memory(planning->error);
 	}
 	watches[plan->watches_count++] = watch;
@@ -284,9 +300,15 @@ static int plan_watches(struct planning *planning)
 		return 0; /* nothing that is written there outlives the box */
 	for (size_t i = 0; i < scan->count; i++) {
 		const struct scan_finding *item = &scan->items[i];
-		if (item->kind != SCAN_WATCH || !below_write_root(planning->plan, item->path))
+		bool missing = item->kind == SCAN_MISSING;
+		if ((item->kind != SCAN_WATCH && !missing) ||
+			!below_write_root(planning->plan, item->path))
 			continue;
-		int r = add_watch(planning, item->path, item->id);
+		cleanup_free char *parent = path_parent(item->path);
+		if (!parent)
+			return plan_out_of_memory(planning->error);
+		int r = missing ? add_watch(planning, parent, path_name(item->path), item->id)
+				: add_watch(planning, item->path, NULL, item->id);
 		if (r < 0)
 			return r;
 	}
@@ -363,9 +385,10 @@ static int fill(struct planning *planning, char *const argv[], char *const envir
 		r = choose_tier(planning);
 	if (r < 0)
 		return r;
-	choose_identity(planning);
 	choose_limits(planning);
-	r = choose_directory(planning);
+	r = choose_identity(planning);
+	if (r == 0)
+		r = choose_directory(planning);
 	if (r == 0)
 		r = plan_git_layers(planning);
 	if (r == 0 && plan->tier == TIER_CONTAINER)
@@ -425,6 +448,7 @@ void plan_free(struct plan *plan)
 	for (size_t i = 0; i < plan->watches_count; i++) {
 		free(plan->watches[i].path);
 		free(plan->watches[i].inside);
+		free(plan->watches[i].name);
 	}
 	free(plan->watches);
 	for (size_t i = 0; i < plan->git_layers_count; i++) {

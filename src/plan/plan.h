@@ -66,6 +66,7 @@ struct plan_grant {
 struct plan_watch {
 	char *path;        /* on the host */
 	char *inside;      /* in the box */
+	char *name;        /* one more name that must not appear there; or NULL */
 	struct file_id id;
 };
 

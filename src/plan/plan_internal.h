@@ -40,7 +40,7 @@ enum point_kind {
 };
 
 struct point {
-	const char *path; /* on the host; borrowed */
+	const char *path; /* on the host; of the findings, or of points.made */
 	enum point_kind kind;
 	int origin; /* enum found_origin */
 	struct file_id id;
@@ -51,11 +51,14 @@ struct point {
 struct points {
 	struct point *items;
 	size_t count, capacity;
+	struct strv made; /* paths that the findings do not have */
 };
 
-/* Collects, sorts and merges the points of a plan; the borrowed paths live in the findings. */
+/* Collects, sorts and merges the points of a plan; the findings must outlive them. */
 int points_collect(struct planning *planning, struct points *ret);
 void points_release(struct points *points);
+/* How much a point allows: 0 nothing, 1 reading, 2 writing; NULL is plain reading. */
+int point_access(const struct point *point);
 /* The point that decides for path: the longest that path lies below. NULL: none, plain reading. */
 const struct point *points_covering(const struct points *points, const char *path);
 

@@ -1,23 +1,32 @@
 /* Theory of operation. Landlock only allows, and a grant on a directory reaches everything below:
- * to leave one entry out, its siblings are granted one by one, on every level down to it. What is
- * created later beside a carve-out lies under no grant: in the landlock tier the broker makes such
- * calls itself (see run/broker.h). Listing is granted everywhere: names can be seen, contents not. */
+ * a directory gets what the least of the points below it allows, and where that is less than it
+ * should have, its entries get the rest one by one, on every level down (listings.c has read them).
+ * So a writable root with a read-only .git is readable as a whole, and its other entries are
+ * writable. What is created beside a carve-out later lies under no grant for writing: the broker
+ * makes such calls itself (see run/broker_territory.c). Listing is granted everywhere: names can be
+ * seen, contents not. */
 #include "plan/plan_internal.h"
 
 #include "base/cleanup.h"
 #include "base/path.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
-static enum grant_rights rights_of(enum point_kind kind)
+int point_access(const struct point *point)
 {
-	return kind == POINT_WRITE || kind == POINT_PRIVATE ? GRANT_WRITE : GRANT_READ;
-}
-
-static bool granted(enum point_kind kind)
-{
-	return kind != POINT_HIDE && kind != POINT_EMPTY;
+	if (!point)
+		return 1;
+	switch (point->kind) {
+	case POINT_HIDE:
+	case POINT_EMPTY:
+		return 0;
+	case POINT_READ:
+		return 1;
+	case POINT_WRITE:
+	case POINT_PRIVATE:
+		return 2;
+	}
+	return 0;
 }
 
 static const struct found_listing *listing_of(const struct findings *findings, const char *path)
@@ -28,25 +37,85 @@ static const struct found_listing *listing_of(const struct findings *findings, c
 	return NULL;
 }
 
-/* Grants path as its covering point says: whole where nothing below differs (it was not listed),
- * else entry by entry. */
-static int grant_tree(struct planning *planning, const struct points *points, const char *path)
+/* The points strictly below path: they stand in one row. */
+static bool is_inside(const struct point *point, const char *path)
 {
-	const struct point *covering = points_covering(points, path);
-	enum point_kind kind = covering ? covering->kind : POINT_READ;
-	const struct found_listing *listing = listing_of(planning->findings, path);
-	if (!listing) {
-		if (!granted(kind))
-			return 0;
-		return plan_grant(planning->plan, path, rights_of(kind));
+	return path_is_below(point->path, path) && strcmp(point->path, path) != 0;
+}
+
+static int least_access(const struct points *points, const char *path)
+{
+	int least = point_access(points_covering(points, path));
+	for (size_t i = 0; i < points->count; i++)
+		if (point_access(&points->items[i]) < least && is_inside(&points->items[i], path))
+			least = point_access(&points->items[i]);
+	return least;
+}
+
+static int grant(struct plan *plan, const char *path, int access)
+{
+	return plan_grant(plan, path, access > 1 ? GRANT_WRITE : GRANT_READ);
+}
+
+static int grant_tree(struct planning *planning, const struct points *points, const char *path,
+	int inherited);
+
+/* path is an opened directory: entry by entry. */
+static int grant_entries(struct planning *planning, const struct points *points,
+	const struct found_listing *listing, int given)
+{
+	/* Says to the broker that this directory was opened; listing it is granted anyway. */
+	if (point_access(points_covering(points, listing->path)) > 1) {
+		int r = plan_grant(planning->plan, listing->path, GRANT_LIST);
+		if (r == 0 && given == 0)
+			r = plan_note(planning->plan, "landlock",
+				"%s holds something hidden: files made in it later, beside what is "
+				"there now, cannot be read in this tier",
+				listing->path);
+		if (r < 0)
+			return r;
 	}
 	for (size_t i = 0; i < listing->entries.count; i++) {
-		cleanup_free char *child = path_join(path, listing->entries.items[i]);
-		int r = child ? grant_tree(planning, points, child) : -ENOMEM;
+		cleanup_free char *child = path_join(listing->path, listing->entries.items[i]);
+		int r = child ? grant_tree(planning, points, child, given) : -errno;
 		if (r < 0)
 			return r;
 	}
 	return 0;
+}
+
+/* Nothing below path allows less than it does: what allows more gets it in addition. */
+static int grant_points(struct planning *planning, const struct points *points, const char *path,
+	int given)
+{
+	const char *done = NULL;
+	for (size_t i = 0; i < points->count; i++) {
+		const struct point *point = &points->items[i];
+		if (point_access(point) <= given || !is_inside(point, path) ||
+			(done && path_is_below(point->path, done)))
+			continue;
+		int r = grant_tree(planning, points, point->path, given);
+		if (r < 0)
+			return r;
+		done = point->path;
+	}
+	return 0;
+}
+
+/* Grants path and what is below as the points say; inherited is what a grant above gives. */
+static int grant_tree(struct planning *planning, const struct points *points, const char *path,
+	int inherited)
+{
+	int least = least_access(points, path);
+	if (least > inherited) {
+		int r = grant(planning->plan, path, least);
+		if (r < 0)
+			return r;
+		inherited = least;
+	}
+	const struct found_listing *listing = listing_of(planning->findings, path);
+	return listing ? grant_entries(planning, points, listing, inherited)
+		       : grant_points(planning, points, path, inherited);
 }
 
 int plan_landlock_grants(struct planning *planning)
@@ -62,11 +131,21 @@ int plan_landlock_grants(struct planning *planning)
 	if (r == 0)
 		r = plan_grant(plan, "/", GRANT_LIST);
 	if (r == 0)
-		r = grant_tree(planning, &points, "/");
-	static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full",
-		"/dev/random", "/dev/urandom", "/dev/tty", "/dev/ptmx", "/dev/pts"};
+		r = grant_tree(planning, &points, "/", 0);
+	/* Not /dev/pts: the user's other terminals are there. The box's own is granted at launch. */
+	static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random",
+		"/dev/urandom", "/dev/tty", "/dev/ptmx"};
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(devices); i++)
 		r = plan_grant(plan, devices[i], GRANT_DEVICE);
+	const struct strv *named = &planning->policy->devices;
+	for (size_t i = 0; r == 0 && i < named->count; i++) {
+		if (!path_is_below(named->items[i], "/dev")) {
+			points_release(&points);
+			return error_set(planning->error, EINVAL, "plan",
+				"--device %s is not below /dev", named->items[i]);
+		}
+		r = plan_grant(plan, named->items[i], GRANT_DEVICE);
+	}
 	points_release(&points);
 	return r < 0 ? plan_out_of_memory(planning->error) : 0;
 }

@@ -74,6 +74,19 @@ static enum point_kind kind_of_access(enum path_access access)
 	return POINT_READ;
 }
 
+/* Landlock tier: a directory in which a protected name could appear is opened in any case, as if it
+ * had a read-only .git. Then the broker makes what is made in it, and no race with a program that
+ * swaps a name after it was looked at can bring one there. */
+static int collect_watch(struct points *points, const struct scan_finding *item)
+{
+	char *path = path_join(item->path, ".git");
+	if (!path)
+		return -errno;
+	int r = strv_add_owned(&points->made, path);
+	return r < 0 ? r : points_add(points, (struct point){.path = path, .kind = POINT_READ,
+		.origin = ORIGIN_PROMISE, .mode = S_IFDIR, .why = "protected name"});
+}
+
 static int collect_scan(struct planning *planning, struct points *points)
 {
 	bool hide = planning->policy->hide_secrets || planning->profile->hide_secrets;
@@ -88,6 +101,10 @@ static int collect_scan(struct planning *planning, struct points *points)
 		} else if (item->kind == SCAN_SECRET) {
 			point.kind = hide ? POINT_HIDE : POINT_READ;
 			point.origin = ORIGIN_DEFAULT;
+		} else if (item->kind == SCAN_WATCH && planning->plan->tier == TIER_LANDLOCK) {
+			if (collect_watch(points, item) < 0)
+				return plan_out_of_memory(planning->error);
+			continue;
 		} else {
 			continue;
 		}
@@ -98,6 +115,26 @@ static int collect_scan(struct planning *planning, struct points *points)
 			return plan_out_of_memory(planning->error);
 	}
 	return 0;
+}
+
+/* Without mounts there is no private /tmp, and /sys stays as it is; of /dev, single devices are
+ * granted. What was only masked is hidden: sockets, the files of the user's other programs. */
+static int collect_masks_of_host(struct planning *planning, struct points *points)
+{
+	const struct findings *findings = planning->findings;
+	int r = points_add(points, (struct point){.path = "/dev", .kind = POINT_HIDE,
+		.mode = S_IFDIR, .why = "devices"});
+	for (size_t i = 0; r == 0 && i < findings->masks.count; i++) {
+		const char *path = findings->masks.items[i];
+		bool shared = strstr(path, "tmp") && planning->policy->share_tmp;
+		if (strcmp(path, "/sys") == 0)
+			continue;
+		r = points_add(points, (struct point){.path = path,
+			.kind = shared ? POINT_WRITE : POINT_EMPTY,
+			.origin = shared ? ORIGIN_POLICY : ORIGIN_DEFAULT,
+			.mode = S_IFDIR, .why = shared ? "--share-tmp" : "private"});
+	}
+	return r < 0 ? plan_out_of_memory(planning->error) : 0;
 }
 
 static int collect_masks(struct planning *planning, struct points *points)
@@ -152,7 +189,9 @@ static int collect(struct planning *planning, struct points *points)
 	if (r < 0)
 		return plan_out_of_memory(planning->error);
 	r = collect_scan(planning, points);
-	if (r == 0 && planning->profile->view == VIEW_HOST)
+	if (r == 0 && plan->tier == TIER_LANDLOCK)
+		r = collect_masks_of_host(planning, points);
+	else if (r == 0 && planning->profile->view == VIEW_HOST)
 		r = collect_masks(planning, points);
 	return r;
 }
@@ -202,6 +241,7 @@ int points_collect(struct planning *planning, struct points *ret)
 void points_release(struct points *points)
 {
 	free(points->items);
+	strv_release(&points->made);
 	*points = (struct points){0};
 }
 

@@ -9,14 +9,21 @@
 #include "base/path.h"
 #include "plan/cache_dir.h"
 #include "plan/glob.h"
+#include "plan/listings.h"
 #include "policy/names.h"
 #include "policy/profile.h"
 
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+
+#ifndef XFS_SUPER_MAGIC
+#define XFS_SUPER_MAGIC 0x58465342
+#endif
 
 static const char *const version_control_names[] = {".git", ".hg", ".jj", ".svn"};
 
@@ -263,16 +270,45 @@ static int add_default(struct findings *findings, const char *path, enum path_ac
 	return found_paths_add(&findings->paths, real, access, ORIGIN_DEFAULT, &st, why);
 }
 
+/* The names in dir, so that a table of paths below it costs a look-up each and not a system call.
+ * False: there are too many, or they cannot be listed. */
+static bool list_names(int dir, struct strv *ret)
+{
+	enum { MOST = 1024 };
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_closedir DIR *stream = fd < 0 ? NULL : fdopendir(fd);
+	if (!stream)
+		return false;
+	for (struct dirent *entry; (entry = readdir(stream));)
+		if (ret->count >= MOST || strv_add(ret, entry->d_name) < 0)
+			return false;
+	return true;
+}
+
+static bool may_exist(const struct strv *names, const char *path)
+{
+	char first[MAX_NAME_BYTES + 1];
+	size_t length = strcspn(path, "/");
+	if (length > MAX_NAME_BYTES)
+		return false;
+	memcpy(first, path, length);
+	first[length] = '\0';
+	return strv_contains(names, first);
+}
+
 static int find_credentials(struct findings *findings, const char *home)
 {
 	cleanup_close int fd = open(home, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return 0;
+	cleanup_strv struct strv names = {0};
+	bool listed = list_names(fd, &names);
 	size_t count;
 	const struct names_credential *table = names_credentials(&count);
 	for (size_t i = 0; i < count; i++) {
 		struct stat st;
-		if (fstatat(fd, table[i].path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		if ((listed && !may_exist(&names, table[i].path)) ||
+			fstatat(fd, table[i].path, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
 		cleanup_free char *path = path_join(home, table[i].path);
 		int r = path ? add_default(findings, path, ACCESS_DENY_READ, table[i].what) : -ENOMEM;
@@ -280,6 +316,16 @@ static int find_credentials(struct findings *findings, const char *home)
 			return r;
 	}
 	return 0;
+}
+
+/* Hides a place that is somebody else's, where the caller could look into it at all: a mount for what
+ * permissions already close would only cost. As root everything is open. */
+static int hide_foreign(
+	struct findings *findings, const struct host_facts *facts, const char *path, const char *why)
+{
+	bool closed = !facts->root && faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) < 0 &&
+		faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0;
+	return closed ? 0 : add_default(findings, path, ACCESS_DENY_READ, why);
 }
 
 /* Hides every home in dir but the caller's own and the ones the workspace is in. */
@@ -296,7 +342,7 @@ static int find_other_homes(struct findings *findings, const struct host_facts *
 			return -ENOMEM;
 		if (path_is_below(facts->home, path) || path_is_below(facts->home_other, path))
 			continue;
-		int r = add_default(findings, path, ACCESS_DENY_READ, "another user's home");
+		int r = hide_foreign(findings, facts, path, "another user's home");
 		if (r < 0)
 			return r;
 	}
@@ -313,9 +359,9 @@ static int find_defaults(struct findings *findings, const struct host_facts *fac
 	static const char *const system_secrets[] = {"/etc/shadow", "/etc/shadow-", "/etc/gshadow",
 		"/etc/gshadow-", "/etc/krb5.keytab", "/etc/ssl/private"};
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(system_secrets); i++)
-		r = add_default(findings, system_secrets[i], ACCESS_DENY_READ, "system secrets");
+		r = hide_foreign(findings, facts, system_secrets[i], "system secrets");
 	if (r == 0 && strcmp(facts->home, "/root") != 0)
-		r = add_default(findings, "/root", ACCESS_DENY_READ, "root's home");
+		r = hide_foreign(findings, facts, "/root", "root's home");
 	static const char *const own[] = {".config/coffer", ".cache/coffer", ".local/state/coffer"};
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(own); i++) {
 		cleanup_free char *path = path_join(facts->home, own[i]);
@@ -346,8 +392,7 @@ static int find_masks(struct findings *findings)
 			return r;
 	}
 	/* What language runtimes read to size themselves. */
-	static const char *const harmless[] = {
-		"/sys/devices/system/cpu", "/sys/devices/system/node", "/sys/kernel/mm/transparent_hugepage"};
+	static const char *const harmless[] = {"/sys/devices/system"};
 	for (size_t i = 0; i < ARRAY_SIZE(harmless); i++) {
 		int r = access(harmless[i], F_OK) == 0 ? strv_add(&findings->sys_shown, harmless[i]) : 0;
 		if (r < 0)
@@ -424,6 +469,25 @@ static int scan_roots(
 	return 0;
 }
 
+/* The file systems that know idmapped mounts, and since which kernel: the FS_ALLOW_IDMAP flags in
+ * the kernel's own sources. What is not here does not, or not surely. */
+static bool maps_ids(const char *path, unsigned kernel_version)
+{
+	static const struct {
+		long type;
+		unsigned major, minor;
+	} table[] = {{EXT4_SUPER_MAGIC, 5, 12}, {XFS_SUPER_MAGIC, 5, 12},
+		{MSDOS_SUPER_MAGIC, 5, 12}, {BTRFS_SUPER_MAGIC, 5, 15},
+		{F2FS_SUPER_MAGIC, 5, 18}, {TMPFS_MAGIC, 6, 3}};
+	struct statfs fs;
+	if (statfs(path, &fs) < 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
+		if ((long)fs.f_type == table[i].type)
+			return kernel_version >= (table[i].major << 8 | table[i].minor);
+	return false;
+}
+
 static enum policy_mode effective_mode(const struct policy *policy, const struct findings *findings)
 {
 	if (policy->mode)
@@ -445,6 +509,9 @@ static int resolve_all(struct findings *findings, const struct policy *policy,
 	enum policy_mode mode = effective_mode(policy, findings);
 	if (mode == MODE_FULL_ACCESS)
 		return 0;
+	if (facts->root)
+		findings->id_maps = maps_ids("/", facts->kernel_version) &&
+			maps_ids(findings->directory.path, facts->kernel_version);
 	for (size_t i = 0; i < policy->paths_count; i++) {
 		r = find_policy_path(findings, &policy->paths[i], error);
 		if (r < 0)
@@ -471,7 +538,7 @@ static int resolve_all(struct findings *findings, const struct policy *policy,
 			findings_note(findings, "caches: no private cache directory (%s)",
 				strerrordesc_np(-r));
 	}
-	return 0;
+	return listings_find(policy, facts, mode, findings, error);
 }
 
 int resolve(const struct policy *policy, const struct host_facts *facts, struct findings *ret,
@@ -504,6 +571,7 @@ void findings_release(struct findings *findings)
 	free(findings->system);
 	strv_release(&findings->replaced);
 	free(findings->cache);
+	listings_release(findings);
 	strv_release(&findings->notes);
 	*findings = (struct findings){0};
 }

@@ -140,13 +140,33 @@ static int add_secret(struct scan *scan, const char *path, const char *rule)
 	return add(scan, SCAN_SECRET, target, &st, rule);
 }
 
+/* The first part of path that does not exist: that is what must not be made. */
+static int add_missing(struct scan *scan, const char *path, const char *rule)
+{
+	cleanup_free char *missing = strdup(path);
+	while (missing && path_is_below(missing, scan->root) && strcmp(missing, scan->root) != 0) {
+		cleanup_free char *parent = path_parent(missing);
+		cleanup_free char *real = parent ? realpath(parent, NULL) : NULL;
+		struct stat st;
+		if (!real) {
+			free(missing);
+			missing = steal_pointer(&parent);
+			continue;
+		}
+		if (!path_is_below(real, scan->root) || lstat(real, &st) < 0)
+			return 0;
+		cleanup_free char *place = path_join(real, path_name(missing));
+		return place ? add(scan, SCAN_MISSING, place, &st, rule) : -ENOMEM;
+	}
+	return missing ? 0 : -ENOMEM;
+}
+
 /* A path that git acts on because a config says so. Outside the root nothing can write it. */
 static int add_named_by_config(struct scan *scan, const char *path, const char *rule)
 {
 	cleanup_free char *real = realpath(path, NULL);
 	if (!real)
-		return path_is_below(path, scan->root) ? add(scan, SCAN_MISSING, path, NULL, rule)
-						       : 0;
+		return add_missing(scan, path, rule);
 	if (!path_is_below(real, scan->root))
 		return 0;
 	cleanup_free char *parent = path_parent(path);

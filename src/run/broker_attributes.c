@@ -1,5 +1,5 @@
-/* chmod, chown, utime, xattr, truncate and their relatives, in the landlock tier: Landlock does not
- * look at them (at truncate only from ABI 3).
+/* chmod, chown, utime, xattr, truncate, ioctl and their relatives, in the landlock tier: Landlock
+ * does not look at them (at truncate only from ABI 3).
  *
  * Theory of operation. What a call is about is held first, by an O_PATH descriptor or by a copy of
  * the program's own; where that is decides (broker_territory.c); then the change is made here, on
@@ -10,9 +10,12 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/fs.h>
+#include <linux/seccomp.h>
 #include <linux/xattr.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/xattr.h>
@@ -205,6 +208,42 @@ static int serve_attribute(struct broker *broker, const struct request *request)
 	return apply(broker, request, row, held);
 }
 
+/* The other side of a terminal that the box has made: opening it by ioctl is opening it by a path
+ * that no grant covers. The copy of its master can have come from nowhere else than /dev/ptmx, so
+ * what this hands out is no terminal of the user's. */
+static int open_terminal(struct broker *broker, const struct request *request)
+{
+	cleanup_close int master = client_get_fd(broker, request, (int)request->args[0]);
+	if (master < 0)
+		return master;
+	int flags = (int)request->args[2] & (O_ACCMODE | O_NONBLOCK | O_CLOEXEC);
+	cleanup_close int slave = ioctl(master, TIOCGPTPEER, flags | O_NOCTTY | O_CLOEXEC);
+	if (slave < 0)
+		return -errno;
+	struct seccomp_notif_addfd addfd = {
+		.id = request->id,
+		.flags = SECCOMP_ADDFD_FLAG_SEND,
+		.srcfd = (uint32_t)slave,
+		.newfd_flags = (uint32_t)(flags & O_CLOEXEC),
+	};
+	return ioctl(broker->listener, SECCOMP_IOCTL_NOTIF_ADDFD, &addfd) < 0 ? -errno
+									      : VERDICT_LATER;
+}
+
+static int serve_ioctl(struct broker *broker, const struct request *request)
+{
+	if ((uint32_t)request->args[1] == TIOCGPTPEER)
+		return open_terminal(broker, request);
+	char arguments[64];
+	snprintf(arguments, sizeof(arguments), "%#x", (unsigned)request->args[1]);
+	bool sets = (uint32_t)request->args[1] == FS_IOC_SETFLAGS ||
+		    (uint32_t)request->args[1] == FS_IOC_FSSETXATTR;
+	int code = sets ? EPERM : ENOTTY;
+	broker_record(broker, request, "P1", arguments, code,
+		"Landlock asks no file system about ioctls");
+	return -code;
+}
+
 const struct broker_call broker_attribute_calls[] = {
 #ifdef SYS_chmod
 	{SYS_chmod, "chmod", serve_attribute, false},
@@ -227,5 +266,6 @@ const struct broker_call broker_attribute_calls[] = {
 	{SYS_lremovexattr, "lremovexattr", serve_attribute, false},
 	{SYS_fremovexattr, "fremovexattr", serve_attribute, false},
 	{SYS_truncate, "truncate", serve_attribute, false},
+	{SYS_ioctl, "ioctl", serve_ioctl, false},
 };
 const size_t broker_attribute_calls_count = ARRAY_SIZE(broker_attribute_calls);

@@ -32,12 +32,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static bool has_grant_below(const struct plan *plan, const char *directory)
+/* The plan says so by granting its listing once more: what else is there need not be writable. */
+static bool was_opened(const struct plan *plan, const char *directory)
 {
 	for (size_t i = 0; i < plan->grants_count; i++)
-		if (plan->grants[i].rights == GRANT_WRITE &&
-			strcmp(plan->grants[i].path, directory) != 0 &&
-			path_is_below(plan->grants[i].path, directory))
+		if (plan->grants[i].rights == GRANT_LIST &&
+			strcmp(plan->grants[i].path, directory) == 0)
 			return true;
 	return false;
 }
@@ -93,7 +93,7 @@ static int look_for_carve_outs(struct broker *broker, const char *directory, str
 		const struct plan_grant *grant = nearest_grant(plan, path);
 		if (grant && grant->rights == GRANT_WRITE)
 			continue;
-		int r = S_ISDIR(st.st_mode) && has_grant_below(plan, path)
+		int r = S_ISDIR(st.st_mode) && was_opened(plan, path)
 				? look_for_carve_outs(broker, path, error)
 				: add_carve_out(broker, path, error);
 		if (r < 0)
@@ -111,7 +111,7 @@ int territory_start(struct broker *broker, struct error *error)
 		return error_set(error, ENOMEM, "broker", "no memory for the grants");
 	for (size_t i = 0; i < plan->grants_count; i++) {
 		struct stat st;
-		if (stat(plan->grants[i].path, &st) == 0)
+		if (plan->grants[i].rights == GRANT_WRITE && lstat(plan->grants[i].path, &st) == 0)
 			broker->grant_ids[i] =
 				(struct file_id){.device = st.st_dev, .inode = st.st_ino};
 	}

@@ -72,9 +72,10 @@ static int enter(const struct command *command)
 {
 	sigset_t none;
 	sigemptyset(&none);
-	/* Handlers go with exec; what was ignored would stay ignored. */
-	for (int number = 1; number < NSIG; number++)
-		signal(number, SIG_DFL);
+	/* What coffer itself ignores; what its caller ignored (nohup) stays so. */
+	static const int ignored[] = {SIGPIPE, SIGXFSZ, SIGTTOU};
+	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
+		signal(ignored[i], SIG_DFL);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	/* On a terminal the session is init's, and the command a process group in it: the group of a
 	 * session leader would be an orphaned one, which ^Z cannot stop. */

@@ -6,6 +6,7 @@
 #include "run/keeper.h"
 
 #include "base/fd.h"
+#include "base/sys.h"
 #include "run/process_tree.h"
 
 #include <errno.h>
@@ -53,11 +54,16 @@ static noreturn void keep(pid_t init, int supervisor)
 	}
 }
 
-void keeper_fork(int supervisor)
+void keeper_fork(int supervisor, int cgroup_fd)
 {
 	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		_exit(125);
-	pid_t init = fork();
+	struct clone_args args = {.exit_signal = SIGCHLD};
+	if (cgroup_fd >= 0) {
+		args.flags = CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)cgroup_fd;
+	}
+	pid_t init = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	if (init < 0)
 		_exit(125);
 	if (init > 0)

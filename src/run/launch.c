@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/limits.h"
+#include "base/path.h"
 #include "base/sys.h"
 #include "confine/caps.h"
 #include "confine/id_range.h"
@@ -37,7 +38,7 @@ struct inside {
 	uint64_t user_processes;
 	int stdio[3];
 	int master, slave;
-	int *trees;
+	int *trees;     /* of the plan's mounts, then the root's, then the git layers' */
 	int root_tree;
 	int namespaces[BROKER_NAMESPACES];
 	unsigned fallbacks;
@@ -109,6 +110,7 @@ static int build_root(struct inside *inside, struct error *error)
 {
 	struct mounts_sources sources = {.root_tree = inside->root_tree,
 		.trees = inside->trees,
+		.git_trees = inside->trees + inside->plan->mounts_count + 1,
 		.git_layers = inside->options->git_layers};
 	return mounts_build(inside->plan, &sources, &inside->fallbacks, error);
 }
@@ -199,6 +201,18 @@ static int close_the_box(struct inside *inside, struct error *error)
 	return r < 0 ? error_set_errno(error, -r, "control", "the supervisor is gone") : 0;
 }
 
+/* First of all, so that whatever the box uses is counted; and while the group's descriptors, which
+ * the box must not keep, are still open. */
+static int enter_cgroup(const struct inside *inside, struct error *error)
+{
+	const struct cgroup *cgroup = inside->options->cgroup;
+	if (!cgroup)
+		return 0;
+	if (inside->plan->tier == TIER_CONTAINER)
+		return namespaces_enter_cgroup(cgroup, error);
+	return cgroup_enter(cgroup, cgroup_clone_v2_fd(cgroup) >= 0, error);
+}
+
 static noreturn void build_box(struct inside *inside, int control)
 {
 	const struct plan *plan = inside->plan;
@@ -207,7 +221,10 @@ static noreturn void build_box(struct inside *inside, int control)
 	struct init_options init = {.plan = plan, .ruleset = -1};
 
 	die_with_supervisor();
-	int r = take_control_fd(inside, control, &error);
+	int entered = enter_cgroup(inside, &error);
+	int r = take_control_fd(inside, control, &error); /* from here on a failure can be told */
+	if (r == 0)
+		r = entered;
 	if (r == 0 && container)
 		r = settle_ids(inside, &error);
 	if (r == 0 && container)
@@ -243,38 +260,81 @@ static noreturn void build_box(struct inside *inside, int control)
 	init_run(&init);
 }
 
+/* Nobody's id outside, for what must not be root's own. */
+enum { NOBODY = 65534 };
+
+/* The user namespace that trees from the host are seen through; *ret -1: they are seen as they are.
+ * Without a range of the box's own it is needed for a workspace of root's: the command, which has
+ * not root's id, owns those files all the same. */
+static int open_tree_map(const struct plan *plan, const struct launched *launched, int *ret,
+	struct error *error)
+{
+	int fd = -1;
+	*ret = -1;
+	if (plan->id_range) {
+		char path[64];
+		snprintf(path, sizeof(path), "/proc/%d/ns/user", launched->init);
+		fd = open(path, O_RDONLY | O_CLOEXEC);
+		if (fd < 0)
+			return error_set_errno(error, errno, "namespaces", "%s", path);
+	} else if (plan->owner_uid == 0) {
+		fd = namespaces_make_map((struct id_map){plan->owner_uid, NOBODY, 1},
+			(struct id_map){plan->owner_gid, NOBODY, 1}, error);
+		if (fd < 0)
+			return fd;
+	}
+	*ret = fd;
+	return 0;
+}
+
+static bool is_mapped_tree(const struct plan *plan, const struct plan_mount *mount)
+{
+	bool from_host = mount->kind == MOUNT_BIND || mount->kind == MOUNT_OVERLAY ||
+		mount->kind == MOUNT_GIT_LAYER;
+	/* Of root's files only those of the workspace: /etc/shadow stays root's. */
+	bool ours = plan->id_range ||
+		(from_host && plan->workspace && path_is_below(mount->source, plan->workspace));
+	return from_host && ours && !mount->device_nodes;
+}
+
 /* Sends what only root outside can prepare: trees whose ids are mapped into the box's range. */
 static int send_trees(const struct launch_options *options, const struct launched *launched,
 	struct error *error)
 {
 	const struct plan *plan = options->plan;
-	char path[64];
-	snprintf(path, sizeof(path), "/proc/%d/ns/user", launched->init);
-	cleanup_close int userns = plan->id_range ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-	if (plan->id_range && userns < 0)
-		return error_set_errno(error, errno, "namespaces", "%s", path);
-	for (size_t i = 0; i <= plan->mounts_count; i++) {
-		struct plan_mount whole = {.kind = MOUNT_BIND, .source = (char *)"/",
+	cleanup_close int userns = -1;
+	int r = open_tree_map(plan, launched, &userns, error);
+	if (r < 0)
+		return r;
+	size_t count = plan->mounts_count + 1 + plan->git_layers_count;
+	for (size_t i = 0; userns >= 0 && i < count; i++) {
+		struct plan_mount other = {.kind = MOUNT_BIND, .source = (char *)"/",
 			.recursive = true};
 		const struct plan_mount *mount =
-			i < plan->mounts_count ? &plan->mounts[i] : &whole;
-		bool from_host = mount->kind == MOUNT_BIND || mount->kind == MOUNT_OVERLAY ||
-			mount->kind == MOUNT_GIT_LAYER;
-		if (!from_host || userns < 0 || mount->device_nodes ||
+			i < plan->mounts_count ? &plan->mounts[i] : &other;
+		bool layer = i > plan->mounts_count;
+		if (layer) {
+			other.source = options->git_layers[i - plan->mounts_count - 1];
+			other.writable = true;
+		}
+		if ((!layer && !is_mapped_tree(plan, mount)) ||
 			(i == plan->mounts_count && plan->private_root))
 			continue;
 		cleanup_close int tree = mounts_clone_tree(mount, userns, error);
-		if (tree == -ENOTSUP || tree == -ENOENT)
-			continue; /* the child takes it as it is */
+		/* As it is, where the file system cannot: the child might not even reach it. */
+		if (tree == -ENOTSUP)
+			tree = mounts_clone_tree(mount, -1, error);
+		if (tree == -ENOENT)
+			continue;
 		if (tree < 0)
 			return tree;
 		struct message message = {.kind = MESSAGE_TREES, .index = (uint32_t)i};
-		int r = fd_send(launched->control, &message, sizeof(message), &tree, 1);
+		r = fd_send(launched->control, &message, sizeof(message), &tree, 1);
 		if (r < 0)
 			return error_set_errno(error, -r, "mounts", "handing over a tree");
 	}
 	struct message last = {.kind = MESSAGE_TREES, .value = 1};
-	int r = fd_send(launched->control, &last, sizeof(last), NULL, 0);
+	r = fd_send(launched->control, &last, sizeof(last), NULL, 0);
 	return r < 0 ? error_set_errno(error, -r, "id maps", "the box is gone") : 0;
 }
 
@@ -292,7 +352,7 @@ static int map_ids(
 		uids = gids = (struct id_map){0, base, ID_RANGE_COUNT};
 	} else if (plan->owner_uid == 0) {
 		/* Never root's own id: what only root may write would be the box's. */
-		uids.outside = gids.outside = 65534;
+		uids.outside = gids.outside = NOBODY;
 	}
 	return namespaces_map_child(launched->init, uids, gids, error);
 }
@@ -315,10 +375,7 @@ static int attend(
 	const struct launch_options *options, struct launched *launched, struct error *error)
 {
 	int r = 0;
-	bool container = options->plan->tier == TIER_CONTAINER;
-	if (options->cgroup && cgroup_clone_fd(options->cgroup) < 0)
-		r = cgroup_place(options->cgroup, launched->init, error);
-	if (r == 0 && container && options->plan->facts.root) {
+	if (options->plan->tier == TIER_CONTAINER && options->plan->facts.root) {
 		r = map_ids(options, launched, error);
 		if (r == 0)
 			r = send_trees(options, launched, error);
@@ -333,26 +390,27 @@ int launch(const struct launch_options *options, struct launched *ret, struct er
 	struct inside inside = {.options = options, .plan = plan, .master = -1, .slave = -1,
 		.root_tree = -1};
 	memcpy(inside.stdio, options->stdio, sizeof(inside.stdio));
-	cleanup_free int *trees = malloc((plan->mounts_count + 1) * sizeof(*trees));
+	size_t trees_count = plan->mounts_count + 1 + plan->git_layers_count;
+	cleanup_free int *trees = malloc(trees_count * sizeof(*trees));
 	if (!trees)
 		return error_set_errno(error, ENOMEM, "launch", "the mounts");
-	for (size_t i = 0; i <= plan->mounts_count; i++)
+	for (size_t i = 0; i < trees_count; i++)
 		trees[i] = -1;
 	inside.trees = trees;
-	if (plan->tier == TIER_LANDLOCK)
+	if (plan->tier == TIER_LANDLOCK || (plan->tier == TIER_NONE && plan->limits.pids))
 		inside.user_processes = rlimits_count_user_processes(plan->owner_uid);
 
 	int pair[2];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return error_set_errno(error, errno, "launch", "the control socket");
-	int cgroup_fd = options->cgroup ? cgroup_clone_fd(options->cgroup) : -1;
 	pid_t pid = plan->tier == TIER_CONTAINER
-		? namespaces_clone(cgroup_fd, &launched.pidfd, error)
+		? namespaces_clone(options->cgroup, &launched.pidfd, error)
 		: clone_plain(&launched.pidfd, error);
 	if (pid == 0) {
 		close(pair[0]);
 		if (plan->tier != TIER_CONTAINER)
-			keeper_fork(pair[1]);
+			keeper_fork(pair[1],
+				options->cgroup ? cgroup_clone_v2_fd(options->cgroup) : -1);
 		build_box(&inside, pair[1]);
 	}
 	close(pair[1]);

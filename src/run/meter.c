@@ -118,6 +118,11 @@ int meter_new(const struct plan *plan, pid_t init, unsigned limits_to_meter, str
 	return 0;
 }
 
+void meter_set_init(struct meter *meter, pid_t init)
+{
+	meter->init = init;
+}
+
 /* Remembers the tmpfs mounted at target inside the box whose root is root_fd. Links are not
  * followed: the box could have made them, and would have its limit counted on a file system of its
  * choice. */

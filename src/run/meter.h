@@ -41,12 +41,14 @@ struct meter_excess {
  * limits_to_meter: of LIMIT_MEMORY, LIMIT_PIDS, LIMIT_DISK, LIMIT_INODES, those that the plan sets
  * and nothing else enforces. LIMIT_CPU cannot be metered: stopping and continuing from outside
  * would be seen by every shell in the box; without a control group it is not enforced. init is the
- * root of the box's process tree, in the caller's PID namespace. 0 or -errno. */
+ * root of the box's process tree, in the caller's PID namespace; 0: told later. 0 or -errno. */
 int meter_new(const struct plan *plan, pid_t init, unsigned limits_to_meter, struct meter **ret);
+
+void meter_set_init(struct meter *meter, pid_t init);
 
 /* One look. Costs about 15 us of CPU a process, 35 on every eighth sample, more where memory must
  * be counted exactly; at most a tenth of a core if called as meter_interval_ms() says. -ESRCH once
- * init is gone; -errno. */
+ * init is gone, or before it is known; -errno. */
 int meter_sample(struct meter *meter, struct meter_sample *ret);
 
 /* How long to wait until the next sample: METER_INTERVAL_MS, or ten times what the last one cost,

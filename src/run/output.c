@@ -458,6 +458,16 @@ bool output_stopped(struct output *output, int signal)
 	return false;
 }
 
+bool output_would_stop(const struct output *output, int signal)
+{
+	if (output->master < 0)
+		return false;
+	if (signal == SIGTTIN || signal == SIGTTOU)
+		return !terminal_is_foreground(output->terminal.fd);
+	return (signal == SIGTSTP || signal == SIGSTOP) && !output->stopped_by_us &&
+	       output->terminal.claimed;
+}
+
 void output_continued(struct output *output)
 {
 	if (output->master < 0)

@@ -75,6 +75,8 @@ void output_resize(struct output *output);
  * sends it SIGCONT. False: nobody at a terminal wanted it, it stays stopped (the clock runs on). While
  * this process is stopped nothing meters the box: whoever has limits to keep freezes it before. */
 bool output_stopped(struct output *output, int signal);
+/* Whether output_stopped() would stop this process. */
+bool output_would_stop(const struct output *output, int signal);
 /* SIGTSTP came to this process itself (handled, since the default action would leave the terminal
  * raw): restores the terminal, stops, and returns when it was continued. The caller stops the box
  * before and continues it afterwards. */

@@ -167,9 +167,27 @@ static json_t *notes_json(const struct report *report, const struct plan *plan)
 	return array;
 }
 
-static json_t *gaps_json(const struct plan *plan)
+static void add_lost_limits(json_t *array, unsigned lost)
+{
+	static const struct {
+		unsigned limit;
+		const char *word, *sentence;
+	} limits[] = {
+		{LIMIT_MEMORY, "memory", "the memory limit could be neither enforced nor metered"},
+		{LIMIT_CPU, "cpu", "the CPU limit could not be enforced: no control group"},
+		{LIMIT_PIDS, "pids", "the limit of processes could be neither enforced nor metered"},
+		{LIMIT_DISK, "disk", "the disk limit could not be metered"},
+		{LIMIT_INODES, "inodes", "the limit of inodes could not be metered"},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++)
+		if (lost & limits[i].limit)
+			add_note(array, limits[i].word, limits[i].sentence);
+}
+
+static json_t *gaps_json(const struct report *report, const struct plan *plan)
 {
 	json_t *array = json_array();
+	add_lost_limits(array, report->limits_lost);
 	if (plan->tier != TIER_LANDLOCK)
 		return array;
 	const struct landlock_gap *gaps;
@@ -186,7 +204,7 @@ static void add_plan(json_t *root, const struct report *report, const struct pla
 	json_object_set_new(root, "mode", json_string(policy_mode_name(plan->mode)));
 	json_object_set_new(root, "profile", json_string(plan->profile->name));
 	json_object_set_new(root, "enforced", enforced_json(report, plan));
-	json_object_set_new(root, "not_enforced", gaps_json(plan));
+	json_object_set_new(root, "not_enforced", gaps_json(report, plan));
 	json_object_set_new(root, "notes", notes_json(report, plan));
 	if (!plan->anonymous)
 		json_object_set_new(root, "workspace", text(plan->workspace));
@@ -223,7 +241,7 @@ char *report_to_json(
 				text_of(report->captured[i], report->captured_bytes[i]));
 	if (report->git_result)
 		json_object_set_new(root, "git", json_loads(report->git_result, 0, NULL));
-	char *json = json_dumps(root, JSON_INDENT(2));
+	char *json = json_dumps(root, JSON_INDENT(2) | JSON_ENSURE_ASCII);
 	json_decref(root);
 	return json;
 }

@@ -42,6 +42,7 @@ struct report {
 	unsigned fallbacks; /* enum mounts_fallback */
 	unsigned cgroup_enforced; /* enum limit_bit */
 	bool cgroup;
+	unsigned limits_lost; /* enum limit_bit: planned for, and then neither enforced nor metered */
 	struct usage usage;
 	unsigned quarantined;
 	char *captured[2]; /* --capture: head and tail with a line between; owned */

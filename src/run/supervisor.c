@@ -28,7 +28,7 @@
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
-/* How often protected names are looked for where inotify cannot be had. */
+/* How often protected names are looked for where the kernel does not tell of them. */
 enum { WATCH_INTERVAL_MS = 20 };
 
 struct supervisor {
@@ -100,7 +100,7 @@ static void end_with(struct supervisor *s, enum cause cause, const char *limit)
 static int block_signals(struct supervisor *s)
 {
 	static const int passed[] = {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2,
-		SIGWINCH, SIGTSTP, SIGCONT, SIGALRM};
+		SIGWINCH, SIGTSTP, SIGCONT, SIGALRM, SIGIO};
 	sigset_t set;
 	sigemptyset(&set);
 	for (size_t i = 0; i < ARRAY_SIZE(passed); i++)
@@ -111,38 +111,72 @@ static int block_signals(struct supervisor *s)
 	return s->signals < 0 ? error_set_errno(s->error, errno, "supervisor", "signals") : 0;
 }
 
-static int make_cgroup(struct supervisor *s)
+/* A user namespace has a process limit of its own (RLIMIT_NPROC), which costs nothing. Without one it
+ * counts all that the user runs, roughly enough for a default; and root it does not hold at all. */
+static bool pids_need_more_than_rlimit(const struct plan *plan)
 {
-	const struct plan *plan = s->plan;
-	struct limits limits = plan->limits;
-	/* A user namespace has a kernel-enforced process limit of its own, which costs nothing. */
-	if (plan->tier == TIER_CONTAINER)
-		limits.pids = 0;
-	if (!limits.memory_bytes && !limits.cpu_milli && !limits.pids)
-		return 0;
-	int r = cgroup_make(&plan->facts, &limits, &s->cgroup, &s->report->cgroup_enforced, s->error);
-	if (r < 0 && plan->must_enforce)
-		return r;
-	s->error->errno_value = 0;
-	s->report->cgroup = s->cgroup != NULL;
-	return 0;
+	if (!plan->limits.pids || plan->tier == TIER_CONTAINER)
+		return false;
+	return (plan->limits_asked & LIMIT_PIDS) ||
+	       (plan->tier == TIER_LANDLOCK && plan->owner_uid == 0);
 }
 
-static unsigned limits_to_meter(const struct supervisor *s)
+/* The limits that are neither the kernel's by rlimit or mount option, nor the clock's. */
+static unsigned limits_to_keep(const struct plan *plan)
 {
-	const struct limits *limits = &s->plan->limits;
-	unsigned metered = 0;
-	if (limits->memory_bytes)
-		metered |= LIMIT_MEMORY;
-	if (limits->pids && s->plan->tier != TIER_CONTAINER)
-		metered |= LIMIT_PIDS;
-	if (s->plan->profile->view != VIEW_STRICT && s->plan->write_roots.count > 0) {
-		if (limits->disk_bytes)
-			metered |= LIMIT_DISK;
-		if (limits->inodes)
-			metered |= LIMIT_INODES;
+	const struct limits *limits = &plan->limits;
+	bool roots = plan->profile->view != VIEW_STRICT && plan->write_roots.count > 0;
+	return (limits->memory_bytes ? LIMIT_MEMORY : 0) | (limits->cpu_milli ? LIMIT_CPU : 0) |
+	       (pids_need_more_than_rlimit(plan) ? LIMIT_PIDS : 0) |
+	       (limits->disk_bytes && roots ? LIMIT_DISK : 0) |
+	       (limits->inodes && roots ? LIMIT_INODES : 0);
+}
+
+static bool is_noted(const struct plan *plan, const char *what)
+{
+	for (size_t i = 0; i < plan->notes_count; i++)
+		if (strcmp(plan->notes[i].what, what) == 0)
+			return true;
+	return false;
+}
+
+/* By control group where there is one, else by the meter, which must see the disks before the
+ * command writes to them. What neither can is an error if it was asked for; else it is reported. */
+static int prepare_limits(struct supervisor *s)
+{
+	const struct plan *plan = s->plan;
+	struct report *report = s->report;
+	unsigned keep = limits_to_keep(plan);
+	if (!keep)
+		return 0;
+	struct limits limits = plan->limits;
+	if (!(keep & LIMIT_PIDS))
+		limits.pids = 0;
+	struct error error = {0};
+	int r = cgroup_make(&plan->facts, &limits, &s->cgroup, &report->cgroup_enforced, &error);
+	if (r < 0 && plan->must_enforce) {
+		*s->error = error;
+		return r;
 	}
-	return metered & ~s->report->cgroup_enforced;
+	report->cgroup = s->cgroup != NULL;
+	unsigned lost = keep & ~report->cgroup_enforced, metered = lost & ~(unsigned)LIMIT_CPU;
+	if (metered) {
+		r = meter_new(plan, 0, metered, &s->meter);
+		if (r == 0)
+			lost &= ~metered;
+		else
+			error_set_errno(&error, -r, "limits", "metering them");
+	}
+	/* What the plan says that it does without was allowed to be missing. */
+	if (!plan->must_enforce && is_noted(plan, "cpu"))
+		lost &= ~(unsigned)LIMIT_CPU;
+	report->limits_lost = lost;
+	if (!(lost & (plan->must_enforce ? ~0U : plan->limits_asked)))
+		return 0;
+	if (!error.errno_value) /* what can be metered is only lost with an error */
+		error_set(&error, ENOTSUP, "limits", "no control group can keep the CPU limit");
+	*s->error = error;
+	return -error.errno_value;
 }
 
 static int prepare(struct supervisor *s)
@@ -168,11 +202,17 @@ static int prepare(struct supervisor *s)
 	if (r == 0)
 		r = git_commit_prepare(s->plan, &s->git, s->error);
 	if (r == 0)
-		r = make_cgroup(s);
+		r = prepare_limits(s);
 	if (r == 0 && s->plan->tier != TIER_CONTAINER &&
 		prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		r = error_set_errno(s->error, errno, "supervisor", "becoming a subreaper");
 	return r;
+}
+
+/* On v1 the kernel kills one process for want of memory, and leaves a box that may hang. */
+static bool must_ask_for_memory_kills(const struct supervisor *s)
+{
+	return (s->report->cgroup_enforced & LIMIT_MEMORY) && cgroup_clone_fd(s->cgroup) < 0;
 }
 
 static int start_box(struct supervisor *s)
@@ -191,10 +231,9 @@ static int start_box(struct supervisor *s)
 		return r;
 	if (s->plan->limits.time_ms)
 		s->deadline_us = s->started_us + s->plan->limits.time_ms * 1000;
-	unsigned metered = limits_to_meter(s);
-	if (metered && meter_new(s->plan, s->launched.init, metered, &s->meter) == 0)
+	if (s->meter || must_ask_for_memory_kills(s))
 		s->meter_us = s->started_us + METER_INTERVAL_MS * 1000;
-	if (s->watch && watch_fd(s->watch) < 0)
+	if (s->watch && !watch_is_told(s->watch))
 		s->watch_us = s->started_us + WATCH_INTERVAL_MS * 1000;
 	return 0;
 }
@@ -207,6 +246,8 @@ static void handle_ready(struct supervisor *s, const struct message *message, in
 	s->ready = true;
 	s->report->fallbacks = (unsigned)message->value;
 	s->init = s->plan->tier == TIER_CONTAINER ? s->launched.init : (pid_t)message->index;
+	if (s->meter)
+		meter_set_init(s->meter, s->init);
 	if (s->plan->tier != TIER_NONE && next < count)
 		s->listener = steal_fd(&fds[next++]);
 	for (int i = 0; s->plan->tier == TIER_CONTAINER && i < BROKER_NAMESPACES; i++)
@@ -262,8 +303,14 @@ static void handle_exited(struct supervisor *s, int status)
 
 static void handle_stopped(struct supervisor *s, int signal)
 {
+	/* While this process is stopped nobody meters or watches the box, so all of it stops. */
+	bool stops = output_would_stop(s->output, signal);
+	if (stops)
+		signal_box(s, SIGSTOP);
 	if (output_stopped(s->output, signal))
 		tell_init(s, MESSAGE_CONTINUE, 0, 0, 0);
+	if (stops)
+		signal_box(s, SIGCONT);
 }
 
 static void forward_to_client(struct supervisor *s, const struct message *message)
@@ -353,9 +400,12 @@ static void reap(struct supervisor *s)
 			hear_out_init(s);
 		} else if (pid == s->broker) {
 			/* Without it nothing that is notified gets an answer. It also ends when the
-			 * box has, on its own. */
+			 * box has, on its own, with 0. */
 			s->broker = 0;
-			if (!s->command_ended && !s->init_ended) {
+			hear_out_init(s);
+			if (status == 0) {
+				end_with(s, CAUSE_KILLED, NULL);
+			} else if (!s->command_ended && !s->init_ended) {
 				error_set(s->error, EPIPE, "broker", "the broker has ended");
 				end_with(s, CAUSE_SETUP_FAILED, NULL);
 			}
@@ -386,23 +436,28 @@ static void pass_signal(struct supervisor *s, int signal)
 	}
 }
 
+static void check_watch(struct supervisor *s)
+{
+	if (watch_check(s->watch, s->continued, s->denials))
+		end_with(s, CAUSE_REFUSED, NULL);
+}
+
 static void handle_signals(struct supervisor *s)
 {
 	struct signalfd_siginfo info;
+	bool look = false;
 	while (read(s->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		if (info.ssi_signo == SIGCHLD)
 			reap(s);
+		else if (info.ssi_signo == SIGIO)
+			look = true;
 		else if (s->ready)
 			pass_signal(s, (int)info.ssi_signo);
 		else
 			end_with(s, CAUSE_KILLED, NULL); /* asked to end before anything ran */
 	}
-}
-
-static void check_watch(struct supervisor *s)
-{
-	if (watch_check(s->watch, s->continued, s->denials))
-		end_with(s, CAUSE_REFUSED, NULL);
+	if (look && s->watch)
+		check_watch(s);
 }
 
 static void take_sample(struct supervisor *s)
@@ -427,13 +482,25 @@ static void take_sample(struct supervisor *s)
 	end_with(s, excess.limit == LIMIT_MEMORY ? CAUSE_OUT_OF_MEMORY : CAUSE_LIMIT, name);
 }
 
+static void check_memory_kills(struct supervisor *s)
+{
+	struct cgroup_usage usage;
+	cgroup_read_usage(s->cgroup, &usage);
+	if (usage.out_of_memory)
+		end_with(s, CAUSE_OUT_OF_MEMORY, "memory");
+}
+
 /* What the clock says is due. */
 static void handle_clock(struct supervisor *s)
 {
 	uint64_t now = clock_now_us();
 	if (s->meter_us && now >= s->meter_us) {
-		take_sample(s);
-		s->meter_us = clock_now_us() + meter_interval_ms(s->meter) * 1000ULL;
+		if (s->meter)
+			take_sample(s);
+		if (must_ask_for_memory_kills(s))
+			check_memory_kills(s);
+		unsigned pause_ms = s->meter ? meter_interval_ms(s->meter) : METER_INTERVAL_MS;
+		s->meter_us = clock_now_us() + pause_ms * 1000ULL;
 	}
 	if (s->watch_us && now >= s->watch_us) {
 		check_watch(s);
@@ -484,7 +551,7 @@ static void handle_client(struct supervisor *s)
 		close(fds[i]);
 }
 
-enum { POLL_CONTROL, POLL_SIGNALS, POLL_LISTENER, POLL_WATCH, POLL_CLIENT, POLL_OUTPUT };
+enum { POLL_CONTROL, POLL_SIGNALS, POLL_LISTENER, POLL_CLIENT, POLL_OUTPUT };
 
 static void loop_once(struct supervisor *s)
 {
@@ -492,7 +559,6 @@ static void loop_once(struct supervisor *s)
 		[POLL_CONTROL] = {.fd = s->launched.control, .events = POLLIN},
 		[POLL_SIGNALS] = {.fd = s->signals, .events = POLLIN},
 		[POLL_LISTENER] = {.fd = s->listener, .events = POLLIN},
-		[POLL_WATCH] = {.fd = watch_fd(s->watch), .events = POLLIN},
 		[POLL_CLIENT] = {.fd = s->ready && !s->killed ? s->options->client : -1,
 			.events = POLLIN},
 	};
@@ -506,8 +572,6 @@ static void loop_once(struct supervisor *s)
 	if (fds[POLL_CONTROL].revents)
 		handle_init(s);
 	output_handle(s->output, fds + POLL_OUTPUT, output_count);
-	if (fds[POLL_WATCH].revents)
-		check_watch(s);
 	if (fds[POLL_CLIENT].revents)
 		handle_client(s);
 	if (fds[POLL_SIGNALS].revents)
@@ -547,8 +611,16 @@ static void read_cgroup(struct supervisor *s)
 	/* A kill by the limit of something else than the command is not how the run ended. */
 	bool killed = WIFSIGNALED(report->status) && WTERMSIG(report->status) == SIGKILL;
 	bool failed = report->exit_code != 0 || !s->command_ended;
-	if (usage.out_of_memory && (killed || failed) && report->cause != CAUSE_TIMED_OUT)
-		report->cause = CAUSE_OUT_OF_MEMORY;
+	if (!usage.out_of_memory || !(killed || failed) || report->cause == CAUSE_TIMED_OUT)
+		return;
+	if (!s->ready) {
+		error_set(s->error, ENOMEM, "control group",
+			"the memory limit is too small for the box to be built in");
+		return;
+	}
+	report->cause = CAUSE_OUT_OF_MEMORY;
+	report->error.errno_value = 0; /* what went wrong after that */
+	snprintf(report->limit, sizeof(report->limit), "memory");
 }
 
 static void count_usage(struct supervisor *s)
@@ -636,8 +708,13 @@ static void finish(struct supervisor *s)
 		bool offence = watch_check(s->watch, s->continued, s->denials);
 		if (offence || s->report->cause == CAUSE_REFUSED)
 			s->report->quarantined = watch_clean(s->watch, s->denials);
-		if (s->report->quarantined)
+		if (s->report->quarantined) {
 			s->report->cause = CAUSE_REFUSED;
+			error_set(s->error, EPERM, "refused",
+				"the command made a protected name, and was ended for it");
+			error_hint(s->error, "what it made was moved aside: look for "
+					     ".coffer-quarantine-* where it was");
+		}
 	}
 	if (s->git && s->report->cause != CAUSE_REFUSED)
 		s->report->git_result = git_commit_finish(s->git, s->plan);
@@ -676,11 +753,11 @@ int supervise(const struct supervise_options *options, struct report *ret_report
 			loop_once(&s);
 		while (output_drain(s.output))
 			loop_once(&s);
+		if (s.ready && !s.command_ended && !s.killed)
+			ret_report->cause = CAUSE_KILLED; /* unless finish() finds out by what */
 		finish(&s);
 		if (!s.ready)
 			r = s.error->errno_value ? -s.error->errno_value : -ECANCELED;
-		else if (!s.command_ended && !s.killed)
-			ret_report->cause = CAUSE_KILLED, ret_report->exit_code = 128 + SIGKILL;
 	}
 	*ret_denials = s.denials;
 	release(&s);

@@ -1,6 +1,7 @@
-/* Theory of operation. inotify only wakes us: what is decided is decided from the directory itself,
- * compared with what was in it before the box ran, so a lost or overflowing queue costs nothing but
- * a look. Quarantine is a rename within the same directory to a name that no tool reads: it works on
+/* Theory of operation. A signal only wakes us: what is decided is decided from the directory itself,
+ * compared with what was in it before the box ran, so a lost signal costs nothing but time. It is
+ * dnotify's: closing an inotify instance waits for a grace period of the kernel (4 to 20 ms, more than
+ * the whole rest of a launch), and a user has only 128 of them. Quarantine is a rename within the same directory to a name that no tool reads: it works on
  * every file system, in one step, and the user finds it where it was made. */
 #include "run/watch.h"
 
@@ -13,7 +14,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -26,11 +26,17 @@ struct watched {
 };
 
 struct watch {
-	int inotify;
+	bool told;
 	uid_t box_uid;
 	size_t count;
 	struct watched items[];
 };
+
+static bool is_protected(const struct watched *watched, const char *name)
+{
+	return names_protected(name) ||
+		(watched->place->name && strcasecmp(watched->place->name, name) == 0);
+}
 
 static int remember(struct watched *watched)
 {
@@ -41,7 +47,7 @@ static int remember(struct watched *watched)
 	if (!dir)
 		return -errno;
 	for (struct dirent *entry; (entry = readdir(dir));) {
-		if (!names_protected(entry->d_name))
+		if (!is_protected(watched, entry->d_name))
 			continue;
 		int r = strv_add(&watched->before, entry->d_name);
 		if (r < 0)
@@ -64,8 +70,8 @@ static int watch_one(struct watch *watch, const struct plan_watch *place, struct
 {
 	struct watched *watched = &watch->items[watch->count];
 	watched->place = place;
-	watched->fd = sys_openat2(AT_FDCWD, place->path, O_PATH | O_DIRECTORY | O_CLOEXEC,
-		RESOLVE_NO_SYMLINKS);
+	watched->fd = sys_openat2(AT_FDCWD, place->path,
+		O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC, RESOLVE_NO_SYMLINKS);
 	if (watched->fd < 0)
 		return error_set_errno(error, errno, "watch", "%s", place->path);
 	watch->count++;
@@ -77,14 +83,8 @@ static int watch_one(struct watch *watch, const struct plan_watch *place, struct
 	int r = remember(watched);
 	if (r < 0)
 		return error_set_errno(error, -r, "watch", "%s", place->path);
-	if (watch->inotify < 0)
-		return 0;
-	/* By the descriptor, so that it is this directory and no other. */
-	char path[32];
-	snprintf(path, sizeof(path), "/proc/self/fd/%d", watched->fd);
-	if (inotify_add_watch(watch->inotify, path,
-		    IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_ONLYDIR) < 0)
-		close_fd(&watch->inotify); /* no /proc, or the user's watches are used up */
+	if (fcntl(watched->fd, F_NOTIFY, DN_CREATE | DN_RENAME | DN_DELETE | DN_MULTISHOT) < 0)
+		watch->told = false;
 	return 0;
 }
 
@@ -97,7 +97,7 @@ int watch_new(const struct plan *plan, struct watch **ret, struct error *error)
 		calloc(1, sizeof(*watch) + plan->watches_count * sizeof(watch->items[0]));
 	if (!watch)
 		return error_set_errno(error, ENOMEM, "watch", "protected names");
-	watch->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	watch->told = true;
 	watch->box_uid = plan->owner_uid;
 	for (size_t i = 0; i < plan->watches_count; i++) {
 		int r = watch_one(watch, &plan->watches[i], error);
@@ -110,16 +110,9 @@ int watch_new(const struct plan *plan, struct watch **ret, struct error *error)
 	return 0;
 }
 
-int watch_fd(const struct watch *watch)
+bool watch_is_told(const struct watch *watch)
 {
-	return watch ? watch->inotify : -1;
-}
-
-static void drain(struct watch *watch)
-{
-	char events[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
-	while (watch->inotify >= 0 && read(watch->inotify, events, sizeof(events)) > 0)
-		;
+	return watch->told;
 }
 
 /* Calls visit for every protected name that is there now and was not before, and is not known to be
@@ -137,7 +130,7 @@ static void look(struct watch *watch, visitor visit, void *context)
 			continue;
 		for (struct dirent *entry; (entry = readdir(dir));) {
 			struct stat st;
-			if (!names_protected(entry->d_name) ||
+			if (!is_protected(watched, entry->d_name) ||
 				strv_contains(&watched->before, entry->d_name) ||
 				strv_contains(&watched->others, entry->d_name) ||
 				fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -196,7 +189,6 @@ static void judge(struct watch *watch, struct watched *watched, const char *name
 
 bool watch_check(struct watch *watch, const uint64_t *continued, struct denials *denials)
 {
-	drain(watch);
 	struct check check = {.continued = continued, .denials = denials};
 	look(watch, judge, &check);
 	return check.offence || any_link_is_changed(watch);
@@ -265,6 +257,5 @@ void watch_free(struct watch *watch)
 		strv_release(&watch->items[i].links);
 		strv_release(&watch->items[i].others);
 	}
-	close_fd(&watch->inotify);
 	free(watch);
 }

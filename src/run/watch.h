@@ -13,13 +13,14 @@
 
 struct watch; /* opaque */
 
-/* Looks at each of plan->watches now, remembers what is there, and asks to be told of changes.
- * *ret is NULL with 0 returned where the plan has nothing to watch. Where the user's inotify
- * instances are used up, watch_fd() is -1 and the caller checks by the clock. */
+/* Looks at each of plan->watches now, remembers what is there, and asks to be told of changes: by
+ * SIGIO, which the caller has blocked and waits for. *ret is NULL with 0 returned where the plan has
+ * nothing to watch. */
 int watch_new(const struct plan *plan, struct watch **ret, struct error *error);
-int watch_fd(const struct watch *watch);
+/* False where the kernel has no such signal: then the caller checks by the clock. */
+bool watch_is_told(const struct watch *watch);
 
-/* Reads what the kernel told. Returns whether a protected name is now in a watched directory that
+/* Looks. Returns whether a protected name is now in a watched directory that
  * the box may have made: then the box must be stopped and watch_clean() called. *continued is how many
  * calls that make directories or links the broker has let through so far: while that is none, a
  * directory or link that appears was certainly not made by the box; it is reported and left. */

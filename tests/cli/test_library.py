@@ -1,0 +1,121 @@
+"""libcoffer: what it shows to others, and the example of its use, linked in both ways."""
+
+import json
+import os
+import re
+import subprocess
+
+import pytest
+from support import COFFER, ROOT
+
+BUILD = COFFER.parent
+SHARED = BUILD / "libcoffer.so"
+STATIC = BUILD / "libcoffer.a"
+EXAMPLE = ROOT / "examples" / "run.c"
+
+
+@pytest.fixture(autouse=True)
+def _library():
+    if not SHARED.exists() and not STATIC.exists():
+        pytest.skip("a sanitized build has no libcoffer")
+
+
+def declared():
+    """The functions of the public header."""
+    text = (ROOT / "include" / "coffer.h").read_text()
+    return set(re.findall(r"^COFFER_API [^;(]*?(\w+)\(", text, re.MULTILINE))
+
+
+def defined(*args):
+    lines = subprocess.run(
+        ["nm", "--defined-only", *map(str, args)], check=True, capture_output=True, text=True
+    ).stdout.splitlines()
+    return {fields[2] for fields in map(str.split, lines) if len(fields) == 3}
+
+
+def test_only_the_headers_symbols_are_exported():
+    assert len(declared()) > 20
+    assert defined("-D", SHARED) == declared()
+    assert defined("-g", STATIC) == declared()
+
+
+def compile_example(directory, *link):
+    program = directory / "example"
+    subprocess.run(
+        ["gcc", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}/include", "-o", program, EXAMPLE, *link],
+        check=True,
+    )
+    return program
+
+
+@pytest.fixture(params=["shared", "static"])
+def example(request, home_directory):
+    if request.param == "shared":
+        return compile_example(home_directory, f"-L{BUILD}", "-lcoffer", f"-Wl,-rpath,{BUILD}")
+    return compile_example(home_directory, STATIC, "-ljansson")
+
+
+def test_the_header_stands_alone_in_c_and_cxx(home_directory):
+    source = home_directory / "alone.c"
+    source.write_text('#include "coffer.h"\n')
+    for language in ("c", "c++"):
+        compiler = "gcc" if language == "c" else "g++"
+        if subprocess.run(["which", compiler], capture_output=True, check=False).returncode:
+            continue
+        subprocess.run(
+            [compiler, "-x", language, "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only"]
+            + [f"-I{ROOT}/include", source],
+            check=True,
+        )
+
+
+def test_the_example(example, workspace):
+    done = subprocess.run(
+        [example, workspace],
+        env={**os.environ, "COFFER_PROGRAM": str(COFFER)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    head, brace, tail = done.stdout.partition("{")
+    assert head.splitlines() == [
+        "first",
+        "command 1 ended with 0",
+        "hello",
+        "command 2 ended with 3",
+    ]
+    report = json.loads(brace + tail)
+    assert report["workspace"] == str(workspace)
+    assert report["mode"] == "workspace-write"
+
+
+def test_the_example_says_what_is_wrong(example, home_directory):
+    done = subprocess.run(
+        [example, home_directory / "nowhere"],
+        env={**os.environ, "COFFER_PROGRAM": str(COFFER)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "nowhere" in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_missing_program_is_said(example, workspace):
+    done = subprocess.run(
+        [example, workspace],
+        env={**os.environ, "COFFER_PROGRAM": "/nowhere/coffer"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "COFFER_PROGRAM" in done.stderr

@@ -1,0 +1,200 @@
+"""P12: kill -9 of any of coffer's processes, at any moment, leaves, one second later, no orphan
+process, mount, or process in a control group of its own."""
+
+import concurrent.futures
+import os
+import random
+import signal
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+import support
+
+KILLS = int(os.environ.get("COFFER_KILLS", "25"))
+SEED = int(os.environ.get("COFFER_SEED", "0")) or random.getrandbits(32)
+# The bystanders: with a terminal's grace, more of them would only measure the machine.
+AT_ONCE = 5
+PROMISED_S = 1.0 * support.SLOWDOWN
+# Long enough after a start that the command runs; launches take some ten milliseconds.
+LATEST_S = 0.12 * support.SLOWDOWN
+
+COMMAND = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork():
+        os._exit(0)
+time.sleep(300)
+"""
+
+
+def processes_with(marker):
+    """Processes of the host, alive and with marker among their arguments, but not this one."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit() or int(entry.name) == os.getpid():
+            continue
+        try:
+            arguments = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if marker.encode() in arguments and support.process_exists(entry.name):
+            found.append((int(entry.name), arguments.replace(b"\0", b" ").decode()[:100]))
+    return found
+
+
+def mounts():
+    return Path("/proc/self/mountinfo").read_text()
+
+
+def crowded_cgroups(name="coffer"):
+    """Control groups of coffer's that have a process in them."""
+    found = []
+    for directory, folders, files in os.walk("/sys/fs/cgroup"):
+        if name in os.path.basename(directory) and "cgroup.procs" in files:
+            try:
+                if (Path(directory) / "cgroup.procs").read_text():
+                    found.append(directory)
+            except OSError:
+                continue
+    return found
+
+
+def start(tier, workspace, marker, flags=()):
+    return subprocess.Popen(
+        [support.COFFER, "run", "--quiet", "--isolation", tier, *flags]
+        + ["--", "python3", "-c", COMMAND, marker],
+        cwd=workspace,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def new_marker():
+    return f"coffer-marker-{uuid.uuid4().hex}"
+
+
+def kill_at(tier, workspace, delay, flags=()):
+    """What is left one second after the supervisor was killed delay after its start."""
+    marker = new_marker()
+    process = start(tier, workspace, marker, flags)
+    time.sleep(delay)
+    process.kill()
+    process.wait()
+    time.sleep(PROMISED_S)
+    return delay, processes_with(marker)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(30 + KILLS)
+@pytest.mark.parametrize("flags", [[], ["--git", "commit"]], ids=["plain", "git-commit"])
+def test_kill_of_the_supervisor_at_any_moment(tier, workspace, flags):
+    before = mounts()
+    moments = random.Random(SEED)
+    count = KILLS if not flags else max(KILLS // 3, 1)
+    delays = [moments.uniform(0, LATEST_S) for _ in range(count)]
+    with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        jobs = [pool.submit(kill_at, tier, workspace, delay, flags) for delay in delays]
+        left = [job.result() for job in jobs]
+    assert not [(delay, found) for delay, found in left if found], f"COFFER_SEED={SEED}"
+    assert mounts() == before
+
+
+def family(process, marker):
+    """The processes of one box, coffer's own first, once its command runs."""
+    return support.wait_until(
+        lambda: len(found := processes_with(marker)) >= 3 and found, 5, "the start of the command"
+    )
+
+
+@pytest.mark.core
+def test_kill_of_the_supervisor(tier, workspace):
+    marker = new_marker()
+    process = start(tier, workspace, marker)
+    family(process, marker)
+    process.kill()
+    process.wait()
+    time.sleep(PROMISED_S)
+    assert processes_with(marker) == []
+
+
+def test_kill_of_every_process_in_turn(tier, workspace):
+    """Whichever it is: of coffer's or of the box's own, the box ends or goes on, and when the
+    supervisor ends it leaves nothing."""
+    marker = new_marker()
+    process = start(tier, workspace, marker)
+    number_of_processes = len(family(process, marker))
+    process.kill()
+    process.wait()
+    for number in range(number_of_processes):
+        marker = new_marker()
+        process = start(tier, workspace, marker)
+        found = family(process, marker)
+        pid, what = found[min(number, len(found) - 1)]
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(PROMISED_S)
+        is_coffers = "coffer run" in what
+        if is_coffers:
+            assert processes_with(marker) == [], f"after the end of {what}"
+        process.kill()
+        process.wait()
+        support.wait_until(lambda: processes_with(marker) == [], 1, f"the end after {what}")
+
+
+def test_kill_of_the_whole_group_at_once(tier, workspace):
+    """As a terminal or an engine that gives up would do it."""
+    marker = new_marker()
+    process = start(tier, workspace, marker)
+    family(process, marker)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    time.sleep(PROMISED_S)
+    assert processes_with(marker) == []
+
+
+@pytest.mark.limits
+def test_no_control_group_is_left_with_a_process(tier, workspace):
+    marker = new_marker()
+    process = start(tier, workspace, marker, ["--limit", "memory=256M,pids=100"])
+    time.sleep(0.3 * support.SLOWDOWN)
+    process.kill()
+    process.wait()
+    time.sleep(PROMISED_S)
+    assert processes_with(marker) == []
+    assert not [g for g in crowded_cgroups(f"coffer-{process.pid}")]
+
+
+def test_a_quarantine_that_was_cut_short_is_finished_by_the_next_start(box, tier, workspace):
+    """A protected file may be on disk at the moment of the kill: the next run does not keep it."""
+    process = subprocess.Popen(
+        [support.COFFER, "run", "--quiet", "--isolation", tier]
+        + ["--", "sh", "-c", "sleep 0.05; echo evil >.envrc; sleep 100"],
+        cwd=workspace,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    support.wait_until(
+        lambda: (workspace / ".envrc").exists() or process.poll() is not None, 5, "the file"
+    )
+    process.kill()
+    process.wait()
+    time.sleep(PROMISED_S)
+    box("true")
+    assert not (workspace / ".envrc").exists()
+
+
+def test_a_run_that_ends_by_itself_leaves_nothing_either(tier, workspace, run_coffer):
+    before = mounts()
+    marker = new_marker()
+    run_coffer(
+        *["run", "--isolation", tier, "--", "sh", "-c", "sleep 100 & exit 3", marker],
+        cwd=workspace,
+    )
+    assert processes_with(marker) == []
+    assert mounts() == before

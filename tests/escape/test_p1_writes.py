@@ -1,0 +1,289 @@
+"""P1: no write outside the writable roots, through any path, link, bind, mount, descriptor or
+race."""
+
+import os
+import subprocess
+import threading
+import time
+
+import pytest
+import support
+
+# What may be done to an own file: all that `probe writes` tries.
+OWN = {
+    *("open-write", "open-append", "open-truncate", "truncate"),
+    *("reopen-read-only", "reopen-path", "openat-directory"),
+    *("chmod", "fchmodat2", "chown", "lchown", "utimensat", "setxattr", "removexattr"),
+    *("fchmod", "fchown", "futimens", "fsetxattr"),
+    *("link-here", "link-descriptor-here", "link-there"),
+    *("rename-there", "symlink", "rename-exchange"),
+    *("create", "temporary", "mkdir", "mkfifo", "rename", "unlink", "rmdir"),
+}
+
+
+def kernel_lacks():
+    """fchmodat2 came with Linux 6.6."""
+    return set() if support.kernel_version() >= (6, 6) else {"fchmodat2"}
+
+
+def succeeded(found):
+    return {name for name, result in found.items() if result == "ok"}
+
+
+@pytest.mark.core
+def test_everything_is_allowed_in_the_workspace(probe, workspace):
+    (workspace / "own-files").mkdir()
+    (workspace / "own-files" / "sentinel").write_text("mine\n")
+    found = probe("writes", "own-files")
+    # What the filter does not know is ENOSYS, and libc then does without.
+    unknown = kernel_lacks() | {n for n in ("fchmodat2",) if found[n] == "ENOSYS"}
+    assert succeeded(found) == OWN - unknown, found
+
+
+@pytest.mark.core
+def test_nothing_is_allowed_outside(probe, untouched):
+    assert not succeeded(probe("writes", untouched))
+
+
+@pytest.mark.parametrize("way", ["dots", "symlink", "proc-root", "proc-cwd", "init-root", "parent"])
+def test_no_way_round_to_the_outside(probe, untouched, workspace, way):
+    (workspace / "link").symlink_to(untouched)
+    path = {
+        "dots": f"src/../../{untouched.name}",
+        "symlink": "link",
+        "proc-root": f"/proc/self/root{untouched}",
+        "proc-cwd": f"/proc/thread-self/cwd/../{untouched.name}",
+        "init-root": f"/proc/1/root{untouched}",
+        "parent": f"/proc/1/cwd/../{untouched.name}",
+    }[way]
+    assert not succeeded(probe("writes", path))
+
+
+def test_no_way_round_through_the_processes_of_the_host(box, untouched):
+    """Of every process in sight: its root, its directory and its descriptors."""
+    script = f"""
+        for p in /proc/[0-9]*; do
+            (echo changed >$p/root{untouched}/sentinel) 2>/dev/null
+            (echo changed >$p/cwd/../{untouched.name}/made) 2>/dev/null
+            for fd in $p/fd/*; do
+                (: >>$fd/sentinel) 2>/dev/null
+            done
+        done; true"""
+    box("bash", "-c", script).ok()
+
+
+@pytest.mark.parametrize("mode", ["read-only", "workspace-write"])
+def test_the_system_cannot_be_written(box, mode, workspace):
+    script = """
+        for p in / /usr /usr/bin /etc /etc/passwd /var /opt /root /sys /proc/sys/kernel/hostname \
+                 /proc/sysrq-trigger /proc/sys/kernel/core_pattern /dev /boot; do
+            if [ -d $p ]; then (: >$p/coffer-made) 2>/dev/null && echo $p
+            else (: >>$p) 2>/dev/null && echo $p; fi
+        done; true"""
+    assert box("bash", "-c", script, flags=["--mode", mode]).ok().out == ""
+
+
+def test_tmp_is_private_or_shut(box, tier):
+    name = f"/tmp/coffer-escape-{os.getpid()}"
+    result = box("sh", "-c", f'echo x >{name}; echo x >"${{TMPDIR:-/tmp}}/own" && echo made')
+    assert "made" in result.out, result.describe()
+    assert not os.path.exists(name)
+    assert (f"{name}: Perm" in result.err) == (tier == "landlock"), result.describe()
+
+
+@pytest.mark.core
+def test_redirected_output_cannot_be_reopened(coffer, tier, workspace, outside):
+    """/proc/self/fd/1 of a regular file could be opened again, truncated, or written anywhere."""
+    log = outside / "log"
+    log.write_text("before\n")
+    script = """
+        echo hello
+        : >/proc/self/fd/1
+        : >/dev/stdout
+        python3 -c 'import os; os.ftruncate(1, 0)'
+        python3 -c 'import os; os.pwrite(1, b"changed", 0)'
+        python3 -c 'import os; os.lseek(1, 0, 0); os.write(1, b"again\\n")' || echo again
+        true"""
+    with log.open("ab") as stream:
+        subprocess.run(
+            [coffer, "run", "--isolation", tier, "--", "sh", "-c", script],
+            cwd=workspace,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.DEVNULL,
+            check=True,
+        )
+    assert log.read_text() == "before\nhello\nagain\n"
+
+
+def test_redirected_input_cannot_be_written(box, untouched):
+    """What is written there goes into a pipe of the box's own."""
+    script = """
+        (echo changed >/proc/self/fd/0); (echo changed >/dev/stdin)
+        python3 -c 'import os; os.truncate("/proc/self/fd/0", 0)'
+        python3 -c 'import os; os.fchmod(0, 0o777)'
+        python3 -c 'import os; os.utime(0)'
+        cat"""
+    with (untouched / "sentinel").open("rb") as stream:
+        assert "untouched\n" in box("sh", "-c", script, stdin=stream).ok().out
+
+
+@pytest.mark.parametrize("fd", [0, 1, 2])
+def test_a_directory_as_a_standard_stream_is_refused(coffer, tier, workspace, outside, fd):
+    def put_directory():
+        os.dup2(os.open(outside, os.O_RDONLY), fd)
+
+    streams = {name: subprocess.PIPE for name in ("stdout", "stderr")}
+    process = subprocess.run(
+        [coffer, "run", "--isolation", tier, "--", "touch", "ran"],
+        cwd=workspace,
+        stdin=subprocess.DEVNULL,
+        preexec_fn=put_directory,
+        check=False,
+        **streams,
+    )
+    assert process.returncode == support.SETUP_FAILED
+    assert not (workspace / "ran").exists()
+
+
+def test_read_only_carve_out(box, workspace):
+    (workspace / "kept").mkdir()
+    (workspace / "kept" / "sentinel").write_text("untouched\n")
+    script = """
+        echo changed >kept/sentinel; echo changed >kept/new; mv kept moved; rm -rf kept
+        chmod 777 kept; ln kept/sentinel hard && echo changed >hard; rmdir kept
+        echo made >beside"""
+    box("sh", "-c", script, flags=["--read-only", "kept"]).ok()
+    assert (workspace / "kept" / "sentinel").read_text() == "untouched\n"
+    assert not (workspace / "kept" / "new").exists()
+    assert not (workspace / "moved").exists()
+    assert (workspace / "beside").exists()
+
+
+def test_further_root_and_its_symlink(box, outside, home_directory, workspace):
+    """A root named by a symlink is what the link meant at the start, and nothing that it means
+    later."""
+    other = home_directory / "other"
+    other.mkdir()
+    link = home_directory / "link"
+    link.symlink_to(other)
+    box("sh", "-c", f"echo made >{other}/made", flags=["--write", link]).ok()
+    assert (other / "made").exists()
+    box("sh", "-c", f"echo x >{outside}/sentinel; true", flags=["--write", link]).ok()
+    assert (outside / "sentinel").read_text() == "untouched\n"
+
+
+def swapping(first, second):
+    """Two names that change places as fast as they can, until the returned function is called."""
+    stop = threading.Event()
+    spare = first.with_name(first.name + ".spare")
+
+    def loop():
+        while not stop.is_set():
+            first.rename(spare)
+            second.rename(first)
+            time.sleep(0.0002)
+            first.rename(second)
+            spare.rename(first)
+            time.sleep(0.0002)
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+
+    def end():
+        stop.set()
+        thread.join()
+
+    return end
+
+
+@pytest.mark.slow
+def test_a_root_that_is_swapped_for_a_symlink(run_coffer, tier, workspace, outside):
+    """What is writable is what the name meant when it was resolved. When that was the link's goal,
+    outside/named can be made; only then may anything come to lie there."""
+    sub = workspace / "sub"
+    sub.mkdir()
+    (workspace / "other").symlink_to(outside)
+    end = swapping(sub, workspace / "other")
+    stop_at = time.monotonic() + 2
+    runs = 0
+    try:
+        while time.monotonic() < stop_at or runs < 5:
+            script = f"echo x >{outside}/named; for i in 1 2 3 4 5 6; do echo x >sub/through; done"
+            run_coffer(
+                *["run", "--isolation", tier, "--quiet", "--mode", "read-only"],
+                *["--write", "sub", "--", "sh", "-c", script],
+                cwd=workspace,
+                report=False,
+            )
+            runs += 1
+            if (outside / "through").exists():
+                assert (outside / "named").exists(), f"through the swapped root, in run {runs}"
+            for name in ("named", "through"):
+                (outside / name).unlink(missing_ok=True)
+    finally:
+        end()
+    assert (outside / "sentinel").read_text() == "untouched\n"
+
+
+@pytest.mark.slow
+def test_a_carve_out_that_is_swapped_for_a_symlink(run_coffer, tier, workspace, untouched):
+    """Nested in a writable root: whatever the name means, outside is no part of the root."""
+    sub = workspace / "sub"
+    sub.mkdir()
+    (workspace / "other").symlink_to(untouched)
+    end = swapping(sub, workspace / "other")
+    stop_at = time.monotonic() + 2
+    try:
+        while time.monotonic() < stop_at:
+            for flag in ("--read-only", "--deny-read"):
+                script = "for i in 1 2 3 4 5 6; do echo x >sub/through; rm -f sub/sentinel; done"
+                run_coffer(
+                    *["run", "--isolation", tier, "--quiet", flag, "sub", "--"],
+                    *["sh", "-c", script],
+                    cwd=workspace,
+                    report=False,
+                )
+    finally:
+        end()
+
+
+def test_a_race_from_inside(box, untouched):
+    """Two threads of the box's: one swaps a directory for a link, the other writes through it."""
+    script = f"""
+import os, threading, time
+os.mkdir("a"); os.symlink("{untouched}", "b")
+stop = time.monotonic() + 2
+def swap():
+    while time.monotonic() < stop:
+        os.rename("a", "c"); os.rename("b", "a"); os.rename("a", "b"); os.rename("c", "a")
+thread = threading.Thread(target=swap); thread.start()
+written = 0
+while time.monotonic() < stop:
+    for call in (lambda: open("a/through", "w").close(), lambda: os.chmod("a/sentinel", 0o777),
+                 lambda: os.truncate("a/sentinel", 0), lambda: os.mkdir("a/made"),
+                 lambda: os.utime("a/sentinel"), lambda: os.unlink("a/sentinel")):
+        try:
+            call(); written += 1
+        except OSError:
+            pass
+thread.join()
+print(written)
+"""
+    assert int(box("python3", "-c", script).ok().out) > 0
+
+
+def test_no_mounts(box, untouched, workspace):
+    (workspace / "point").mkdir()
+    script = f"""
+        mount --bind {untouched} point; mount -t tmpfs none point
+        mount -t overlay none -o lowerdir=/usr,upperdir={untouched},workdir=. point
+        mount -o remount,rw /; mount -o remount,rw,bind {untouched.parent}
+        unshare -Urm mount --bind {untouched} point
+        echo changed >point/sentinel; echo changed >{untouched}/sentinel; true"""
+    box("sh", "-c", script).ok()
+    assert (workspace / "point" / "sentinel").read_text() == "changed\n"
+
+
+def test_execution_from_memory_still_works(probe):
+    assert probe("exec") == {"memfd-execveat": "ok"}
