@@ -85,6 +85,12 @@ COFFER_API const char *coffer_report_cause(const struct coffer_report *report);
 /* Why nothing ran, or what a person should know of how it ended; NULL: nothing to say. */
 COFFER_API const struct coffer_error *coffer_report_error(const struct coffer_report *report);
 
+/* What a run with "capture" kept of stream 1 or 2, with a line between head and tail where something was
+ * dropped; any bytes. Lives as long as the report. NULL: nothing was captured (or the report came from a
+ * supervisor's process: then it is in the JSON). */
+COFFER_API const char *coffer_report_output(
+	const struct coffer_report *report, int stream, size_t *ret_length_bytes);
+
 /* ---- box ---- */
 
 struct coffer_box;

@@ -59,6 +59,27 @@ static int write_report(struct coffer_report *report, int fd)
 	return r;
 }
 
+/* A run that keeps its output and has no report to put it in shows it at the end. */
+static void show_captured(const struct coffer_report *report)
+{
+	for (int i = 1; i <= 2; i++) {
+		size_t length;
+		const char *text = coffer_report_output(report, i, &length);
+		FILE *to = i == 1 ? stdout : stderr;
+		bool terminal = isatty(i);
+		for (size_t k = 0; text && k < length; k++) {
+			unsigned char c = (unsigned char)text[k];
+			bool control = (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f ||
+				(c >= 0x80 && c < 0xa0 && k > 0 && (unsigned char)text[k - 1] == 0xc2);
+			if (terminal && control)
+				fprintf(to, "\\x%02x", c);
+			else
+				fputc(c, to);
+		}
+		fflush(to);
+	}
+}
+
 int cmd_run(int argc, char *argv[])
 {
 	struct cli_options options;
@@ -90,6 +111,8 @@ int cmd_run(int argc, char *argv[])
 		cli_complain(coffer_report_error(report));
 	if (report) {
 		code = coffer_report_exit_code(report);
+		if (fd < 0)
+			show_captured(report);
 		if (fd >= 0 && write_report(report, fd) < 0 && code == 0)
 			code = EXIT_SETUP_FAILED;
 	}

@@ -193,6 +193,16 @@ void probe_userns_refused(struct host_facts *facts, enum userns_step step, int e
 	facts->overlay_in_userns = facts->proc_mountable = facts->idmapped_mounts = false;
 }
 
+/* Root of a user namespace (rootless containers) has not the ids that a box's own range would take: it
+ * counts as an ordinary user, whose boxes map the one id that they run under. */
+static bool owns_every_id(void)
+{
+	char map[64];
+	unsigned inside, outside, count;
+	return !read_start("/proc/self/uid_map", map, sizeof(map)) ||
+		sscanf(map, "%u %u %u", &inside, &outside, &count) != 3 || count >= 0xfffffffe;
+}
+
 static bool has_sys_admin(void)
 {
 	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -285,7 +295,7 @@ void probe_quick(struct host_facts *ret)
 	memset(ret, 0, sizeof(*ret));
 	ret->uid = geteuid();
 	ret->gid = getegid();
-	ret->root = ret->uid == 0 && has_sys_admin();
+	ret->root = ret->uid == 0 && has_sys_admin() && owns_every_id();
 	probe_kernel(ret);
 	probe_home(ret);
 	probe_landlock(ret);

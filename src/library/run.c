@@ -6,6 +6,7 @@
 #include "plan/findings.h"
 #include "policy/profile.h"
 #include "run/supervisor.h"
+#include "run/watch.h"
 
 #include <string.h>
 
@@ -118,6 +119,10 @@ int library_run(const struct library_run *run, struct coffer_report **ret, struc
 	struct host_facts facts;
 	bool again = false;
 	int r;
+	unsigned recovered = watch_recover();
+	if (recovered && run->note)
+		run->note("a run that was killed had left protected names behind; they were moved aside "
+			  "(.coffer-quarantine-*)");
 	for (;;) {
 		struct error refused = *error;
 		r = library_plan(run->policy, run->argv, false, again ? &facts : NULL, &plan, error);
@@ -153,6 +158,7 @@ int library_run(const struct library_run *run, struct coffer_report **ret, struc
 		report_release(&report);
 		return error_set_errno(error, ENOMEM, "report", "the report");
 	}
+	report.recovered = recovered;
 	made->report = report;
 	made->plan = plan;
 	made->denials = denials;
@@ -206,4 +212,14 @@ const struct coffer_error *coffer_report_error(const struct coffer_report *repor
 {
 	return report->report.error.errno_value
 		? (const struct coffer_error *)&report->report.error : NULL;
+}
+
+const char *coffer_report_output(
+	const struct coffer_report *report, int stream, size_t *ret_length_bytes)
+{
+	int i = stream - 1;
+	if (i < 0 || i > 1 || !report->report.captured[i])
+		return NULL;
+	*ret_length_bytes = report->report.captured_bytes[i];
+	return report->report.captured[i];
 }

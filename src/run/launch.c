@@ -287,17 +287,23 @@ static int open_tree_map(const struct plan *plan, const struct launched *launche
 	return 0;
 }
 
-static bool is_mapped_tree(const struct plan *plan, const struct plan_mount *mount)
+static bool is_from_host(const struct plan_mount *mount)
 {
-	bool from_host = mount->kind == MOUNT_BIND || mount->kind == MOUNT_OVERLAY ||
-		mount->kind == MOUNT_GIT_LAYER;
-	/* Of root's files only those of the workspace: /etc/shadow stays root's. */
-	bool ours = plan->id_range ||
-		(from_host && plan->workspace && path_is_below(mount->source, plan->workspace));
-	return from_host && ours && !mount->device_nodes;
+	return (mount->kind == MOUNT_BIND || mount->kind == MOUNT_OVERLAY ||
+		       mount->kind == MOUNT_GIT_LAYER) &&
+	       !mount->device_nodes;
 }
 
-/* Sends what only root outside can prepare: trees whose ids are mapped into the box's range. */
+/* The host's whole tree is seen by root's ids, with the secrets in it hidden one by one. A private
+ * root has only the workspace and what the box may write mapped: /etc/shadow stays root's. */
+static bool is_mapped(const struct plan *plan, const struct plan_mount *mount)
+{
+	return (plan->id_range && !plan->private_root) || mount->writable ||
+	       (plan->workspace && path_is_below(mount->source, plan->workspace));
+}
+
+/* Sends what only root outside can prepare: trees whose ids are mapped, and those that the box's own
+ * id might not reach. */
 static int send_trees(const struct launch_options *options, const struct launched *launched,
 	struct error *error)
 {
@@ -307,7 +313,7 @@ static int send_trees(const struct launch_options *options, const struct launche
 	if (r < 0)
 		return r;
 	size_t count = plan->mounts_count + 1 + plan->git_layers_count;
-	for (size_t i = 0; userns >= 0 && i < count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		struct plan_mount other = {.kind = MOUNT_BIND, .source = (char *)"/",
 			.recursive = true};
 		const struct plan_mount *mount =
@@ -317,11 +323,11 @@ static int send_trees(const struct launch_options *options, const struct launche
 			other.source = options->git_layers[i - plan->mounts_count - 1];
 			other.writable = true;
 		}
-		if ((!layer && !is_mapped_tree(plan, mount)) ||
-			(i == plan->mounts_count && plan->private_root))
+		bool whole = i == plan->mounts_count;
+		if (!is_from_host(mount) || (whole && (plan->private_root || !plan->id_range)))
 			continue;
-		cleanup_close int tree = mounts_clone_tree(mount, userns, error);
-		/* As it is, where the file system cannot: the child might not even reach it. */
+		cleanup_close int tree =
+			mounts_clone_tree(mount, is_mapped(plan, mount) ? userns : -1, error);
 		if (tree == -ENOTSUP)
 			tree = mounts_clone_tree(mount, -1, error);
 		if (tree == -ENOENT)

@@ -234,6 +234,7 @@ char *report_to_json(
 	json_object_set_new(root, "denials", denials_json(denials));
 	json_object_set_new(root, "denials_lost", json_integer(denials ? denials->lost : 0));
 	json_object_set_new(root, "quarantined", json_integer(report->quarantined));
+	json_object_set_new(root, "recovered", json_integer(report->recovered));
 	static const char *const streams[] = {"stdout", "stderr"};
 	for (int i = 0; i < 2; i++)
 		if (report->captured[i])

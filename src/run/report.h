@@ -44,7 +44,8 @@ struct report {
 	bool cgroup;
 	unsigned limits_lost; /* enum limit_bit: planned for, and then neither enforced nor metered */
 	struct usage usage;
-	unsigned quarantined;
+	unsigned quarantined; /* things that this box made */
+	unsigned recovered;   /* things that a box made whose supervisor was killed */
 	char *captured[2]; /* --capture: head and tail with a line between; owned */
 	size_t captured_bytes[2];
 	char *git_result;  /* JSON object of what a git layer wrote back; owned; or NULL */

@@ -7,9 +7,11 @@
 
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "base/request.h"
 #include "base/strv.h"
 #include "base/sys.h"
 #include "policy/names.h"
+#include "run/journal.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -26,6 +28,8 @@ struct watched {
 };
 
 struct watch {
+	int journal; /* what watch_recover() of a later start needs, or -1 */
+	char *journal_name;
 	bool told;
 	uid_t box_uid;
 	size_t count;
@@ -88,6 +92,54 @@ static int watch_one(struct watch *watch, const struct plan_watch *place, struct
 	return 0;
 }
 
+/* Five lists: the directories, their inodes, the further names, the protected names that were there
+ * ("INDEX:NAME"), the links among them ("INDEX:NAME" and then the target). */
+enum { JOURNAL_PATHS, JOURNAL_IDS, JOURNAL_NAMES, JOURNAL_BEFORE, JOURNAL_LINKS, JOURNAL_LISTS };
+
+static int add_indexed(struct strv *to, size_t index, const char *name)
+{
+	char *text = NULL;
+	return strv_add_owned(to, asprintf(&text, "%zu:%s", index, name) < 0 ? NULL : text);
+}
+
+static int describe(const struct watch *watch, struct strv lists[static JOURNAL_LISTS])
+{
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < watch->count; i++) {
+		const struct watched *watched = &watch->items[i];
+		char id[64];
+		snprintf(id, sizeof(id), "%llx:%llx", (unsigned long long)watched->place->id.device,
+			(unsigned long long)watched->place->id.inode);
+		r = strv_add(&lists[JOURNAL_PATHS], watched->place->path);
+		if (r == 0)
+			r = strv_add(&lists[JOURNAL_IDS], id);
+		if (r == 0)
+			r = strv_add(&lists[JOURNAL_NAMES],
+				watched->place->name ? watched->place->name : "");
+		for (size_t k = 0; r == 0 && k < watched->before.count; k++)
+			r = add_indexed(&lists[JOURNAL_BEFORE], i, watched->before.items[k]);
+		for (size_t k = 0; r == 0 && k + 1 < watched->links.count; k += 2) {
+			r = add_indexed(&lists[JOURNAL_LINKS], i, watched->links.items[k]);
+			if (r == 0)
+				r = strv_add(&lists[JOURNAL_LINKS], watched->links.items[k + 1]);
+		}
+	}
+	return r;
+}
+
+static void write_journal(struct watch *watch)
+{
+	struct strv lists[JOURNAL_LISTS] = {0};
+	cleanup_buffer struct buffer buffer = BUFFER_INIT(MAX_PROC_FILE_BYTES);
+	int r = describe(watch, lists);
+	for (size_t i = 0; i < JOURNAL_LISTS; i++) {
+		request_add(&buffer, strv_items(&lists[i]));
+		strv_release(&lists[i]);
+	}
+	if (r == 0 && buffer_error(&buffer) == 0)
+		watch->journal = journal_open(&buffer, &watch->journal_name);
+}
+
 int watch_new(const struct plan *plan, struct watch **ret, struct error *error)
 {
 	*ret = NULL;
@@ -98,6 +150,7 @@ int watch_new(const struct plan *plan, struct watch **ret, struct error *error)
 	if (!watch)
 		return error_set_errno(error, ENOMEM, "watch", "protected names");
 	watch->told = true;
+	watch->journal = -1;
 	watch->box_uid = plan->owner_uid;
 	for (size_t i = 0; i < plan->watches_count; i++) {
 		int r = watch_one(watch, &plan->watches[i], error);
@@ -106,6 +159,8 @@ int watch_new(const struct plan *plan, struct watch **ret, struct error *error)
 			return r;
 		}
 	}
+	/* Where no journal can be kept a kill -9 loses this one check and nothing else. */
+	write_journal(watch);
 	*ret = watch;
 	return 0;
 }
@@ -216,7 +271,9 @@ static void quarantine(struct watch *watch, struct watched *watched, const char 
 			strerrordesc_np(errno));
 	}
 	clean->moved++;
-	denials_add_named(clean->denials, 0, "", "create", "P2", target, EPERM, reason);
+	if (clean->denials)
+		denials_add_named(
+			clean->denials, 0, "", "create", "P2", target, EPERM, reason);
 }
 
 static void restore_links(struct watch *watch, struct clean *clean)
@@ -233,8 +290,9 @@ static void restore_links(struct watch *watch, struct clean *clean)
 			if (symlinkat(watched->links.items[k + 1], watched->fd, name) < 0)
 				continue;
 			clean->moved++;
-			denials_add_named(clean->denials, 0, "", "unlink", "P2", name, EPERM,
-				"a protected link was removed; it is back in its place");
+			if (clean->denials)
+				denials_add_named(clean->denials, 0, "", "unlink", "P2", name, EPERM,
+					"a protected link was removed; it is back in its place");
 		}
 	}
 }
@@ -251,6 +309,8 @@ void watch_free(struct watch *watch)
 {
 	if (!watch)
 		return;
+	if (watch->journal >= 0)
+		journal_close(watch->journal, watch->journal_name);
 	for (size_t i = 0; i < watch->count; i++) {
 		close_fd(&watch->items[i].fd);
 		strv_release(&watch->items[i].before);
@@ -258,4 +318,71 @@ void watch_free(struct watch *watch)
 		strv_release(&watch->items[i].others);
 	}
 	free(watch);
+}
+
+/* The items of an "INDEX:NAME" list that belong to watched `index`; with links each is followed by its
+ * target. */
+static int take_indexed(const struct strv *from, size_t index, bool links, struct strv *to)
+{
+	for (size_t i = 0; i < from->count; i += links ? 2 : 1) {
+		char *colon;
+		if (strtoull(from->items[i], &colon, 10) != index || *colon != ':')
+			continue;
+		int r = strv_add(to, colon + 1);
+		if (r == 0 && links)
+			r = strv_add(to, i + 1 < from->count ? from->items[i + 1] : "");
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static unsigned recover_one(const struct strv lists[static JOURNAL_LISTS])
+{
+	size_t count = lists[JOURNAL_PATHS].count;
+	unsigned moved = 0;
+	for (size_t i = 0; i < count; i++) {
+		unsigned long long device, inode;
+		if (i >= lists[JOURNAL_IDS].count || i >= lists[JOURNAL_NAMES].count ||
+			sscanf(lists[JOURNAL_IDS].items[i], "%llx:%llx", &device, &inode) != 2)
+			break;
+		char *name = lists[JOURNAL_NAMES].items[i];
+		struct plan_watch place = {.path = lists[JOURNAL_PATHS].items[i],
+			.name = *name ? name : NULL,
+			.id = {.device = (dev_t)device, .inode = (ino_t)inode}};
+		struct watch *watch = calloc(1, sizeof(*watch) + sizeof(watch->items[0]));
+		if (!watch)
+			break;
+		watch->journal = -1;
+		struct watched *watched = &watch->items[0];
+		watched->place = &place;
+		watched->fd = sys_openat2(AT_FDCWD, place.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+			RESOLVE_NO_SYMLINKS);
+		watch->count = 1;
+		struct stat st;
+		if (watched->fd >= 0 && fstat(watched->fd, &st) == 0 &&
+			st.st_ino == place.id.inode && st.st_dev == place.id.device &&
+			take_indexed(&lists[JOURNAL_BEFORE], i, false, &watched->before) == 0 &&
+			take_indexed(&lists[JOURNAL_LINKS], i, true, &watched->links) == 0)
+			moved += watch_clean(watch, NULL);
+		watch_free(watch);
+	}
+	return moved;
+}
+
+unsigned watch_recover(void)
+{
+	unsigned moved = 0;
+	size_t length;
+	for (char *text; (text = journal_next(&length)); free(text)) {
+		struct strv lists[JOURNAL_LISTS] = {0};
+		struct strv *pointers[JOURNAL_LISTS];
+		for (size_t i = 0; i < JOURNAL_LISTS; i++)
+			pointers[i] = &lists[i];
+		if (request_parse(text, length, pointers, JOURNAL_LISTS) == 0)
+			moved += recover_one(lists);
+		for (size_t i = 0; i < JOURNAL_LISTS; i++)
+			strv_release(&lists[i]);
+	}
+	return moved;
 }

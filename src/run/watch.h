@@ -17,6 +17,11 @@ struct watch; /* opaque */
  * SIGIO, which the caller has blocked and waits for. *ret is NULL with 0 returned where the plan has
  * nothing to watch. */
 int watch_new(const struct plan *plan, struct watch **ret, struct error *error);
+
+/* Finishes what supervisors that were killed (kill -9) could not: moves into quarantine what their boxes
+ * made. To be called before anything is planned, since it changes what is there. Returns how many things
+ * that were. */
+unsigned watch_recover(void);
 /* False where the kernel has no such signal: then the caller checks by the clock. */
 bool watch_is_told(const struct watch *watch);
 

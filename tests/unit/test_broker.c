@@ -17,6 +17,7 @@
 #include <limits.h>
 #include <linux/audit.h>
 #include <linux/filter.h>
+#include <linux/fs.h>
 #include <linux/seccomp.h>
 #include <net/if.h>
 #include <poll.h>
@@ -134,6 +135,7 @@ static const int notified_landlock[] = {
 	SYS_sched_setparam,
 	SYS_sched_setscheduler,
 	SYS_setpriority,
+	SYS_ioctl,
 };
 
 static size_t add_notified(struct sock_filter *program, size_t n, const int *calls, size_t count)
@@ -1119,7 +1121,8 @@ static char *make_directory(const char *parent, const char *name)
 	return path;
 }
 
-/* root is opened: .git in it is a carve-out, src is granted. other is granted as a whole. */
+/* root is opened: .git in it is a carve-out, src is granted; so are vendor and vendor/sub, which hold
+ * nothing else than a carve-out. other is granted as a whole. */
 static int set_up_landlock(void **state)
 {
 	int r = set_up(state);
@@ -1130,21 +1133,28 @@ static int set_up_landlock(void **state)
 	world.plan.facts.landlock_abi = landlock_abi();
 	char *git = make_directory(world.root, ".git");
 	char *src = make_directory(world.root, "src");
+	char *vendor = make_directory(world.root, "vendor");
+	char *sub = make_directory(vendor, "sub");
 	char path[96];
+	free(make_directory(sub, ".git"));
 	make_file(git, "config", world.secret, sizeof(world.secret));
 	make_file(world.top, "outside", path, sizeof(path));
 	/* In the opened root the host's socket cannot be linked; under a grant it can. */
 	snprintf(path, sizeof(path), "%s/host.sock", world.other);
 	assert_int_equal(link(world.host_socket, path), 0);
 	free(git);
-	static char slash[] = "/", usr[] = "/usr", null[] = "/dev/null", proc[] = "/proc";
+	static char slash[] = "/", usr[] = "/usr", null[] = "/dev/null",
+		    ptmx[] = "/dev/ptmx", proc[] = "/proc";
 	world.grants[n++] = (struct plan_grant){slash, GRANT_LIST};
 	world.grants[n++] = (struct plan_grant){usr, GRANT_READ};
 	world.grants[n++] = (struct plan_grant){proc, GRANT_READ};
 	world.grants[n++] = (struct plan_grant){null, GRANT_DEVICE};
 	world.grants[n++] = (struct plan_grant){world.root, GRANT_READ};
 	world.grants[n++] = (struct plan_grant){src, GRANT_WRITE};
+	world.grants[n++] = (struct plan_grant){vendor, GRANT_LIST};
+	world.grants[n++] = (struct plan_grant){sub, GRANT_LIST};
 	world.grants[n++] = (struct plan_grant){world.other, GRANT_WRITE};
+	world.grants[n++] = (struct plan_grant){ptmx, GRANT_DEVICE};
 	world.plan.grants = world.grants;
 	world.plan.grants_count = n;
 	world.write_roots[0] = world.root;
@@ -1155,7 +1165,8 @@ static int set_up_landlock(void **state)
 
 static int tear_down_landlock(void **state)
 {
-	free(world.grants[5].path);
+	for (size_t i = 5; i < 8; i++)
+		free(world.grants[i].path);
 	return tear_down(state);
 }
 
@@ -1214,6 +1225,8 @@ static int landlock_work_client(void)
 		holds("src/new", "again"));
 	CHECK(unlink("src/new") == 0 && rmdir("src") == 0);
 	CHECK(unlink("build/x") == 0 && rmdir("build") == 0);
+	CHECK(write_file("vendor/x", "beside") && write_file("vendor/sub/x", "beside"));
+	CHECK(unlink("vendor/x") == 0 && unlink("vendor/sub/x") == 0);
 	CHECK(chdir(world.other) == 0 && mkdir("d", 0777) == 0 && write_file("d/x", "other"));
 	return 0;
 }
@@ -1238,6 +1251,9 @@ static int landlock_walls_client(void)
 	CHECK_ERRNO(rename(".git/config", "config"), EACCES);
 	CHECK(link(".git/config", "config") == -1 && (errno == EACCES || errno == EXDEV));
 	CHECK_ERRNO(rmdir(".git"), EACCES);
+	CHECK_ERRNO(mkdir("vendor/sub/.git/hooks", 0755), EACCES);
+	CHECK_ERRNO(rename("vendor/sub", "vendor/sub2"), EACCES);
+	CHECK_ERRNO(rename("vendor", "vendor2"), EACCES);
 	CHECK_ERRNO(mkdir(".codex", 0755), EACCES);
 	CHECK_ERRNO(open(".envrc", O_CREAT | O_WRONLY, 0600), EACCES);
 	CHECK_ERRNO(symlink("src", ".vscode"), EACCES);
@@ -1315,6 +1331,19 @@ static int attributes_client(void)
 	CHECK_ERRNO(syscall(SYS_fchmod, -1, 0777), EBADF);
 	CHECK_ERRNO(syscall(SYS_fchmodat, AT_FDCWD, NULL, 0777), EFAULT);
 	CHECK_ERRNO(syscall(SYS_setxattr, "own", "user.x", NULL, (size_t)-1, 0), E2BIG);
+
+	/* A terminal's other side is handed out, and of masters only. */
+	int master = open("/dev/ptmx", O_RDWR | O_NOCTTY);
+	CHECK(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+	int slave = ioctl(master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
+	CHECK(slave >= 0 && isatty(slave) && fcntl(slave, F_GETFD) == FD_CLOEXEC);
+	CHECK((fcntl(slave, F_GETFL) & O_ACCMODE) == O_RDWR);
+	CHECK(write(slave, "x", 1) == 1 && read(master, path, 1) == 1 && path[0] == 'x');
+	CHECK_ERRNO(ioctl(slave, TIOCGPTPEER, O_RDWR), EIO);
+	CHECK_ERRNO(ioctl(own_fd, TIOCGPTPEER, O_RDWR), ENOTTY);
+	CHECK_ERRNO(ioctl(-1, TIOCGPTPEER, O_RDWR), EBADF);
+	int flags = FS_NODUMP_FL;
+	CHECK_ERRNO(ioctl(own_fd, FS_IOC_SETFLAGS, &flags), EPERM);
 	return 0;
 }
 

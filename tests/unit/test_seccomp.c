@@ -112,6 +112,7 @@ enum variant {
 	STRICTS = STRICT | STRICT_NAMES,
 	ALL = DEFAULTS | STRICTS,
 	WATCHED = NAMES | USERNS_NAMES | LANDLOCK_NAMES | STRICT_NAMES,
+	NAMED = WATCHED | LANDLOCK, /* in the landlock tier names are looked at in any case */
 };
 
 #define PASSES SECCOMP_RET_ALLOW
@@ -251,6 +252,8 @@ static const struct expectation {
 	{"ioctl", LANDLOCKS, ASKS, {0, FS_IOC_SETFLAGS}},
 	{"ioctl", LANDLOCKS, ASKS, {0, FS_IOC_FSSETXATTR | HIGH}},
 	{"ioctl", LANDLOCKS, PASSES, {0, FS_IOC_GETFLAGS}},
+	{"ioctl", LANDLOCKS, ASKS, {0, TIOCGPTPEER | HIGH}},
+	{"ioctl", CONTAINER, PASSES, {0, TIOCGPTPEER}},
 	{"ioctl", LANDLOCKS, ASKS, {0, 0x8901 /* FIOSETOWN */}},
 	{"ioctl", LANDLOCKS, PASSES, {0, FICLONE}},
 	{"ioctl", STRICTS, FAILS(ENOTTY), {0, FS_IOC_SETFLAGS}},
@@ -272,17 +275,22 @@ static const struct expectation {
 	{"ptrace", STRICTS, ASKS},
 
 	/* names */
-	{"mkdirat", ALL & ~WATCHED, PASSES},
-	{"mkdirat", WATCHED, ASKS},
-	{"mkdir", WATCHED, ASKS},
-	{"symlinkat", WATCHED, ASKS},
-	{"linkat", WATCHED, ASKS},
-	{"renameat", WATCHED, ASKS},
-	{"renameat2", WATCHED & DEFAULTS, ASKS},
+	{"mkdirat", ALL & ~NAMED, PASSES},
+	{"mkdirat", NAMED, ASKS},
+	{"mkdir", NAMED, ASKS},
+	{"symlinkat", NAMED, ASKS},
+	{"linkat", NAMED, ASKS},
+	{"renameat", NAMED, ASKS},
+	{"renameat2", NAMED & DEFAULTS, ASKS},
 	{"renameat2", STRICTS, FAILS(ENOSYS)},
-	{"mknodat", WATCHED & DEFAULTS, ASKS},
+	{"mknodat", NAMED & DEFAULTS, ASKS},
 	{"mknodat", STRICTS, FAILS(EPERM)},
-	{"unlinkat", ALL, PASSES},
+	{"unlinkat", ALL & ~LANDLOCKS, PASSES},
+	{"unlinkat", LANDLOCKS, ASKS},
+	{"unlink", LANDLOCKS, ASKS},
+	{"rmdir", LANDLOCKS, ASKS},
+	{"creat", LANDLOCKS, ASKS},
+	{"creat", CONTAINER, PASSES},
 
 	/* the landlock tier: others' processes, and what Landlock does not see */
 	{"kill", CONTAINER, PASSES, {1234, SIGKILL}},
@@ -305,8 +313,18 @@ static const struct expectation {
 	{"fcntl", LANDLOCKS, ASKS, {5, F_SETOWN}},
 	{"fcntl", LANDLOCKS, ASKS, {5, F_SETOWN_EX | HIGH}},
 	{"openat", LANDLOCKS, PASSES, {0, 0, O_RDONLY | O_CLOEXEC}},
-	{"openat", LANDLOCKS, PASSES, {0, 0, O_WRONLY | O_CREAT | O_TRUNC}},
-	{"openat", LANDLOCKS, PASSES, {0, 0, O_RDWR | O_TRUNC}},
+	{"openat", LANDLOCKS, PASSES, {0, 0, O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK}},
+	{"openat", LANDLOCKS, PASSES, {0, 0, O_PATH | HIGH}},
+	{"openat", LANDLOCKS, ASKS, {0, 0, O_WRONLY | O_CREAT | O_TRUNC}},
+	{"openat", LANDLOCKS, ASKS, {0, 0, O_RDWR | O_TRUNC}},
+	{"openat", LANDLOCKS, ASKS, {0, 0, O_WRONLY}},
+	{"openat", LANDLOCKS, ASKS, {0, 0, O_ACCMODE}},
+	{"openat", LANDLOCKS, ASKS, {0, 0, O_RDONLY | O_CREAT | HIGH}},
+	{"openat", LANDLOCKS, ASKS, {0, 0, O_TMPFILE | O_RDWR}},
+	{"openat", CONTAINER, PASSES, {0, 0, O_WRONLY | O_CREAT | O_TRUNC}},
+	{"open", LANDLOCKS, PASSES, {0, O_RDONLY}},
+	{"open", LANDLOCKS, ASKS, {0, O_WRONLY}},
+	{"open", LANDLOCKS, ASKS, {0, O_CREAT}},
 	{"openat", LANDLOCKS, ASKS, {0, 0, O_RDONLY | O_TRUNC}},
 	{"openat", LANDLOCKS, ASKS, {0, 0, O_ACCMODE | O_TRUNC | HIGH}},
 	{"open", LANDLOCKS, ASKS, {0, O_RDONLY | O_TRUNC}},
@@ -776,6 +794,8 @@ static void landlock_body(struct outcome *outcome)
 	result[3] = errno_of(fchmod(0, 0600));
 	result[4] = errno_of(open("/dev/null", O_RDONLY | O_TRUNC | O_CLOEXEC));
 	result[5] = errno_of(open("/dev/null", O_RDONLY | O_CLOEXEC));
+	result[6] = errno_of(open("/dev/null", O_WRONLY | O_CLOEXEC));
+	result[7] = errno_of(unlink("/nothing"));
 }
 
 static void test_live_landlock(void **state)
@@ -784,9 +804,9 @@ static void test_live_landlock(void **state)
 	struct live live;
 	int status;
 	live_start(&live, 4, landlock_body);
-	assert_int_equal(live_answer(&live, 4, &status), 4);
+	assert_int_equal(live_answer(&live, 4, &status), 6);
 	assert_int_equal(status, 0);
-	const int expected[] = {EACCES, EPERM, 0, EPERM, EACCES, 0};
+	const int expected[] = {EACCES, EPERM, 0, EPERM, EACCES, 0, EACCES, EACCES};
 	assert_memory_equal(live.outcome->errnos, expected, sizeof(expected));
 	munmap(live.outcome, sizeof(*live.outcome));
 }
