@@ -44,9 +44,9 @@ struct coffer_policy;
 COFFER_API struct coffer_policy *coffer_policy_new(void);
 COFFER_API void coffer_policy_free(struct coffer_policy *policy);
 
-/* Sets key to value as the command line's flag of that name does ("mode", "write", "limit", ...; see
- * coffer-run(1)); value is NULL for keys that take none. Repeatable keys add up. On failure the policy
- * is as it was. */
+/* Sets key to value as the command line's flag of that name does ("mode", "write", "limit", ...;
+ * see coffer-run(1)); value is NULL for keys that take none. Repeatable keys add up. On failure the
+ * policy is as it was. */
 COFFER_API int coffer_policy_set(struct coffer_policy *policy, const char *key, const char *value,
 	struct coffer_error *error);
 
@@ -76,18 +76,18 @@ struct coffer_report;
 COFFER_API void coffer_report_free(struct coffer_report *report);
 /* JSON; lives as long as the report. NULL: out of memory. */
 COFFER_API const char *coffer_report_json(struct coffer_report *report);
-/* What `coffer run` exits with: the command's own code; 124 timed out; 125 the box could not be built;
- * 126 refused or not executable; 127 not found; 128 + N killed by signal N. */
+/* What `coffer run` exits with: the command's own code; 124 timed out; 125 the box could not be
+ * built; 126 refused or not executable; 127 not found; 128 + N killed by signal N. */
 COFFER_API int coffer_report_exit_code(const struct coffer_report *report);
-/* One of "exited", "signaled", "timed_out", "out_of_memory", "limit_exceeded", "refused", "not_found",
- * "cannot_execute", "setup_failed", "killed". Lives as long as the report. */
+/* One of "exited", "signaled", "timed_out", "out_of_memory", "limit_exceeded", "refused",
+ * "not_found", "cannot_execute", "setup_failed", "killed". Lives as long as the report. */
 COFFER_API const char *coffer_report_cause(const struct coffer_report *report);
 /* Why nothing ran, or what a person should know of how it ended; NULL: nothing to say. */
 COFFER_API const struct coffer_error *coffer_report_error(const struct coffer_report *report);
 
-/* What a run with "capture" kept of stream 1 or 2, with a line between head and tail where something was
- * dropped; any bytes. Lives as long as the report. NULL: nothing was captured (or the report came from a
- * supervisor's process: then it is in the JSON). */
+/* What a run with "capture" kept of stream 1 or 2, with a line between head and tail where
+ * something was dropped; any bytes. Lives as long as the report. NULL: nothing was captured (or the
+ * report came from a supervisor's process: then it is in the JSON). */
 COFFER_API const char *coffer_report_output(
 	const struct coffer_report *report, int stream, size_t *ret_length_bytes);
 
@@ -100,19 +100,19 @@ struct coffer_stdio {
 };
 
 /* Builds a box and starts argv in it, under a supervisor that is a process of its own (the program
- * `coffer`, see coffer_set_program()); the caller's process is not otherwise touched. stdio NULL: the
- * caller's own 0, 1 and 2. argv may be empty: then the box waits for coffer_box_exec(). */
+ * `coffer`, see coffer_set_program()); the caller's process is not otherwise touched. stdio NULL:
+ * the caller's own 0, 1 and 2. argv may be empty: then the box waits for coffer_box_exec(). */
 COFFER_API int coffer_box_start(const struct coffer_policy *policy, char *const argv[],
 	const struct coffer_stdio *stdio, struct coffer_box **ret, struct coffer_error *error);
 
-/* Starts another command in the same box. environment NULL: that of the box. *ret_id names it for the
- * two calls below. */
+/* Starts another command in the same box. environment NULL: that of the box. *ret_id names it for
+ * the two calls below. */
 COFFER_API int coffer_box_exec(struct coffer_box *box, char *const argv[], char *const environment[],
 	const char *directory, const struct coffer_stdio *stdio, uint32_t *ret_id,
 	struct coffer_error *error);
 /* Waits until command id has ended, at most timeout_ms (-1: for ever). *ret_status is as waitpid()
- * gives it; 127 << 8 where it could not be found. -ETIME when the time is up, -EPIPE when the box has
- * ended. */
+ * gives it; 127 << 8 where it could not be found. -ETIME when the time is up, -EPIPE when the box
+ * has ended. */
 COFFER_API int coffer_box_wait_exec(struct coffer_box *box, uint32_t id, int timeout_ms,
 	int *ret_status, struct coffer_error *error);
 /* Sends a signal to command id (0: the first). */
@@ -127,8 +127,9 @@ COFFER_API int coffer_box_wait(
 COFFER_API void coffer_box_free(struct coffer_box *box);
 
 /* For a program whose only purpose is the box (as `coffer run` is): this very process becomes the
- * supervisor until the command has ended. *ret_report is filled even on failure. note (may be NULL) is
- * told, before anything runs, what the plan made of defaults and what this host cannot enforce. */
+ * supervisor until the command has ended. *ret_report is filled even on failure. note (may be NULL)
+ * is told, before anything runs, what the plan made of defaults and what this host cannot
+ * enforce. */
 COFFER_API int coffer_run(const struct coffer_policy *policy, char *const argv[],
 	void (*note)(const char *sentence), struct coffer_report **ret_report,
 	struct coffer_error *error);

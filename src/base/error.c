@@ -34,7 +34,8 @@ int error_set_errno(
 		error_fill(error, errno_value, stage, format, args);
 		va_end(args);
 		size_t used = strlen(error->message);
-		/* strerrordesc_np is a table look-up: no locale, no allocation, safe after clone. */
+		/* strerrordesc_np is a table look-up: no locale, no allocation, safe after
+		 * clone. */
 		const char *word = strerrordesc_np(errno_value);
 		snprintf(error->message + used, sizeof(error->message) - used, ": %s",
 			word ? word : "unknown error");

@@ -24,7 +24,8 @@ int fd_send(int socket, const void *data, size_t length_bytes, const int *fds, s
  * descriptors beyond the room are closed and give -EMSGSIZE. */
 ssize_t fd_receive(int socket, void *data, size_t length_bytes, int *fds, size_t *fds_count);
 
-/* Closes every descriptor from 3 on but those in keep (which may hold -1 and is sorted in place). */
+/* Closes every descriptor from 3 on but those in keep (which may hold -1 and is sorted in
+ * place). */
 int fd_close_all_but(int *keep, size_t count);
 
 #endif

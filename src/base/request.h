@@ -1,5 +1,6 @@
-/* Lists of strings in one block of memory, for a sealed memfd: each string NUL-terminated, each list
- * closed by an empty string (so the lists hold no empty ones but as "\1", see request_add()). */
+/* Lists of strings in one block of memory, for a sealed memfd: each string NUL-terminated, each
+ * list closed by an empty string (so the lists hold no empty ones but as "\1", see
+ * request_add()). */
 #ifndef COFFER_BASE_REQUEST_H
 #define COFFER_BASE_REQUEST_H
 

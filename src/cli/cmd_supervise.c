@@ -1,5 +1,5 @@
-/* Not for people: libcoffer starts its supervisors this way, with the request as descriptor 3 and its
- * socket as descriptor 4. */
+/* Not for people: libcoffer starts its supervisors this way, with the request as descriptor 3 and
+ * its socket as descriptor 4. */
 #include "cli/command.h"
 
 #include "library/supervise.h"

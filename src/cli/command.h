@@ -1,4 +1,5 @@
-/* What the commands of the front share: one table of verbs, one way to say that something is wrong. */
+/* What the commands of the front share: one table of verbs, one way to say that something is
+ * wrong. */
 #ifndef COFFER_CLI_COMMAND_H
 #define COFFER_CLI_COMMAND_H
 

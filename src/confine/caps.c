@@ -9,8 +9,9 @@
 
 int caps_drop_all(struct error *error)
 {
-	/* A bounding set can only be shrunk with CAP_SETPCAP; without it (landlock tier as an ordinary
-	 * user) no_new_privs below makes it meaningless. The last capability differs by kernel. */
+	/* A bounding set can only be shrunk with CAP_SETPCAP; without it (landlock tier as an
+	 * ordinary user) no_new_privs below makes it meaningless. The last capability differs by
+	 * kernel. */
 	for (unsigned long cap = 0; cap < 64; cap++)
 		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) < 0)
 			break;

@@ -1,7 +1,7 @@
-/* Theory of operation. Ranges are numbered; number n begins at FIRST_ID + n * 65536, above everything
- * that systemd, useradd and container engines hand out (they stay below 0x70000000), and below the
- * ids whose sign bit or special value confuses programs. A range is taken by locking the file of its
- * number: the lock goes with its holder, whatever kills it. */
+/* Theory of operation. Ranges are numbered; number n begins at FIRST_ID + n * 65536, above
+ * everything that systemd, useradd and container engines hand out (they stay below 0x70000000), and
+ * below the ids whose sign bit or special value confuses programs. A range is taken by locking the
+ * file of its number: the lock goes with its holder, whatever kills it. */
 #include "confine/id_range.h"
 
 #include "base/cleanup.h"

@@ -9,8 +9,8 @@
 
 enum { ID_RANGE_COUNT = 65536 };
 
-/* Takes a range that no living box has. *ret_base is its first id outside. Returns a descriptor whose
- * lock keeps the range until it is closed (or its holder is gone), or -errno. */
+/* Takes a range that no living box has. *ret_base is its first id outside. Returns a descriptor
+ * whose lock keeps the range until it is closed (or its holder is gone), or -errno. */
 int id_range_take(uint32_t *ret_base, struct error *error);
 
 #endif

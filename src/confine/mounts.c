@@ -61,8 +61,8 @@ static void unescape(char *text)
 	*to = '\0';
 }
 
-/* Maps ids of a detached tree, mount by mount: all at once would fail for the first file system that
- * knows no id maps (a procfs, say). Only the top one must. */
+/* Maps ids of a detached tree, mount by mount: all at once would fail for the first file system
+ * that knows no id maps (a procfs, say). Only the top one must. */
 static int map_tree(const struct plan_mount *mount, int tree, int userns)
 {
 	struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = (uint64_t)userns};
@@ -339,8 +339,8 @@ static int build_proc(struct assembly *assembly, const struct plan_mount *mount)
 		return build_proc_stand_in(assembly, target);
 	if (r < 0)
 		return r;
-	/* Ports below 1024 are as good as others when the network is the box's own; not every kernel
-	 * has the knob. Then nobody inside turns any knob. */
+	/* Ports below 1024 are as good as others when the network is the box's own; not every
+	 * kernel has the knob. Then nobody inside turns any knob. */
 	cleanup_close int proc = open_beneath(assembly->root, mount->target + 1);
 	if (proc < 0)
 		return proc;
@@ -679,8 +679,11 @@ int mounts_build(const struct plan *plan, struct mounts_sources *sources, unsign
 		error->errno_value = 0;
 		r = build_one(&assembly, i, sources->trees[i]);
 		close_fd(&sources->trees[i]);
+		bool hides = mount->kind == MOUNT_HIDE_DIR || mount->kind == MOUNT_HIDE_FILE;
 		if (r < 0 && mount->optional && (r == -ENOENT || r == -ENOTDIR))
 			r = 0;
+		else if (r == -EACCES && hides)
+			r = 0; /* what this id cannot even reach needs no hiding */
 		else if (r < 0 && !error->errno_value)
 			error_set_errno(error, -r, "mounts", "%s at %s", kind_words(mount->kind),
 				mount->target);

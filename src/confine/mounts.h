@@ -13,8 +13,8 @@ enum mounts_fallback {
 /* A copy of the tree at mount->source, not attached to anything, with the flags that the plan says.
  * The path is opened without following any symlink, and must be the inode that was planned. With
  * userns >= 0 ids are mapped through that user namespace (needs privileges in the parent one; where
- * the file system cannot, -ENOTSUP). -ENOENT for an optional source that is gone. Returns the tree's
- * descriptor, or -errno with error filled. */
+ * the file system cannot, -ENOTSUP). -ENOENT for an optional source that is gone. Returns the
+ * tree's descriptor, or -errno with error filled. */
 int mounts_clone_tree(const struct plan_mount *mount, int userns, struct error *error);
 
 /* What the child cannot, or need not, open by itself. */

@@ -70,8 +70,9 @@ struct host_facts {
 	bool root;          /* effective uid 0 with CAP_SYS_ADMIN in the namespace it is in */
 	char user_name[64]; /* of the password file; else the number */
 	/* $HOME wins over the password file, since nearly all programs in the box follow $HOME.
-	 * Where the two differ, credentials lie in either (ssh goes by the password file): home_other
-	 * is then the password file's, else empty. Absolute and clean, symlinks not resolved. */
+	 * Where the two differ, credentials lie in either (ssh goes by the password file):
+	 * home_other is then the password file's, else empty. Absolute and clean, symlinks not
+	 * resolved. */
 	char home[4096];
 	char home_other[4096];
 	char kernel[65];
@@ -90,8 +91,8 @@ struct host_facts {
 	bool seccomp_sync_wake_up;  /* 6.6 */
 	bool seccomp_wait_killable; /* 5.19 */
 
-	/* Filled by cgroup_probe(), which the caller of a probe calls next: this module stands below
-	 * the one that knows control groups. */
+	/* Filled by cgroup_probe(), which the caller of a probe calls next: this module stands
+	 * below the one that knows control groups. */
 	enum cgroup_kind cgroup;
 	bool cgroup_usable; /* this user may make a child and put limits on it */
 	bool cgroup_memory, cgroup_cpu, cgroup_pids, cgroup_freezer; /* usable controllers */

@@ -193,8 +193,8 @@ void probe_userns_refused(struct host_facts *facts, enum userns_step step, int e
 	facts->overlay_in_userns = facts->proc_mountable = facts->idmapped_mounts = false;
 }
 
-/* Root of a user namespace (rootless containers) has not the ids that a box's own range would take: it
- * counts as an ordinary user, whose boxes map the one id that they run under. */
+/* Root of a user namespace (rootless containers) has not the ids that a box's own range would take:
+ * it counts as an ordinary user, whose boxes map the one id that they run under. */
 static bool owns_every_id(void)
 {
 	char map[64];

@@ -214,7 +214,8 @@ static void try_namespaces(struct record *record)
 	trial_begin(&trials->namespaces);
 	pid_t pid = clone_into(flags);
 	if (pid == 0) {
-		/* The gate opens by one byte; its end without one means that nobody waits for us. */
+		/* The gate opens by one byte; its end without one means that nobody waits for
+		 * us. */
 		char byte;
 		close(gate[1]);
 		if (prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && read(gate[0], &byte, 1) == 1)

@@ -1,7 +1,7 @@
 /* Theory of operation. A library must not turn its caller's process into a supervisor: becoming a
- * subreaper, blocking signals and reaping children would poison it. So the program `coffer` is started
- * with the policy in a sealed memfd and one socket; it outlives nothing: when the socket closes, it
- * ends its box. */
+ * subreaper, blocking signals and reaping children would poison it. So the program `coffer` is
+ * started with the policy in a sealed memfd and one socket; it outlives nothing: when the socket
+ * closes, it ends its box. */
 #include "library/library.h"
 
 #include "base/buffer.h"

@@ -33,8 +33,8 @@ struct coffer_report {
 
 void library_copy_error(struct coffer_error *to, const struct error *from);
 
-/* Probe, resolve, plan. fresh facts each time; `refused` (may be NULL) marks user namespaces as not to
- * be had, after a launch has found that out. */
+/* Probe, resolve, plan. fresh facts each time; `refused` (may be NULL) marks user namespaces as not
+ * to be had, after a launch has found that out. */
 int library_plan(const struct policy *policy, char *const argv[], bool full,
 	const struct host_facts *known, struct plan **ret, struct error *error);
 

@@ -12,6 +12,14 @@
 
 extern char **environ;
 
+/* Looking for control groups costs some 25 system calls: only where something would use one. */
+static bool wants_cgroup(const struct policy *policy, const struct host_facts *facts)
+{
+	const struct limits *limits = &policy->profile->limits;
+	return facts->root || limits->memory_bytes || limits->cpu_milli ||
+		(policy->limits_asked & (LIMIT_MEMORY | LIMIT_CPU | LIMIT_PIDS));
+}
+
 int library_plan(const struct policy *policy, char *const argv[], bool full,
 	const struct host_facts *known, struct plan **ret, struct error *error)
 {
@@ -26,7 +34,7 @@ int library_plan(const struct policy *policy, char *const argv[], bool full,
 	} else {
 		probe_quick(&facts);
 	}
-	if (!known)
+	if (!known && (full || wants_cgroup(policy, &facts)))
 		cgroup_probe(&facts);
 	struct findings findings;
 	r = resolve(policy, &facts, &findings, error);
@@ -74,8 +82,8 @@ char *coffer_doctor(int json)
 	return json ? doctor_json(&facts) : doctor_text(&facts);
 }
 
-/* Whether the launch failed because the kernel refuses namespaces after all (AppArmor, a container's
- * filter), at which step, and the policy lets another tier stand in. */
+/* Whether the launch failed because the kernel refuses namespaces after all (AppArmor, a
+ * container's filter), at which step, and the policy lets another tier stand in. */
 static bool namespaces_refused(
 	const struct plan *plan, const struct error *error, enum userns_step *ret_step)
 {

@@ -65,7 +65,8 @@ struct findings {
 	struct strv notes;         /* "word: sentence" */
 };
 
-/* Resolves every path of the policy. directory of the caller is cwd. On failure *ret is released. */
+/* Resolves every path of the policy. directory of the caller is cwd. On failure *ret is
+ * released. */
 int resolve(const struct policy *policy, const struct host_facts *facts, struct findings *ret,
 	struct error *error);
 void findings_release(struct findings *findings);

@@ -1,6 +1,6 @@
 /* Theory of operation. plan_make() is one story: which mode, which tier, who the command is, what
- * it sees, what it may use up. Each step reads policy, facts and findings and adds to the plan; what
- * cannot be enforced is either an error or a note, never silence. */
+ * it sees, what it may use up. Each step reads policy, facts and findings and adds to the plan;
+ * what cannot be enforced is either an error or a note, never silence. */
 #include "plan/plan.h"
 
 #include "base/cleanup.h"
@@ -216,7 +216,8 @@ static void choose_limits(struct planning *planning)
 		if (policy->limits_asked & fields[i].bit)
 			memcpy((char *)limits + fields[i].offset,
 				(const char *)&policy->limits + fields[i].offset, sizeof(uint64_t));
-	planning->plan->limits_asked = policy->limits_asked;
+	/* With best effort nothing was asked for so firmly that its lack would be an error. */
+	planning->plan->limits_asked = policy->best_effort ? 0 : policy->limits_asked;
 }
 
 /* Each limit that is asked for and cannot be enforced here is an error, unless it may degrade. */

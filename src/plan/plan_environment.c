@@ -104,8 +104,8 @@ static int python_path(struct planning *planning, struct strv *to)
 	return put_pair(to, "PYTHONPATH", joined);
 }
 
-/* A pack that git's own maintenance makes holds objects that were there before, and such a pack is not
- * written back: it could shadow them. */
+/* A pack that git's own maintenance makes holds objects that were there before, and such a pack is
+ * not written back: it could shadow them. */
 static int git_without_maintenance(struct strv *to)
 {
 	static const char *const pairs[][2] = {{"GIT_CONFIG_COUNT", "2"},

@@ -301,7 +301,8 @@ static int add_replaced_files(struct planning *planning)
 	return 0;
 }
 
-/* Places that a private root makes writable: on the discarded layer (strict), or a tmpfs (cloud). */
+/* Places that a private root makes writable: on the discarded layer (strict), or a tmpfs
+ * (cloud). */
 static int add_private_places(struct planning *planning)
 {
 	static const char *const places[] = {"/tmp", "/var/tmp", "/home/agent"};

@@ -318,8 +318,8 @@ static int find_credentials(struct findings *findings, const char *home)
 	return 0;
 }
 
-/* Hides a place that is somebody else's, where the caller could look into it at all: a mount for what
- * permissions already close would only cost. As root everything is open. */
+/* Hides a place that is somebody else's, where the caller could look into it at all: a mount for
+ * what permissions already close would only cost. As root everything is open. */
 static int hide_foreign(
 	struct findings *findings, const struct host_facts *facts, const char *path, const char *why)
 {

@@ -15,9 +15,9 @@ enum scan_kind {
 	SCAN_WATCH,
 	/* A secret of the workspace: .env, private key, credential file. Always a regular file. */
 	SCAN_SECRET,
-	/* A path that does not exist and must not come to: the hooks directory, or an included config
-	 * file, that a repository's config names; where more of it is missing, the first part that is.
-	 * id and mode are those of the directory it would be in. */
+	/* A path that does not exist and must not come to: the hooks directory, or an included
+	 * config file, that a repository's config names; where more of it is missing, the first
+	 * part that is. id and mode are those of the directory it would be in. */
 	SCAN_MISSING,
 	/* A repository's real git directory (common directory for linked worktrees), if it agrees
 	 * that the repository is its own. */

@@ -1,16 +1,14 @@
-/* Theory of operation. The supervisor has one thread and one poll loop, which also holds the clock of
- * the box's limits: no call here may wait for somebody else. Ends that are our own (pipes to the box,
- * the PTY's master) are simply non-blocking. The caller's descriptors cannot be made so, since
+/* Theory of operation. The supervisor has one thread and one poll loop, which also holds the clock
+ * of the box's limits: no call here may wait for somebody else. Ends that are our own (pipes to the
+ * box, the PTY's master) are simply non-blocking. The caller's descriptors cannot be made so, since
  * O_NONBLOCK belongs to the open file description, which the caller's shell and the rest of a
  * pipeline share: they would meet EAGAIN in the middle of their work. So each kind has a call that
- * does not block: splice() with SPLICE_F_NONBLOCK towards a pipe, MSG_DONTWAIT on a socket, and
- * for the rest poll() right before and no more bytes than it promises room for.
- *
- * A channel always waits for exactly one of its ends: for the source while there is nothing to move,
- * for the target while that takes nothing. Hence a slow reader stops only its own stream, and once
- * the pipe is full the program in the box waits for its reader as it would without coffer. When the
- * reader goes away, so does our end of the box's pipe, and the program gets its SIGPIPE.
- *
+ * does not block: splice() with SPLICE_F_NONBLOCK towards a pipe, MSG_DONTWAIT on a socket, and for
+ * the rest poll() right before and no more bytes than it promises room for.
+ * A channel always waits for exactly one of its ends: for the source while there is nothing to
+ * move, for the target while that takes nothing. Hence a slow reader stops only its own stream, and
+ * once the pipe is full the program in the box waits for its reader as it would without coffer.
+ * When the reader goes away, so does our end of the box's pipe, and the program gets its SIGPIPE.
  * SIGPIPE and SIGXFSZ are ignored in the supervisor; here they are EPIPE and EFBIG. */
 #include "run/channel.h"
 
@@ -227,7 +225,8 @@ void channel_order_tail(struct channel *channel)
 }
 
 /* Each step moves something and returns how much; 0: the source has ended; -EAGAIN: one of the ends
- * is not ready, and waits_for_to says which; -EINTR: again; another -errno: the target has failed. */
+ * is not ready, and waits_for_to says which; -EINTR: again; another -errno: the target has
+ * failed. */
 
 /* Finds out which end made splice() say EAGAIN: of a full target it complains even when the source
  * has ended, and a closed pipe would then wake the poll loop for ever. */

@@ -64,7 +64,8 @@ void channel_start(struct channel *channel, enum channel_how how, struct endpoin
 	struct endpoint to, uint64_t limit_bytes);
 /* What to poll for; a channel that is live always waits for one of its ends. */
 struct pollfd channel_poll(const struct channel *channel);
-/* Moves what can be moved now, but not for ever: a flood must not keep the other streams waiting. */
+/* Moves what can be moved now, but not for ever: a flood must not keep the other streams
+ * waiting. */
 void channel_move(struct channel *channel);
 /* From now on what is not there now is not waited for; only the reader at the other end is. */
 void channel_drain(struct channel *channel);

@@ -77,8 +77,8 @@ static int enter(const struct command *command)
 	for (size_t i = 0; i < ARRAY_SIZE(ignored); i++)
 		signal(ignored[i], SIG_DFL);
 	sigprocmask(SIG_SETMASK, &none, NULL);
-	/* On a terminal the session is init's, and the command a process group in it: the group of a
-	 * session leader would be an orphaned one, which ^Z cannot stop. */
+	/* On a terminal the session is init's, and the command a process group in it: the group of
+	 * a session leader would be an orphaned one, which ^Z cannot stop. */
 	if (command->terminal < 0) {
 		if (setsid() < 0)
 			return errno;

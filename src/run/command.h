@@ -15,8 +15,9 @@ struct command {
 	int ruleset;  /* Landlock, or -1 */
 };
 
-/* Starts it. Returns its pid, or -errno. *ret_exec_errno is 0 once it runs; positive: exec failed with
- * it; negative: a step before exec did. The child makes only system calls, on memory prepared before. */
+/* Starts it. Returns its pid, or -errno. *ret_exec_errno is 0 once it runs; positive: exec failed
+ * with it; negative: a step before exec did. The child makes only system calls, on memory prepared
+ * before. */
 pid_t command_start(const struct command *command, int *ret_exec_errno);
 
 #endif

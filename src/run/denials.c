@@ -1,9 +1,9 @@
-/* Theory of operation. The table is written by two processes, one of which (the broker) works inside
- * the box's namespaces and may be killed at any instruction; so there is no lock that could be left
- * held. A writer claims a slot by advancing `used`, fills it, and publishes it by setting its count.
- * What that cannot do is harmless: two processes that meet the same new denial at the same moment
- * may take a slot each, and a writer that dies in between leaves a slot that nobody reports. The
- * reader trusts no number and no terminator that it finds in the shared memory. */
+/* Theory of operation. The table is written by two processes, one of which (the broker) works
+ * inside the box's namespaces and may be killed at any instruction; so there is no lock that could
+ * be left held. A writer claims a slot by advancing `used`, fills it, and publishes it by setting
+ * its count. What that cannot do is harmless: two processes that meet the same new denial at the
+ * same moment may take a slot each, and a writer that dies in between leaves a slot that nobody
+ * reports. The reader trusts no number and no terminator that it finds in the shared memory. */
 #include "run/denials.h"
 
 #include "base/cleanup.h"
@@ -34,7 +34,8 @@ size_t denials_count(const struct denials *denials)
 	return used < MAX_DENIALS ? used : MAX_DENIALS;
 }
 
-/* Copies as much of text as fits; what is behind it is zero, so that equal texts are equal arrays. */
+/* Copies as much of text as fits; what is behind it is zero, so that equal texts are equal
+ * arrays. */
 static void set_text(char *field, size_t field_bytes, const char *text)
 {
 	memset(field, 0, field_bytes);

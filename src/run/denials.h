@@ -33,10 +33,10 @@ struct denials {
 struct denials *denials_new(void);
 void denials_free(struct denials *denials);
 
-/* Adds one, or counts it on the equal one (call, promise, program, target, errno, as far as they fit
- * into the table). Any number of processes may add at once; none ever waits for another. program is
- * read from /proc/PID/comm, if this process sees the /proc of its own PID namespace: in a box's mount
- * namespace the same number is some other process, and program stays empty. */
+/* Adds one, or counts it on the equal one (call, promise, program, target, errno, as far as they
+ * fit into the table). Any number of processes may add at once; none ever waits for another.
+ * program is read from /proc/PID/comm, if this process sees the /proc of its own PID namespace: in
+ * a box's mount namespace the same number is some other process, and program stays empty. */
 void denials_add(struct denials *denials, pid_t pid, const char *call, const char *promise,
 	const char *target, int errno_value, const char *reason);
 /* The same for who knows the program's name. */

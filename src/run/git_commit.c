@@ -222,7 +222,8 @@ char *git_commit_finish(struct git_commit *git, const struct plan *plan)
 static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
 {
 	(void)st, (void)type, (void)ftw;
-	/* Whatever the box left: a directory without permissions, an overlay's own work directory. */
+	/* Whatever the box left: a directory without permissions, an overlay's own work
+	 * directory. */
 	if (remove(path) < 0 && errno == EACCES) {
 		cleanup_free char *parent = path_parent(path);
 		if (parent && chmod(parent, 0700) == 0)

@@ -1,5 +1,5 @@
-/* git = commit, around a box: private layers for its git directories before, a checked write-back of
- * what is known to be harmless after. */
+/* git = commit, around a box: private layers for its git directories before, a checked write-back
+ * of what is known to be harmless after. */
 #ifndef COFFER_RUN_GIT_COMMIT_H
 #define COFFER_RUN_GIT_COMMIT_H
 
@@ -8,13 +8,13 @@
 
 struct git_commit; /* opaque */
 
-/* Makes one layer directory (upper/ and work/) on disk for each of plan->git_layers. *ret is NULL with
- * 0 returned where there are none. */
+/* Makes one layer directory (upper/ and work/) on disk for each of plan->git_layers. *ret is NULL
+ * with 0 returned where there are none. */
 int git_commit_prepare(const struct plan *plan, struct git_commit **ret, struct error *error);
 /* For launch(): one path a layer, or NULL. */
 char *const *git_commit_layers(const struct git_commit *git);
-/* After the box's end: writes back, by a process with the owner's credentials. Returns a JSON object
- * for the report (caller frees): what was written, what was refused and why. */
+/* After the box's end: writes back, by a process with the owner's credentials. Returns a JSON
+ * object for the report (caller frees): what was written, what was refused and why. */
 char *git_commit_finish(struct git_commit *git, const struct plan *plan);
 /* Removes the layers. NULL-safe. */
 void git_commit_free(struct git_commit *git);

@@ -302,8 +302,8 @@ static bool is_mapped(const struct plan *plan, const struct plan_mount *mount)
 	       (plan->workspace && path_is_below(mount->source, plan->workspace));
 }
 
-/* Sends what only root outside can prepare: trees whose ids are mapped, and those that the box's own
- * id might not reach. */
+/* Sends what only root outside can prepare: trees whose ids are mapped, and those that the box's
+ * own id might not reach. */
 static int send_trees(const struct launch_options *options, const struct launched *launched,
 	struct error *error)
 {

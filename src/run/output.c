@@ -122,8 +122,8 @@ static bool is_same_description(int a, int b)
 	long order = syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, a, b);
 	if (order >= 0)
 		return order == 0;
-	/* Without kcmp (a container's filter, a small kernel): the same file at the same place, which
-	 * for a relay comes to the same. */
+	/* Without kcmp (a container's filter, a small kernel): the same file at the same place,
+	 * which for a relay comes to the same. */
 	struct stat status_a, status_b;
 	return !fstat(a, &status_a) && !fstat(b, &status_b) && status_a.st_dev == status_b.st_dev &&
 	       status_a.st_ino == status_b.st_ino && fcntl(a, F_GETFL) == fcntl(b, F_GETFL) &&
@@ -136,8 +136,8 @@ static void set_child_fd(struct output *output, int index, int fd, bool owned)
 	output->child_owned[index] = owned;
 }
 
-/* A caller with closed descriptors leaves the numbers 0 to 2 free for ours, where the box's own would
- * later be put over them. */
+/* A caller with closed descriptors leaves the numbers 0 to 2 free for ours, where the box's own
+ * would later be put over them. */
 static int lift_above_stdio(int *fd)
 {
 	if (*fd > 2)
@@ -271,7 +271,8 @@ int output_new(const struct output_options *options, struct output **ret, struct
 	output->terminal = (struct terminal)TERMINAL_INIT;
 	for (int i = 0; i < 3; i++)
 		output->child_fds[i] = -1;
-	/* All are looked at before any is made: a new descriptor may take the number of a closed one. */
+	/* All are looked at before any is made: a new descriptor may take the number of a closed
+	 * one. */
 	int failed = 0;
 	for (int i = 0; i < 3 && !failed; i++)
 		failed = i > 0 && options->capture ? 0 : inspect(output, i, error);
@@ -320,8 +321,9 @@ static void detach_terminal(struct output *output)
 	output->wants_keyboard = false;
 }
 
-/* Follows job control: the terminal is ours while the command wants it and we are in the foreground.
- * Asked in every round of the poll loop, since nothing tells a process that it was moved. */
+/* Follows job control: the terminal is ours while the command wants it and we are in the
+ * foreground. Asked in every round of the poll loop, since nothing tells a process that it was
+ * moved. */
 static int follow_foreground(struct output *output, struct error *error)
 {
 	struct terminal *terminal = &output->terminal;
@@ -450,8 +452,8 @@ bool output_stopped(struct output *output, int signal)
 		}
 		if (!output->terminal.claimed)
 			return false;
-		/* Raw mode has kept ^Z from the rest of the job, so it is stopped here; but a command
-		 * that stops of its own accord stops nobody but itself and us. */
+		/* Raw mode has kept ^Z from the rest of the job, so it is stopped here; but a
+		 * command that stops of its own accord stops nobody but itself and us. */
 		suspend(output, output->channels[CHANNEL_KEYBOARD].noticed);
 		return true;
 	}

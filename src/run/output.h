@@ -50,9 +50,9 @@ void output_close_child_fds(struct output *output);
 
 /* Whether init makes the command's process group the foreground group of the PTY from the start.
  * False in a pipeline (`coffer run cmd | less`) or in the background: there another program may be
- * using the keyboard, and the terminal is left alone until the command wants it. Then the command is
- * started in a group of its own that is not the PTY's foreground, and the kernel stops it by SIGTTIN
- * or SIGTTOU when it reads the terminal or sets it: see output_stopped(). */
+ * using the keyboard, and the terminal is left alone until the command wants it. Then the command
+ * is started in a group of its own that is not the PTY's foreground, and the kernel stops it by
+ * SIGTTIN or SIGTTOU when it reads the terminal or sets it: see output_stopped(). */
 bool output_takes_terminal(const struct output *output);
 
 /* The master side of the box's PTY has arrived (owned from now on, also on failure): it gets the
@@ -72,8 +72,9 @@ void output_resize(struct output *output);
 /* The box's command was stopped by signal, as waitpid() told init (WUNTRACED). A typed ^Z: restores
  * the terminal, stops this process's group, and returns when it was continued. SIGTTIN or SIGTTOU:
  * takes the terminal for the command. True: init makes the command's group the PTY's foreground and
- * sends it SIGCONT. False: nobody at a terminal wanted it, it stays stopped (the clock runs on). While
- * this process is stopped nothing meters the box: whoever has limits to keep freezes it before. */
+ * sends it SIGCONT. False: nobody at a terminal wanted it, it stays stopped (the clock runs on).
+ * While this process is stopped nothing meters the box: whoever has limits to keep freezes it
+ * before. */
 bool output_stopped(struct output *output, int signal);
 /* Whether output_stopped() would stop this process. */
 bool output_would_stop(const struct output *output, int signal);
@@ -89,11 +90,12 @@ void output_continued(struct output *output);
  * the poll loop goes on, and this is asked again after each round. */
 bool output_drain(struct output *output);
 /* The end, after output_drain() or in a hurry: moves what can be moved at once (the rest counts as
- * dropped), restores the terminal, puts a relayed stdin file's offset back to what was really read. */
+ * dropped), restores the terminal, puts a relayed stdin file's offset back to what was really
+ * read. */
 void output_finish(struct output *output);
 const struct captured *output_captured(const struct output *output, int index); /* 1, 2; or NULL */
-/* Of relayed and captured streams; 0 for what was handed over. What went through a PTY counts on the
- * first of stdout and stderr that is the terminal; keys count on 0. */
+/* Of relayed and captured streams; 0 for what was handed over. What went through a PTY counts on
+ * the first of stdout and stderr that is the terminal; keys count on 0. */
 uint64_t output_bytes_passed(const struct output *output, int index);
 uint64_t output_bytes_dropped(const struct output *output, int index);
 /* 0, or the -errno with which the caller's descriptor refused a write (-ENOSPC, -EPIPE, ...); the

@@ -1,5 +1,6 @@
-/* All descendants of a process, where no PID namespace holds them together (landlock tier). Complete
- * because the root of the tree is a subreaper: whatever loses its parent comes back to it. */
+/* All descendants of a process, where no PID namespace holds them together (landlock tier).
+ * Complete because the root of the tree is a subreaper: whatever loses its parent comes back to
+ * it. */
 #ifndef COFFER_RUN_PROCESS_TREE_H
 #define COFFER_RUN_PROCESS_TREE_H
 

@@ -24,7 +24,8 @@ enum message_kind {
 	MESSAGE_EXITED,      /* id, value = wait status */
 	MESSAGE_STOPPED,     /* id, value = signal: stopped by job control */
 
-	/* From a supervisor's process to libcoffer, which also gets READY, EXITED and EXEC_FAILED. */
+	/* From a supervisor's process to libcoffer, which also gets READY, EXITED and
+	 * EXEC_FAILED. */
 	MESSAGE_REPORT, /* the last: value = exit code, index = cause, error; descriptor: the JSON */
 };
 

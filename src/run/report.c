@@ -175,7 +175,7 @@ static void add_lost_limits(json_t *array, unsigned lost)
 	} limits[] = {
 		{LIMIT_MEMORY, "memory", "the memory limit could be neither enforced nor metered"},
 		{LIMIT_CPU, "cpu", "the CPU limit could not be enforced: no control group"},
-		{LIMIT_PIDS, "pids", "the limit of processes could be neither enforced nor metered"},
+		{LIMIT_PIDS, "pids", "the pids limit could be neither enforced nor metered"},
 		{LIMIT_DISK, "disk", "the disk limit could not be metered"},
 		{LIMIT_INODES, "inodes", "the limit of inodes could not be metered"},
 	};

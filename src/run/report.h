@@ -42,7 +42,7 @@ struct report {
 	unsigned fallbacks; /* enum mounts_fallback */
 	unsigned cgroup_enforced; /* enum limit_bit */
 	bool cgroup;
-	unsigned limits_lost; /* enum limit_bit: planned for, and then neither enforced nor metered */
+	unsigned limits_lost; /* enum limit_bit: planned, and then neither enforced nor metered */
 	struct usage usage;
 	unsigned quarantined; /* things that this box made */
 	unsigned recovered;   /* things that a box made whose supervisor was killed */

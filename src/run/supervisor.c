@@ -111,8 +111,8 @@ static int block_signals(struct supervisor *s)
 	return s->signals < 0 ? error_set_errno(s->error, errno, "supervisor", "signals") : 0;
 }
 
-/* A user namespace has a process limit of its own (RLIMIT_NPROC), which costs nothing. Without one it
- * counts all that the user runs, roughly enough for a default; and root it does not hold at all. */
+/* A user namespace has a process limit of its own (RLIMIT_NPROC), which costs nothing. Without one
+ * it counts all that the user runs, which will do for a default; and root it does not hold. */
 static bool pids_need_more_than_rlimit(const struct plan *plan)
 {
 	if (!plan->limits.pids || plan->tier == TIER_CONTAINER)

@@ -44,7 +44,8 @@ int terminal_open(struct terminal *terminal, int fd)
 	*terminal = (struct terminal){.fd = open(path, flags), .own = true, .guard = -1};
 	if (terminal->fd >= 0)
 		return 0;
-	/* After su(1) the terminal's device belongs to somebody else; /dev/tty opens for everyone. */
+	/* After su(1) the terminal's device belongs to somebody else; /dev/tty opens for
+	 * everyone. */
 	terminal->fd = open("/dev/tty", flags);
 	if (terminal->fd >= 0 && is_same_terminal(fd, terminal->fd))
 		return 0;

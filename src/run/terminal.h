@@ -30,7 +30,8 @@ bool terminal_is_master(int fd);
  * the foreground, or it is not a terminal that does job control for us at all. */
 bool terminal_is_foreground(int fd);
 
-/* Raw mode, with a guard process that undoes it when this process dies. -EAGAIN: in the background. */
+/* Raw mode, with a guard process that undoes it when this process dies. -EAGAIN: in the
+ * background. */
 int terminal_claim(struct terminal *terminal, struct error *error);
 /* Undoes it, unless somebody else has changed the settings meanwhile: then they are theirs. */
 void terminal_release(struct terminal *terminal);

@@ -1,8 +1,9 @@
-/* Theory of operation. A signal only wakes us: what is decided is decided from the directory itself,
- * compared with what was in it before the box ran, so a lost signal costs nothing but time. It is
- * dnotify's: closing an inotify instance waits for a grace period of the kernel (4 to 20 ms, more than
- * the whole rest of a launch), and a user has only 128 of them. Quarantine is a rename within the same directory to a name that no tool reads: it works on
- * every file system, in one step, and the user finds it where it was made. */
+/* Theory of operation. A signal only wakes us: what is decided is decided from the directory
+ * itself, compared with what was in it before the box ran, so a lost signal costs nothing but time.
+ * It is dnotify's: closing an inotify instance waits for a grace period of the kernel (4 to 20 ms,
+ * more than the whole rest of a launch), and a user has only 128 of them. Quarantine is a rename
+ * within the same directory to a name that no tool reads: it works on every file system, in one
+ * step, and the user finds it where it was made. */
 #include "run/watch.h"
 
 #include "base/cleanup.h"
@@ -227,8 +228,8 @@ static void judge(struct watch *watch, struct watched *watched, const char *name
 {
 	struct check *check = context;
 	bool plain_file = S_ISREG(st->st_mode) && st->st_nlink == 1;
-	/* Read after the thing was seen: the broker counts before it lets a call go on. How long ago
-	 * that was says nothing: a let-through call may take its time. */
+	/* Read after the thing was seen: the broker counts before it lets a call go on. How long
+	 * ago that was says nothing: a let-through call may take its time. */
 	bool continued = __atomic_load_n(check->continued, __ATOMIC_ACQUIRE) > 0;
 	bool possible = st->st_uid == watch->box_uid && (plain_file || continued);
 	if (possible) {
@@ -320,8 +321,8 @@ void watch_free(struct watch *watch)
 	free(watch);
 }
 
-/* The items of an "INDEX:NAME" list that belong to watched `index`; with links each is followed by its
- * target. */
+/* The items of an "INDEX:NAME" list that belong to watched `index`; with links each is followed by
+ * its target. */
 static int take_indexed(const struct strv *from, size_t index, bool links, struct strv *to)
 {
 	for (size_t i = 0; i < from->count; i += links ? 2 : 1) {

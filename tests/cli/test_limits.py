@@ -76,8 +76,9 @@ def test_time_is_up_for_a_command_that_ignores_it(box):
     assert result.code == TIMED_OUT
 
 
-def test_disk_beyond_the_limit_ends_the_run(box, workspace):
-    script = "for i in 1 2 3 4 5 6 7 8; do head -c 4000000 /dev/zero >f$i; sync f$i; done; sleep 600"
+def test_disk_beyond_the_limit_ends_the_run(box):
+    write = "head -c 4000000 /dev/zero >f$i; sync f$i"
+    script = f"for i in 1 2 3 4 5 6 7 8; do {write}; done; sleep 600"
     result = box("sh", "-c", script, flags=["--limit", "disk=8M"])
     assert result.cause == "limit_exceeded", result.describe()
     assert result.report["limit"] == "disk"

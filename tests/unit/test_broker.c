@@ -135,7 +135,6 @@ static const int notified_landlock[] = {
 	SYS_sched_setparam,
 	SYS_sched_setscheduler,
 	SYS_setpriority,
-	SYS_ioctl,
 };
 
 static size_t add_notified(struct sock_filter *program, size_t n, const int *calls, size_t count)
@@ -149,15 +148,30 @@ static size_t add_notified(struct sock_filter *program, size_t n, const int *cal
 	return n;
 }
 
+/* Two ioctls stand for those that are notified. */
+static size_t add_ioctls(struct sock_filter *program, size_t n)
+{
+	const struct sock_filter lines[] = {
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 4),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, TIOCGPTPEER, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, FS_IOC_SETFLAGS, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF),
+	};
+	memcpy(program + n, lines, sizeof(lines));
+	return n + ARRAY_SIZE(lines);
+}
+
 static int install_filter(void)
 {
-	struct sock_filter program[(ARRAY_SIZE(notified) + ARRAY_SIZE(notified_landlock)) * 2 + 2];
+	struct sock_filter program[(ARRAY_SIZE(notified) + ARRAY_SIZE(notified_landlock)) * 2 + 8];
 	size_t n = 0;
 	program[n++] = (struct sock_filter)BPF_STMT(
 		BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr));
 	n = add_notified(program, n, notified, ARRAY_SIZE(notified));
 	if (world.landlock)
-		n = add_notified(program, n, notified_landlock, ARRAY_SIZE(notified_landlock));
+		n = add_ioctls(program,
+			add_notified(program, n, notified_landlock, ARRAY_SIZE(notified_landlock)));
 	program[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 	struct sock_fprog filter = {.len = (unsigned short)n, .filter = program};
 	prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
