@@ -14,7 +14,7 @@ enum {
 
 	/* A plan: mounts are descriptors while a box is built, and each costs the launch 10 us. */
 	MAX_PLAN_MOUNTS = 4096,
-	MAX_PLAN_WATCHES = 512,
+	MAX_PLAN_WATCHES = 2048,
 
 	/* The kernel's own bound on one argument is 128 KiB; all together, 6 MiB. */
 	MAX_ARGV_BYTES = 6 * 1024 * 1024,
@@ -27,7 +27,7 @@ enum {
 	/* The bounded walk of a workspace (see plan/scan.c). */
 	MAX_SCAN_DEPTH = 3,
 	MAX_SCAN_ENTRIES = 100000,
-	MAX_SCAN_FINDINGS = 2048,
+	MAX_SCAN_FINDINGS = 8192,
 
 	/* Small files of /proc and /sys. */
 	MAX_PROC_FILE_BYTES = 1024 * 1024,

@@ -116,8 +116,8 @@ static int add_grant(int ruleset, const struct plan *plan, const struct plan_gra
 	return 0;
 }
 
-/* The terminal that was made for the box, by its path too: /dev/stderr leads there. The user's other
- * terminals lie beside it, so their directory is not granted. */
+/* The terminal that was made for the box, by its path too: /dev/stderr leads there. The user's
+ * other terminals lie beside it, so their directory is not granted. */
 static int add_own_terminal(
 	int ruleset, const struct plan *plan, uint64_t handled, struct error *error)
 {

@@ -265,9 +265,11 @@ static int add_watch(
 	for (size_t i = 0; i < plan->watches_count; i++)
 		if (same_watch(&plan->watches[i], path, name))
 			return 0;
-	if (plan->watches_count >= MAX_PLAN_WATCHES)
-		return plan_note(plan, "watch", "more than %d repositories: new protected names are "
-						"not watched for in %s", MAX_PLAN_WATCHES, path);
+	if (plan->watches_count >= MAX_PLAN_WATCHES) {
+		error_set(planning->error, E2BIG, "plan",
+			"more than %d repositories would have to be watched", MAX_PLAN_WATCHES);
+		return error_hint(planning->error, "name a smaller part as the workspace: -C DIR");
+	}
 	struct plan_watch *watches =
 		reallocarray(plan->watches, plan->watches_count + 1, sizeof(*watches));
 	if (!watches)

@@ -37,6 +37,9 @@ enum point_kind {
 	POINT_HIDE,
 	POINT_PRIVATE, /* a writable tmpfs of the box's own */
 	POINT_EMPTY,   /* an unwritable tmpfs that hides what is there */
+	/* Changes no access: a place that is watched for protected names must stay where it is. With
+	 * a mode of 0 it does not exist itself. */
+	POINT_PIN,
 };
 
 struct point {

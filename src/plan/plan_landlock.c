@@ -25,6 +25,8 @@ int point_access(const struct point *point)
 	case POINT_WRITE:
 	case POINT_PRIVATE:
 		return 2;
+	case POINT_PIN:
+		break; /* only where there are mounts */
 	}
 	return 0;
 }

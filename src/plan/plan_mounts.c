@@ -79,6 +79,20 @@ static int pin_ancestors(struct planning *planning, const char *root, const char
 	return 0;
 }
 
+/* Pins a watched place: its ancestors, and itself where it exists. */
+static int emit_pin(struct planning *planning, const struct point *point, const char *write_root)
+{
+	if (!point->mode)
+		return pin_ancestors(planning, write_root, point->path);
+	cleanup_free char *below = NULL;
+	if (asprintf(&below, "%s/", point->path) < 0) {
+		below = NULL;
+		return plan_out_of_memory(planning->error);
+	}
+	return strcmp(point->path, write_root) == 0
+		? 0 : pin_ancestors(planning, write_root, below);
+}
+
 /* Whether any point below points[index] shows something: then a hidden directory must be a tmpfs in
  * which that can be mounted. */
 static bool shows_something_below(const struct points *points, size_t index)
@@ -166,6 +180,8 @@ static int emit_point(struct planning *planning, const struct points *points, si
 		return emit_tmpfs(planning, inside, true);
 	case POINT_EMPTY:
 		return emit_tmpfs(planning, inside, false);
+	case POINT_PIN:
+		break; /* emit_pin() */
 	}
 	return 0;
 }
@@ -195,6 +211,13 @@ static int emit_points(struct planning *planning, const struct points *points)
 					break;
 				write_root = points->items[stack[d]].path;
 			}
+		}
+		if (points->items[i].kind == POINT_PIN) {
+			int r = above == POINT_WRITE
+				? emit_pin(planning, &points->items[i], write_root) : 0;
+			if (r < 0)
+				return r;
+			continue;
 		}
 		int r = emit_point(planning, points, i, above, write_root);
 		if (r < 0)

@@ -45,6 +45,7 @@ static int strength(enum point_kind kind)
 		[POINT_EMPTY] = 2,
 		[POINT_WRITE] = 1,
 		[POINT_PRIVATE] = 0,
+		[POINT_PIN] = -1,
 	};
 	return strengths[kind];
 }
@@ -105,6 +106,10 @@ static int collect_scan(struct planning *planning, struct points *points)
 			if (collect_watch(points, item) < 0)
 				return plan_out_of_memory(planning->error);
 			continue;
+		} else if (planning->plan->tier == TIER_CONTAINER &&
+			(item->kind == SCAN_WATCH || item->kind == SCAN_MISSING)) {
+			point.kind = POINT_PIN;
+			point.mode = item->kind == SCAN_WATCH ? S_IFDIR : 0;
 		} else {
 			continue;
 		}

@@ -337,9 +337,14 @@ static int visit(
 	return rule && child_path(scan, name, path) ? add_secret(scan, path, rule) : 0;
 }
 
-static int walk_entries(struct scan *scan, const struct directory *directory)
+/* Goes through the entries of a directory once: first everything but its directories, then those, so
+ * that whatever a crowd of files below uses up of the bound, the names at this level have been seen. A
+ * directory that is a repository's top is not bounded in the first pass: what is protected there is. */
+static int pass_entries(struct scan *scan, const struct directory *directory, bool descend)
 {
 	char *buffer = scan->buffers[directory->depth];
+	if (lseek(directory->fd, 0, SEEK_SET) < 0)
+		return 0;
 	for (;;) {
 		long n = syscall(SYS_getdents64, directory->fd, buffer, sizeof(scan->buffers[0]));
 		if (n <= 0)
@@ -351,15 +356,28 @@ static int walk_entries(struct scan *scan, const struct directory *directory)
 			const char *name = entry->d_name;
 			if (name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2])))
 				continue;
-			if (++scan->entries > MAX_SCAN_ENTRIES) {
+			bool protected = directory->is_top && names_protected(name);
+			bool is_directory =
+				entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN;
+			if ((is_directory && !protected) != descend)
+				continue;
+			if (++scan->entries > MAX_SCAN_ENTRIES && !protected) {
 				scan->result->truncated = true;
-				return 0;
+				if (descend || !directory->is_top)
+					return 0;
+				continue;
 			}
 			int r = visit(scan, directory, name, entry->d_type);
 			if (r < 0)
 				return r;
 		}
 	}
+}
+
+static int walk_entries(struct scan *scan, const struct directory *directory)
+{
+	int r = pass_entries(scan, directory, false);
+	return r < 0 ? r : pass_entries(scan, directory, true);
 }
 
 /* Reads the directory whose path is in scan->path. */

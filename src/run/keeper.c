@@ -56,7 +56,8 @@ static noreturn void keep(pid_t init, int supervisor)
 
 void keeper_fork(int supervisor, int cgroup_fd)
 {
-	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
+	/* A session of its own: a kill of the supervisor's process group is not to take both. */
+	if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0 || setsid() < 0)
 		_exit(125);
 	struct clone_args args = {.exit_signal = SIGCHLD};
 	if (cgroup_fd >= 0) {

@@ -241,6 +241,8 @@ static noreturn void build_box(struct inside *inside, int control)
 		r = landlock_prepare(plan, &init.ruleset, &error);
 	if (r == 0)
 		r = init.signals = open_signals(&error);
+	if (r >= 0 && setrlimit(RLIMIT_NOFILE, &inside->options->open_files) < 0)
+		r = error_set_errno(&error, errno, "limits", "open files");
 	if (r >= 0)
 		r = rlimits_apply(plan, inside->user_processes, &error);
 	if (r >= 0 && plan->tier != TIER_NONE)

@@ -7,6 +7,7 @@
 #include "plan/plan.h"
 #include "run/broker.h"
 
+#include <sys/resource.h>
 #include <sys/types.h>
 
 struct launch_options {
@@ -15,6 +16,7 @@ struct launch_options {
 	int stdio[3];                /* what the first command gets; -1: a PTY of the box's own */
 	bool terminal;               /* a PTY is wanted */
 	bool foreground;             /* the first command has it from the start */
+	struct rlimit open_files;    /* RLIMIT_NOFILE of the caller, for the commands */
 	char *const *git_layers;     /* see confine/mounts.h */
 };
 

@@ -58,6 +58,7 @@ struct supervisor {
 	bool killed;        /* by us, for a reason that the report has */
 	uint64_t started_us, deadline_us, kill_us, meter_us, watch_us; /* 0: not set */
 	struct rusage rusage;
+	struct rlimit open_files; /* of the caller */
 };
 
 static void tell_init(struct supervisor *s, enum message_kind kind, uint32_t id, int value,
@@ -186,6 +187,10 @@ static int prepare(struct supervisor *s)
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (!s->denials || s->continued == MAP_FAILED)
 		return error_set_errno(s->error, ENOMEM, "supervisor", "shared memory");
+	/* While a box is built each of its mounts is a descriptor, and each watched directory. */
+	getrlimit(RLIMIT_NOFILE, &s->open_files);
+	struct rlimit raised = {s->open_files.rlim_max, s->open_files.rlim_max};
+	setrlimit(RLIMIT_NOFILE, &raised);
 	int r = block_signals(s);
 	for (int i = 0; i < 3; i++)
 		s->terminal = s->terminal || isatty(s->options->stdio[i]);
@@ -221,6 +226,7 @@ static int start_box(struct supervisor *s)
 		.cgroup = s->cgroup,
 		.terminal = s->terminal,
 		.foreground = output_takes_terminal(s->output),
+		.open_files = s->open_files,
 		.git_layers = git_commit_layers(s->git)};
 	for (int i = 0; i < 3; i++)
 		options.stdio[i] = output_child_fd(s->output, i);

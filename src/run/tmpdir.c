@@ -1,6 +1,6 @@
 /* Theory of operation. The directory lies below the host's /tmp, so that what a crash leaves behind
- * goes with the rest there. A stranger has filled it by the time that it is removed: every step goes
- * through a descriptor of the directory that holds the name, and ends at links. */
+ * goes with the rest there. A stranger has filled it by the time that it is removed: every step
+ * goes through a descriptor of the directory that holds the name, and ends at links. */
 #include "run/tmpdir.h"
 
 #include "base/cleanup.h"

@@ -23,6 +23,7 @@
 struct watched {
 	const struct plan_watch *place;
 	int fd;             /* the directory */
+	mode_t mode;        /* that it had; 0: not known */
 	struct strv before; /* protected names that were there */
 	struct strv links;  /* "name" then "target": protected symlinks, which no mount protects */
 	struct strv others; /* made meanwhile, but certainly not by the box */
@@ -85,6 +86,7 @@ static int watch_one(struct watch *watch, const struct plan_watch *place, struct
 		st.st_dev != place->id.device)
 		return error_set(error, ESTALE, "watch", "%s is no longer what was planned",
 			place->path);
+	watched->mode = st.st_mode;
 	int r = remember(watched);
 	if (r < 0)
 		return error_set_errno(error, -r, "watch", "%s", place->path);
@@ -171,6 +173,26 @@ bool watch_is_told(const struct watch *watch)
 	return watch->told;
 }
 
+/* Through the descriptor that was opened before the box ran: a directory that the box has made
+ * unreadable can be read all the same. The mode it had is given back, so that what is found can be looked
+ * at and moved. */
+static DIR *list(struct watched *watched)
+{
+	struct stat st;
+	bool taken = watched->mode && fstat(watched->fd, &st) == 0 &&
+		(watched->mode & ~st.st_mode & S_IRWXU) != 0;
+	/* Where that fails the directory is not ours, and the box cannot have changed it either. */
+	if (taken)
+		(void)!fchmod(watched->fd, watched->mode & 07777);
+	int fd = fcntl(watched->fd, F_DUPFD_CLOEXEC, 3);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir && fd >= 0)
+		close(fd);
+	if (dir)
+		rewinddir(dir);
+	return dir;
+}
+
 /* Calls visit for every protected name that is there now and was not before, and is not known to be
  * somebody else's. visit may rename it. */
 typedef void (*visitor)(struct watch *watch, struct watched *watched, const char *name,
@@ -180,17 +202,20 @@ static void look(struct watch *watch, visitor visit, void *context)
 {
 	for (size_t i = 0; i < watch->count; i++) {
 		struct watched *watched = &watch->items[i];
-		int fd = openat(watched->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		cleanup_closedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-		if (!dir)
-			continue;
-		for (struct dirent *entry; (entry = readdir(dir));) {
+		cleanup_closedir DIR *dir = list(watched);
+		for (struct dirent *entry; dir && (entry = readdir(dir));) {
 			struct stat st;
 			if (!is_protected(watched, entry->d_name) ||
 				strv_contains(&watched->before, entry->d_name) ||
-				strv_contains(&watched->others, entry->d_name) ||
-				fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+				strv_contains(&watched->others, entry->d_name))
 				continue;
+			if (fstatat(watched->fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+				if (errno == ENOENT)
+					continue;
+				/* It is there and cannot be looked at: the worst is assumed. */
+				st = (struct stat){.st_mode = S_IFREG, .st_nlink = 1,
+					.st_uid = watch->box_uid};
+			}
 			visit(watch, watched, entry->d_name, &st, context);
 		}
 	}

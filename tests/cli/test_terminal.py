@@ -14,7 +14,7 @@ import termios
 import time
 
 import pytest
-from support import COFFER, SLOWDOWN, need_program, process_exists, wait_until
+from support import COFFER, IS_ROOT, SLOWDOWN, need_program, process_exists, wait_until
 
 PROMPT = "ready> "
 
@@ -255,6 +255,18 @@ def is_sleeper(pid):
             return file.read() == b"sleep\x001234567\x00"
     except OSError:
         return False
+
+
+def test_strict_output_cannot_drive_the_terminal(terminal):
+    """Control codes of a stranger's program are not passed on; its words are."""
+    code = "printf 'word \\033[31m\\033]0;title\\007\\302\\233 after\\n'"
+    flags = ["--profile", "strict", *([] if IS_ROOT else ["--limit", "cpu=none"])]
+    here = terminal(COFFER, "run", *flags, "--", "sh", "-c", code)
+    assert here.end() == 0
+    here.read(0.2)
+    assert "word" in here.shown and "after" in here.shown, here.shown
+    for control in ("\x1b", "\x07", "\x9b"):
+        assert control not in here.shown, repr(here.shown)
 
 
 def test_tmux(terminal, tier, home_directory):

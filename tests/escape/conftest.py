@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import support
+from probes import attempts
 
 SOURCE = Path(__file__).with_name("probe.c")
 
@@ -28,11 +29,6 @@ def probe_program():
     )
     yield program
     support.remove_tree(directory)
-
-
-def attempts(text):
-    """The lines of probe.c: name -> what came of it."""
-    return dict(line.split(" ", 1) for line in text.splitlines() if " " in line)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import time
 
 import pytest
 import support
-from conftest import attempts
+from probes import attempts
 
 
 class Terminal:
@@ -53,7 +53,9 @@ class Terminal:
         return self.seen.decode(errors="replace").replace("\r\n", "\n")
 
     def wait_for(self, text):
-        support.wait_until(lambda: text in self.read(), what=f"{text!r} on the terminal")
+        end = time.monotonic() + 5 * support.SLOWDOWN
+        while text not in self.read():
+            assert time.monotonic() < end, f"{text!r} is not on the terminal: {self.text()!r}"
 
     def finish(self, process):
         """Its exit status, with everything read that it wrote."""

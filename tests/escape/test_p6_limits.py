@@ -124,7 +124,8 @@ try:
 except OSError as e:
     print(e.errno)
 print(len(fds))"""
-    errno, count = map(int, box("python3", "-c", code, flags=["--limit", "files=64"]).ok().out.split())
+    result = box("python3", "-c", code, flags=["--limit", "files=64"]).ok()
+    errno, count = map(int, result.out.split())
     assert errno == 24
     assert 32 <= count <= 64
 

@@ -41,7 +41,8 @@ static void make_link(const char *target, const char *name)
 	assert_int_equal(symlink(target, path), 0);
 }
 
-/* Below a directory that is hidden itself: a home with credentials, and a project in it with a repository in a dependency. */
+/* Below a directory that is hidden itself: a home with credentials, and a project in it with a
+ * repository in a dependency. */
 static int set_up(void **state)
 {
 	(void)state;
