@@ -23,10 +23,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		struct error error = {0};
 		int r = policy_set(policy, line, value, &error);
 		/* A refusal says why, and leaves what was set. */
-		if (r < 0 && (!error.message[0] || error.errno_value != -r ||
-				     policy->paths_count != before.paths_count ||
-				     policy->limits_asked != before.limits_asked ||
-				     memcmp(&policy->limits, &before.limits, sizeof(struct limits)) != 0))
+		if (r < 0 && (!error.message[0] || error.errno_value != -r))
+			abort();
+		if (r < 0 && (policy->paths_count != before.paths_count ||
+			policy->limits_asked != before.limits_asked ||
+			memcmp(&policy->limits, &before.limits, sizeof(before.limits)) != 0))
 			abort();
 		if (policy->paths_count > MAX_POLICY_PATHS || !policy->profile)
 			abort();

@@ -14,6 +14,13 @@ static inline int sys_openat2(int at, const char *path, uint64_t flags, uint64_t
 	return (int)syscall(SYS_openat2, at, path, &how, sizeof(how));
 }
 
+static inline int sys_openat2_mode(
+	int at, const char *path, uint64_t flags, uint64_t mode, uint64_t resolve)
+{
+	struct open_how how = {.flags = flags, .mode = mode, .resolve = resolve};
+	return (int)syscall(SYS_openat2, at, path, &how, sizeof(how));
+}
+
 static inline int sys_pidfd_open(pid_t pid, unsigned flags)
 {
 	return (int)syscall(SYS_pidfd_open, pid, flags);

@@ -2,11 +2,13 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/sys.h"
 
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 static void help(void)
 {
@@ -31,10 +33,20 @@ static int open_report(const char *where)
 		cli_complain_text("--report %s: that is not an open descriptor", where);
 		return -2;
 	}
-	int fd = open(where, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOCTTY, 0644);
-	if (fd >= 0)
+	/* The place may be in a workspace that an earlier box has written: no link is followed to
+	 * somewhere else, and nothing that is no file is opened for writing. */
+	int fd = sys_openat2_mode(AT_FDCWD, where,
+		O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK, 0644,
+		where[0] == '/' ? 0 : RESOLVE_NO_SYMLINKS);
+	struct stat st;
+	if (fd >= 0 && fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISCHR(st.st_mode)) &&
+		(!S_ISREG(st.st_mode) || ftruncate(fd, 0) == 0))
 		return fd;
-	cli_complain_text("--report %s: %s", where, strerrordesc_np(errno));
+	int code = fd < 0 ? errno : EINVAL;
+	if (fd >= 0)
+		close(fd);
+	cli_complain_text("--report %s: %s", where,
+		code == ELOOP ? "a symbolic link is in the way" : strerrordesc_np(code));
 	return -2;
 }
 

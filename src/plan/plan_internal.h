@@ -49,6 +49,9 @@ struct point {
 	struct file_id id;
 	unsigned mode;
 	const char *why;
+	/* From the walk of a workspace, which may have been prepared by an attacker: it takes access
+	 * away, and never brings into sight what lies below something hidden. */
+	bool restricts;
 };
 
 struct points {

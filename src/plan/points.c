@@ -56,6 +56,11 @@ static int compare_points(const void *left, const void *right)
 	int order = compare_paths(a->path, b->path);
 	if (order != 0)
 		return order;
+	/* What a person hides is hidden, even where a promise would show it read-only. */
+	bool a_hides = a->kind == POINT_HIDE && a->origin >= ORIGIN_POLICY;
+	bool b_hides = b->kind == POINT_HIDE && b->origin >= ORIGIN_POLICY;
+	if (a_hides != b_hides)
+		return (int)b_hides - (int)a_hides;
 	if (a->origin != b->origin)
 		return b->origin - a->origin;
 	return strength(b->kind) - strength(a->kind);
@@ -95,7 +100,7 @@ static int collect_scan(struct planning *planning, struct points *points)
 	for (size_t i = 0; i < scan->count; i++) {
 		const struct scan_finding *item = &scan->items[i];
 		struct point point = {.path = item->path, .id = item->id, .mode = item->mode,
-			.why = item->rule};
+			.why = item->rule, .restricts = true};
 		if (item->kind == SCAN_PROTECTED) {
 			point.kind = POINT_READ;
 			point.origin = ORIGIN_PROMISE;
@@ -201,6 +206,21 @@ static int collect(struct planning *planning, struct points *points)
 	return r;
 }
 
+/* Whether a point of the walk would change nothing but show what is hidden. */
+static bool is_idle(const struct points *points, size_t kept, const struct point *point)
+{
+	if (!point->restricts || point->kind == POINT_PIN)
+		return false;
+	for (size_t i = kept; i-- > 0;) {
+		const struct point *above = &points->items[i];
+		if (above->kind == POINT_PIN || !path_is_below(point->path, above->path))
+			continue;
+		return above->kind != POINT_WRITE &&
+			(above->kind != POINT_READ || point->kind == POINT_READ);
+	}
+	return point->kind == POINT_READ;
+}
+
 /* After sorting: one point a path, and no person's write below a promise. */
 static int merge(struct planning *planning, struct points *points)
 {
@@ -208,6 +228,8 @@ static int merge(struct planning *planning, struct points *points)
 	for (size_t i = 0; i < points->count; i++) {
 		const struct point *point = &points->items[i];
 		if (kept > 0 && strcmp(points->items[kept - 1].path, point->path) == 0)
+			continue;
+		if (is_idle(points, kept, point))
 			continue;
 		for (size_t above = kept; point->kind == POINT_WRITE && above-- > 0;) {
 			const struct point *other = &points->items[above];

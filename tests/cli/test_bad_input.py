@@ -1,4 +1,4 @@
-"""What people and machines get wrong: each works, or is a clear error, exit 125, nothing half done."""
+"""What people and machines get wrong: each works, or is a clear error with nothing half done."""
 
 import json
 import os
@@ -221,8 +221,8 @@ def test_a_long_path(run_coffer, workspace):
 
 
 def in_mount_namespace(script, *arguments, cwd):
-    """script in a mount namespace of its own, that it can rearrange (as an ordinary user: as root of
-    a user namespace too). There, `as_before coffer …` runs coffer as who this process is."""
+    """script in a mount namespace of its own, that it can rearrange (as an ordinary user: as root
+    of a user namespace too). There, `as_before run …` runs coffer as who this process is."""
     need_user_namespaces()
     own = ["unshare", "--mount"] if IS_ROOT else ["unshare", "--user", "--map-root-user", "--mount"]
     back = f"unshare --user --map-user={os.getuid()} --map-group={os.getgid()}"
@@ -367,7 +367,8 @@ def test_a_report_on_a_full_device(run_coffer, workspace):
 def test_closed_standard_streams(run_coffer, workspace):
     """Nothing that coffer opens may end up in their place."""
     mark = workspace / "mark"
-    script = f'exec 0<&- 1>&- 2>&-; exec "{COFFER}" run -- sh -c "echo out; echo err >&2; : >{mark}"'
+    command = f"echo out; echo err >&2; : >{mark}"
+    script = f'exec 0<&- 1>&- 2>&-; exec "{COFFER}" run -- sh -c "{command}"'
     done = subprocess.run(["sh", "-c", script], cwd=workspace, timeout=60, check=False)
     assert done.returncode in (0, 1, 2, SETUP_FAILED)
     assert mark.exists() or done.returncode != 0

@@ -80,7 +80,8 @@ def test_commit_in_a_linked_worktree(commit, workspace):
 
 def test_commit_in_a_submodule(commit, workspace):
     library = make_repository(workspace.parent / "library")
-    git(workspace, "-c", "protocol.file.allow=always", "submodule", "--quiet", "add", library, "lib")
+    local = ["-c", "protocol.file.allow=always"]
+    git(workspace, *local, "submodule", "--quiet", "add", library, "lib")
     git(workspace, "commit", "-q", "-m", "a submodule")
     commit(with_user(workspace / "lib"))
 
@@ -338,7 +339,7 @@ def test_npm_test(box, workspace):
     write(
         workspace,
         {
-            "package.json": '{"name": "small", "version": "1.0.0", "scripts": {"test": "node t.js"}}',
+            "package.json": '{"name": "small", "scripts": {"test": "node t.js"}}',
             "t.js": 'require("assert").strictEqual(1 + 1, 2); console.log("it holds");\n',
         },
     )
@@ -599,8 +600,8 @@ def test_strict_keeps_nothing(strict, workspace):
 
 
 def test_strict_shows_nobody_and_nothing_of_the_host(strict, workspace):
-    out = strict("sh", "-c", "id -u; id -g; hostname; pwd; echo $HOME; cat /etc/machine-id").ok().out
-    lines = out.splitlines()
+    script = "id -u; id -g; hostname; pwd; echo $HOME; cat /etc/machine-id"
+    lines = strict("sh", "-c", script).ok().out.splitlines()
     assert lines[:5] == ["65534", "65534", "coffer", "/workspace", "/home/agent"]
     assert set(lines[5]) == {"0"}
     shown = strict(

@@ -112,12 +112,10 @@ def test_it_is_a_terminal_of_the_boxs_own(run_on):
     here = run_on(
         "sh", "-c", "tty; test -t 0 && test -t 1 && test -t 2 && echo all; : >/dev/tty && echo own"
     )
-    before = os.ttyname(here.slave)
     assert here.expect(r"(/dev/pts/\d+)\r\n")
     here.expect(r"all\r\n")
     here.expect(r"own\r\n")
     assert here.end() == 0
-    assert before.startswith("/dev/pts/")
 
 
 def test_python_sees_a_terminal(run_on):
@@ -151,7 +149,8 @@ def test_end_of_file_from_the_keyboard(run_on):
 
 
 def test_interrupt_from_the_keyboard(run_on):
-    here = run_on("sh", "-c", 'trap "echo caught; exit 7" INT; echo go; while :; do sleep 0.1; done')
+    script = 'trap "echo caught; exit 7" INT; echo go; while :; do sleep 0.1; done'
+    here = run_on("sh", "-c", script)
     here.expect("go")
     here.type("\x03")
     here.expect("caught")

@@ -114,8 +114,8 @@ static void try_links(const char *directory, const char *file)
 	say("rename-there", rename("own", below(directory, "renamed")));
 	say("symlink", symlink("anywhere", below(directory, "symbolic")));
 	closing(open("own", O_CREAT | O_WRONLY | O_CLOEXEC, 0644));
-	say("rename-exchange", syscall(SYS_renameat2, AT_FDCWD, "own", AT_FDCWD, file,
-				       RENAME_EXCHANGE));
+	say("rename-exchange",
+		syscall(SYS_renameat2, AT_FDCWD, "own", AT_FDCWD, file, RENAME_EXCHANGE));
 }
 
 static void writes(const char *directory)
@@ -224,7 +224,8 @@ static void try_calls(void)
 		pid_t pid = fork(); /* so that one success does not change what comes after it */
 
 		if (pid == 0) {
-			say(calls[i].name, syscall(calls[i].number, a[0], a[1], a[2], a[3], a[4], a[5]));
+			say(calls[i].name,
+				syscall(calls[i].number, a[0], a[1], a[2], a[3], a[4], a[5]));
 			_exit(0);
 		}
 		waitpid(pid, &status, 0);
@@ -254,9 +255,9 @@ static void try_abi(void)
 		_exit(result > 0 ? 0 : 1);
 	}
 	waitpid(pid, &status, 0);
-	printf("int80-getpid %s\n", WIFSIGNALED(status) ? "killed"
-		: WEXITSTATUS(status) == 0		 ? "ok"
-							 : "refused");
+	printf("int80-getpid %s\n", WIFSIGNALED(status)        ? "killed"
+				    : WEXITSTATUS(status) == 0 ? "ok"
+							       : "refused");
 }
 #else
 static void try_abi(void)

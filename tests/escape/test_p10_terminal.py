@@ -164,7 +164,7 @@ def test_the_box_has_a_terminal_of_its_own(terminal, tier, workspace, ended):
 
 
 def test_a_change_of_size_arrives(terminal, tier, workspace, ended):
-    script = "trap 'stty size; exit' WINCH; echo ready; while :; do sleep 0.05; done"
+    script = "trap 'stty size' WINCH; echo ready; while :; do sleep 0.05; done"
     process = terminal.start("bash", "-c", script, tier=tier, cwd=workspace)
     ended(process)
     terminal.wait_for("ready")

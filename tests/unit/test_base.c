@@ -1,4 +1,4 @@
-/* The small tools that everything stands on: paths, units, suggestions, buffers, lists, requests. */
+/* The small tools that everything stands on: paths, units, suggestions, buffers, lists. */
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/limits.h"

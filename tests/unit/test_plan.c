@@ -1,5 +1,5 @@
-/* The planner with made-up facts and findings: nothing here asks the machine, so every host gives the
- * same answer. */
+/* The planner with made-up facts and findings: nothing here asks the machine, so every host gives
+ * the same answer. */
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "plan/findings.h"

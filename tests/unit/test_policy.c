@@ -1,4 +1,4 @@
-/* Filling a policy: every key, what is refused and what is then said, and what contradicts itself. */
+/* Filling a policy: every key, what is refused and what is then said, what contradicts itself. */
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "policy/policy.h"
