@@ -33,6 +33,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 /* One line a rule: the tables are set by hand. */
 /* clang-format off */
@@ -298,6 +299,44 @@ static const struct seccomp_rule fcntl_landlock_check[] = {
 	OTHERWISE(DO_ALLOW),
 };
 
+/* The set-user-id and set-group-id bits do nothing inside, but a file that carries them out of the box
+ * runs with its owner's rights for whoever starts it there. Without a mode to be looked at (openat2 has it
+ * in memory) the older call has to be used. The bits of a mode mean something only where a file may be
+ * made: else the register holds whatever was left in it. */
+#define SPECIAL_BITS ((uint32_t)(S_ISUID | S_ISGID))
+#define OPEN_MAKES ((uint32_t)(O_CREAT | (O_TMPFILE & ~O_DIRECTORY)))
+#define NO_SPECIAL(mode)                                                                           \
+	{DO_REFUSE(EPERM), {BITS(mode, S_ISUID, S_ISUID)}},                                        \
+		{DO_REFUSE(EPERM), {BITS(mode, S_ISGID, S_ISGID)}}
+#define NO_SPECIAL_FILE(flags, mode)                                                               \
+	{DO_REFUSE(EPERM), {BITS(flags, O_CREAT, O_CREAT), BITS(mode, S_ISUID, S_ISUID)}},         \
+		{DO_REFUSE(EPERM), {BITS(flags, O_CREAT, O_CREAT), BITS(mode, S_ISGID, S_ISGID)}}, \
+		{DO_REFUSE(EPERM), {BITS(flags, O_TMPFILE, O_TMPFILE), BITS(mode, S_ISUID, S_ISUID)}}, \
+		{DO_REFUSE(EPERM), {BITS(flags, O_TMPFILE, O_TMPFILE), BITS(mode, S_ISGID, S_ISGID)}}
+
+static const struct seccomp_rule open_check[] = {
+	{DO_ALLOW, {BITS(1, OPEN_MAKES, 0)}},
+	{DO_ALLOW, {BITS(2, SPECIAL_BITS, 0)}},
+	OTHERWISE(DO_REFUSE(EPERM)),
+};
+
+static const struct seccomp_rule openat_check[] = {
+	{DO_ALLOW, {BITS(2, OPEN_MAKES, 0)}},
+	{DO_ALLOW, {BITS(3, SPECIAL_BITS, 0)}},
+	OTHERWISE(DO_REFUSE(EPERM)),
+};
+
+static const struct seccomp_rule mode_1_check[] = {NO_SPECIAL(1), OTHERWISE(DO_ALLOW)};
+static const struct seccomp_rule mode_2_check[] = {NO_SPECIAL(2), OTHERWISE(DO_ALLOW)};
+static const struct seccomp_rule mode_1_names_check[] = {
+	NO_SPECIAL(1), OTHERWISE(DO_NOTIFY(NAMES, EPERM))};
+static const struct seccomp_rule mode_2_names_check[] = {
+	NO_SPECIAL(2), OTHERWISE(DO_NOTIFY(NAMES, EPERM))};
+static const struct seccomp_rule mode_1_attributes_check[] = {
+	NO_SPECIAL(1), OTHERWISE(DO_NOTIFY(ATTRIBUTES, EPERM))};
+static const struct seccomp_rule mode_2_attributes_check[] = {
+	NO_SPECIAL(2), OTHERWISE(DO_NOTIFY(ATTRIBUTES, EPERM))};
+
 /* Opening for reading passes at once: Landlock decides. Whatever makes or changes a file may be in a
  * place that is under no grant, or have a protected name: the broker looks, and opens it there.
  * O_TRUNC without write access empties a file that the user may write, and Landlock, which looks
@@ -306,6 +345,7 @@ static const struct seccomp_rule fcntl_landlock_check[] = {
 
 static const struct seccomp_rule open_landlock_check[] = {
 	{DO_ALLOW, {BITS(1, OPEN_CHANGES, O_RDONLY)}},
+	NO_SPECIAL_FILE(1, 2),
 	{DO_REFUSE(EACCES), {BITS(1, O_TRUNC | O_ACCMODE, O_TRUNC | O_RDONLY)}},
 	{DO_REFUSE(EACCES), {BITS(1, O_TRUNC | O_ACCMODE, O_TRUNC | 3)}},
 	OTHERWISE(DO_NOTIFY(NAMES, EACCES)),
@@ -313,6 +353,7 @@ static const struct seccomp_rule open_landlock_check[] = {
 
 static const struct seccomp_rule openat_landlock_check[] = {
 	{DO_ALLOW, {BITS(2, OPEN_CHANGES, O_RDONLY)}},
+	NO_SPECIAL_FILE(2, 3),
 	{DO_REFUSE(EACCES), {BITS(2, O_TRUNC | O_ACCMODE, O_TRUNC | O_RDONLY)}},
 	{DO_REFUSE(EACCES), {BITS(2, O_TRUNC | O_ACCMODE, O_TRUNC | 3)}},
 	OTHERWISE(DO_NOTIFY(NAMES, EACCES)),
@@ -322,25 +363,33 @@ static const struct seccomp_line default_lines[] = {
 	/* files */
 	{"read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 lseek close",
 		ALLOW, "reading and writing what is open"},
-	{"openat openat2", ALLOW, "opening: the mounts and Landlock decide"},
-	{"open creat", ALLOW, "opening, the older forms", X86},
+	{"openat", CHECK(openat_check), "opening: mounts and Landlock decide; no set-id bits"},
+	{"openat2", QUIET(ENOSYS), "its mode lies in memory: programs fall back to openat"},
+	{"open", CHECK(open_check), "opening, the older form", X86},
+	{"creat", CHECK(mode_1_check), "opening, the oldest form", X86},
 	{"sendfile splice tee vmsplice copy_file_range", ALLOW, "copying without a buffer"},
 	{"fstat newfstatat statx statfs fstatfs", ALLOW, "looking at files"},
 	{"stat lstat", ALLOW, "looking at files, the older forms", X86},
 	{"getdents64 getcwd chdir fchdir readlinkat faccessat faccessat2", ALLOW,
 		"walking directories"},
 	{"getdents readlink access", ALLOW, "walking directories, the older forms", X86},
-	{"mkdirat mknodat symlinkat linkat unlinkat renameat renameat2", ALLOW,
-		"making, naming and removing; device nodes need a capability that no box has"},
-	{"mkdir rmdir mknod symlink link unlink rename", ALLOW,
+	{"mkdirat symlinkat linkat unlinkat renameat renameat2", ALLOW,
+		"making, naming and removing"},
+	{"mkdir rmdir symlink link unlink rename", ALLOW,
 		"making, naming and removing, the older forms", X86},
+	{"mknodat", CHECK(mode_2_check), "device nodes need a capability that no box has"},
+	{"mknod", CHECK(mode_1_check), "device nodes need a capability that no box has", X86},
 	{"truncate ftruncate fallocate fsync fdatasync sync syncfs sync_file_range", ALLOW,
 		"sizes, and what reaches the disk"},
 	{"fadvise64 readahead cachestat", ALLOW, "hints to the page cache"},
-	{"fchmod fchmodat fchmodat2 fchown fchownat utimensat umask", ALLOW,
-		"owners, modes and times: read-only mounts refuse them"},
-	{"chmod chown lchown utime utimes futimesat", ALLOW,
-		"owners, modes and times, the older forms", X86},
+	{"fchmod", CHECK(mode_1_check), "no set-user-id or set-group-id file leaves a box"},
+	{"fchmodat fchmodat2", CHECK(mode_2_check),
+		"no set-user-id or set-group-id file leaves a box"},
+	{"chmod", CHECK(mode_1_check), "the same, the older form", X86},
+	{"fchown fchownat utimensat umask", ALLOW,
+		"owners and times: read-only mounts refuse them"},
+	{"chown lchown utime utimes futimesat", ALLOW,
+		"owners and times, the older forms", X86},
 	{"setxattr lsetxattr fsetxattr getxattr lgetxattr fgetxattr listxattr llistxattr "
 	 "flistxattr removexattr lremovexattr fremovexattr",
 		ALLOW, "extended attributes: read-only mounts refuse changes"},
@@ -472,10 +521,12 @@ static const struct seccomp_line default_lines[] = {
 
 /* What P2 needs: names are in memory, so these few, rare calls are looked at by the listener. */
 static const struct seccomp_line names_lines[] = {
-	{"mkdirat mknodat symlinkat linkat renameat renameat2", ASK(NAMES, EPERM),
+	{"mkdirat symlinkat linkat renameat renameat2", ASK(NAMES, EPERM),
 		"protected names must not appear as a directory, a link or by rename"},
-	{"mkdir mknod symlink link rename", ASK(NAMES, EPERM),
+	{"mkdir symlink link rename", ASK(NAMES, EPERM),
 		"protected names must not appear, the older forms", X86},
+	{"mknodat", CHECK(mode_2_names_check), "protected names must not appear as a FIFO"},
+	{"mknod", CHECK(mode_1_names_check), "the same, the older form", X86},
 };
 
 /* A browser's own sandbox: namespaces for its renderers, and chroot into an empty one. Not a mount
@@ -500,19 +551,22 @@ static const struct seccomp_line landlock_lines[] = {
 	{"fcntl", CHECK(fcntl_landlock_check), "descriptors that signal strangers"},
 	{"openat", CHECK(openat_landlock_check), "for writing: the place and the name decide"},
 	{"open", CHECK(open_landlock_check), "for writing: the place and the name decide", X86},
-	{"mkdirat mknodat symlinkat linkat unlinkat renameat renameat2", ASK(NAMES, EACCES),
+	{"mkdirat symlinkat linkat unlinkat renameat renameat2", ASK(NAMES, EACCES),
 		"making, naming and removing: the place and the name decide"},
-	{"creat mkdir rmdir mknod symlink link unlink rename", ASK(NAMES, EACCES),
+	{"mkdir rmdir symlink link unlink rename", ASK(NAMES, EACCES),
 		"making, naming and removing, the older forms", X86},
-	{"openat2", QUIET(ENOSYS), "its flags lie in memory: programs fall back to openat"},
+	{"mknodat", CHECK(mode_2_names_check), "the place and the name decide"},
+	{"creat mknod", CHECK(mode_1_names_check), "the place and the name decide", X86},
 	{"truncate", ASK(ATTRIBUTES, EACCES), "Landlock does not look before ABI 3"},
-	{"fchmod fchmodat fchown fchownat utimensat setxattr lsetxattr fsetxattr removexattr "
+	{"fchmod", CHECK(mode_1_attributes_check), "Landlock does not look"},
+	{"fchmodat fchmodat2", CHECK(mode_2_attributes_check), "Landlock does not look"},
+	{"chmod", CHECK(mode_1_attributes_check), "Landlock does not look", X86},
+	{"fchown fchownat utimensat setxattr lsetxattr fsetxattr removexattr "
 	 "lremovexattr fremovexattr",
 		ASK(ATTRIBUTES, EPERM),
 		"Landlock does not look, and a descriptor for reading is enough"},
-	{"chmod chown lchown utime utimes futimesat", ASK(ATTRIBUTES, EPERM),
+	{"chown lchown utime utimes futimesat", ASK(ATTRIBUTES, EPERM),
 		"Landlock does not look, the older forms", X86},
-	{"fchmodat2", ASK(ATTRIBUTES, EPERM), "Landlock does not look"},
 	{"ioctl", CHECK(ioctl_landlock_check), "Landlock asks no file system about ioctls"},
 	{"shmget shmat shmdt shmctl semget semop semtimedop semctl msgget msgsnd msgrcv msgctl",
 		REFUSE(ENOSYS), "System V IPC is the host's here"},

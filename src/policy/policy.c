@@ -487,6 +487,9 @@ int policy_validate(const struct policy *policy, struct error *error)
 	if (profile->view == VIEW_STRICT && policy->allow_userns)
 		return contradiction(error, "--allow-userns with --profile strict",
 			"its system call list has no room for it", "use another profile");
+	if (policy->isolation == ISOLATION_LANDLOCK && policy->allow_userns)
+		return contradiction(error, "--allow-userns with --isolation landlock",
+			"this tier is for where there are none", "drop one of the two");
 	if (profile->hide_credentials && policy->environment_all)
 		return contradiction(error, "--env-all with a profile that hides credentials",
 			"it would pass every secret of the environment",

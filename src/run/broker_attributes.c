@@ -134,7 +134,7 @@ static int apply(const struct broker *broker, const struct request *request,
 	const uint64_t *args = &request->args[row->first];
 	switch (row->act) {
 	case ACT_CHMOD:
-		return chmod(held, (mode_t)args[0] & 07777) < 0 ? -errno : 0;
+		return chmod(held, (mode_t)args[0] & 01777) < 0 ? -errno : 0;
 	case ACT_CHOWN:
 		return chown(held, (uid_t)args[0], (gid_t)args[1]) < 0 ? -errno : 0;
 	case ACT_UTIME:

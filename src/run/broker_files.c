@@ -384,7 +384,7 @@ static int serve_open(struct broker *broker, const struct request *request)
 		arguments = (struct open_arguments){
 			AT_FDCWD, args[0], O_CREAT | O_WRONLY | O_TRUNC, (mode_t)args[1]};
 #endif
-	arguments.mode &= 07777;
+	arguments.mode &= 01777;
 	int flags = arguments.flags;
 	if (flags & O_PATH)
 		return VERDICT_CONTINUE;

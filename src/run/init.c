@@ -92,15 +92,9 @@ static void start_first(struct init *init)
 			close(options->stdio[i]);
 	/* The slave stays open: a PTY without one counts as hung up. Beside it init keeps nothing
 	 * of the caller's: an end of a pipe held here would never be seen. */
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	for (int i = 0; i < 3; i++) {
-		if (null >= 0)
-			dup2(null, i);
-		else
-			close(i);
-	}
-	if (null > 2)
-		close(null);
+	for (int i = 0; i < 3; i++)
+		dup2(options->null, i);
+	close(options->null);
 }
 
 static void start_another(struct init *init, uint32_t id, const int *fds)

@@ -241,6 +241,9 @@ static noreturn void build_box(struct inside *inside, int control)
 		r = landlock_prepare(plan, &init.ruleset, &error);
 	if (r == 0)
 		r = init.signals = open_signals(&error);
+	init.null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (r >= 0 && init.null < 0)
+		r = error_set_errno(&error, errno, "init", "/dev/null");
 	if (r >= 0 && setrlimit(RLIMIT_NOFILE, &inside->options->open_files) < 0)
 		r = error_set_errno(&error, errno, "limits", "open files");
 	if (r >= 0)
