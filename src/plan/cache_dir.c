@@ -48,7 +48,7 @@ int cache_dir_find(const struct host_facts *facts, const struct found_path *work
 	if (!home)
 		return -errno;
 	cleanup_free char *path = NULL;
-	if (asprintf(&path, "%s/.cache/coffer/workspaces/%s", home, leaf) < 0) {
+	if (asprintf(&path, "%s/.cache/coffer/workspaces/%s", home[1] ? home : "", leaf) < 0) {
 		path = NULL;
 		return -ENOMEM;
 	}

@@ -48,6 +48,7 @@ struct findings {
 	struct found_path directory; /* the working directory */
 	struct found_path workspace; /* path NULL: there is none */
 	bool id_maps; /* as root: the file systems of / and of the workspace can map ids */
+	char *own_git_dir; /* the workspace's own repository, wherever its `.git` leads; or NULL */
 	const char *version_control; /* ".git", ".hg", ...; NULL: the directory is in no repository */
 
 	struct found_paths paths;  /* from the policy, and the defaults that exist */

@@ -339,6 +339,17 @@ static int plan_git_layers(struct planning *planning)
 			known = known || path_is_below(item->path, plan->git_layers[k].path);
 		if (known)
 			continue;
+		/* A `.git` file of something nested may be an attacker's: it must not lead a commit into
+		 * a repository elsewhere. The workspace's own was never the box's to write. */
+		const char *workspace = planning->findings->workspace.path;
+		const char *own = planning->findings->own_git_dir;
+		if (!(workspace && path_is_below(item->path, workspace)) &&
+			!(own && strcmp(item->path, own) == 0)) {
+			if (plan_note(plan, "git", "%s lies outside of the workspace: it stays read-only",
+				    item->path) < 0)
+				return plan_out_of_memory(planning->error);
+			continue;
+		}
 		struct plan_git_layer *layers = reallocarray(
 			plan->git_layers, plan->git_layers_count + 1, sizeof(*layers));
 		if (!layers)

@@ -8,6 +8,7 @@
 #include "base/limits.h"
 #include "base/path.h"
 #include "plan/cache_dir.h"
+#include "plan/git_dirs.h"
 #include "plan/glob.h"
 #include "plan/listings.h"
 #include "policy/names.h"
@@ -243,6 +244,15 @@ static int find_policy_path(
 		error_set(error, EINVAL, "resolve", "--write %s cannot be given", path);
 		return error_hint(error, "name the directories that the work is about");
 	}
+	/* An earlier box may have made a directory of the workspace into a link to elsewhere. */
+	cleanup_free char *named = path_absolute(findings->directory.path, entry->path);
+	const char *workspace = findings->workspace.path;
+	if (entry->access != ACCESS_DENY_READ && named && workspace &&
+		path_is_below(named, workspace) && !path_is_below(path, workspace)) {
+		error_set(error, ELOOP, "resolve", "%s %s leads out of the workspace, to %s",
+			access_flag(entry->access), entry->path, path);
+		return error_hint(error, "if that is meant, name the place itself");
+	}
 	if (entry->access == ACCESS_DENY_READ && strcmp(path, "/") == 0)
 		return error_set(error, EINVAL, "resolve", "--deny-read / leaves nothing to run");
 	r = found_paths_add(&findings->paths, path, entry->access, ORIGIN_POLICY, &st,
@@ -430,6 +440,13 @@ static int find_system(struct findings *findings)
 		if (!entry->name || (target[0] && !entry->target))
 			return -ENOMEM;
 	}
+	/* The host's packages of Python: what runs here brings its own, or has them named. */
+	static const char *const packages[] = {"/usr/lib/python3*/dist-packages",
+		"/usr/lib/python3*/site-packages", "/usr/local/lib/python3*/dist-packages",
+		"/usr/local/lib/python3*/site-packages"};
+	for (size_t i = 0; i < ARRAY_SIZE(packages); i++)
+		if (glob_expand(packages[i], &findings->python_packages, NULL) < 0)
+			return -ENOMEM;
 	static const char *const replaced[] = {"/etc/passwd", "/etc/group", "/etc/hostname",
 		"/etc/hosts", "/etc/machine-id", "/etc/resolv.conf"};
 	for (size_t i = 0; i < ARRAY_SIZE(replaced); i++) {
@@ -528,6 +545,12 @@ static int resolve_all(struct findings *findings, const struct policy *policy,
 	}
 	if (r < 0)
 		return error_set_errno(error, -r, "resolve", "the defaults");
+	struct git_dirs dirs;
+	if (policy->git == GIT_COMMIT && findings->workspace.path &&
+		git_dirs_find(findings->workspace.path, &dirs) == 0) {
+		findings->own_git_dir = steal_pointer(&dirs.common_dir);
+		git_dirs_release(&dirs);
+	}
 	r = scan_roots(findings, mode, policy->hide_secrets || policy->profile->hide_secrets, error);
 	if (r < 0)
 		return r;
@@ -571,6 +594,8 @@ void findings_release(struct findings *findings)
 	free(findings->system);
 	strv_release(&findings->replaced);
 	free(findings->cache);
+	free(findings->own_git_dir);
+	strv_release(&findings->python_packages);
 	listings_release(findings);
 	strv_release(&findings->notes);
 	*findings = (struct findings){0};

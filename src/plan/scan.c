@@ -102,6 +102,74 @@ static bool child_path(const struct scan *scan, const char *name, char path[MAX_
 	return true;
 }
 
+/* The first part of path that does not exist: that is what must not be made. */
+static int add_missing(struct scan *scan, const char *path, const char *rule)
+{
+	cleanup_free char *missing = strdup(path);
+	while (missing && path_is_below(missing, scan->root) && strcmp(missing, scan->root) != 0) {
+		cleanup_free char *parent = path_parent(missing);
+		cleanup_free char *real = parent ? realpath(parent, NULL) : NULL;
+		struct stat st;
+		if (!real) {
+			free(missing);
+			missing = steal_pointer(&parent);
+			continue;
+		}
+		if (!path_is_below(real, scan->root) || lstat(real, &st) < 0)
+			return 0;
+		cleanup_free char *place = path_join(real, path_name(missing));
+		return place ? add(scan, SCAN_MISSING, place, &st, rule) : -ENOMEM;
+	}
+	return missing ? 0 : -ENOMEM;
+}
+
+/* Every link on the way of path that lies inside the root: whoever could replace one would decide what is
+ * found at its end. Each is watched in its directory, like a name that must not appear; where the way
+ * leads to nothing, so is the first part that is missing. */
+static int add_links_on_the_way(struct scan *scan, const char *path, const char *rule)
+{
+	enum { LINKS_MAX = 40 }; /* as the kernel has it */
+	cleanup_free char *way = strdup(path);
+	for (int links = 0; way && links < LINKS_MAX; links++) {
+		bool again = false;
+		for (size_t i = 1; !again; i++) {
+			if (way[i] != '/' && way[i] != '\0')
+				continue;
+			char target[MAX_PATH_BYTES];
+			struct stat st, place;
+			char kept = way[i];
+			way[i] = '\0';
+			int found = lstat(way, &st);
+			ssize_t n = found == 0 && S_ISLNK(st.st_mode)
+				? readlink(way, target, sizeof(target) - 1) : -1;
+			if (found < 0 || n < 0) {
+				way[i] = kept;
+				if (found < 0)
+					return add_missing(scan, way, rule);
+				if (!kept)
+					return 0;
+				continue;
+			}
+			target[n] = '\0';
+			cleanup_free char *parent = path_parent(way);
+			int r = 0;
+			if (parent && path_is_below(way, scan->root) && lstat(parent, &place) == 0)
+				r = add(scan, SCAN_MISSING, way, &place, rule);
+			cleanup_free char *onward =
+				parent ? path_absolute(parent, target) : NULL;
+			cleanup_free char *next = NULL;
+			if (r < 0 || !onward ||
+				asprintf(&next, "%s%s%s", onward, kept ? "/" : "",
+					kept ? way + i + 1 : "") < 0)
+				return r < 0 ? r : -ENOMEM;
+			free(way);
+			way = steal_pointer(&next);
+			again = true;
+		}
+	}
+	return way ? 0 : -ENOMEM;
+}
+
 /* A link cannot be mounted over: the caller keeps it in its place. What it leads to is protected
  * like the name itself where the box could write it. */
 static int add_link_target(struct scan *scan, const char *path, const char *rule)
@@ -118,6 +186,8 @@ static int add_protected(struct scan *scan, const char *path, const char *rule)
 	if (lstat(path, &st) < 0)
 		return 0;
 	int r = add(scan, SCAN_PROTECTED, path, &st, rule);
+	if (r == 0 && S_ISLNK(st.st_mode))
+		r = add_links_on_the_way(scan, path, rule);
 	return r == 0 && S_ISLNK(st.st_mode) ? add_link_target(scan, path, rule) : r;
 }
 
@@ -140,33 +210,13 @@ static int add_secret(struct scan *scan, const char *path, const char *rule)
 	return add(scan, SCAN_SECRET, target, &st, rule);
 }
 
-/* The first part of path that does not exist: that is what must not be made. */
-static int add_missing(struct scan *scan, const char *path, const char *rule)
-{
-	cleanup_free char *missing = strdup(path);
-	while (missing && path_is_below(missing, scan->root) && strcmp(missing, scan->root) != 0) {
-		cleanup_free char *parent = path_parent(missing);
-		cleanup_free char *real = parent ? realpath(parent, NULL) : NULL;
-		struct stat st;
-		if (!real) {
-			free(missing);
-			missing = steal_pointer(&parent);
-			continue;
-		}
-		if (!path_is_below(real, scan->root) || lstat(real, &st) < 0)
-			return 0;
-		cleanup_free char *place = path_join(real, path_name(missing));
-		return place ? add(scan, SCAN_MISSING, place, &st, rule) : -ENOMEM;
-	}
-	return missing ? 0 : -ENOMEM;
-}
-
 /* A path that git acts on because a config says so. Outside the root nothing can write it. */
 static int add_named_by_config(struct scan *scan, const char *path, const char *rule)
 {
 	cleanup_free char *real = realpath(path, NULL);
-	if (!real)
-		return add_missing(scan, path, rule);
+	int r = add_links_on_the_way(scan, path, rule);
+	if (r < 0 || !real)
+		return r;
 	if (!path_is_below(real, scan->root))
 		return 0;
 	cleanup_free char *parent = path_parent(path);
@@ -293,6 +343,15 @@ static int walk_into(struct scan *scan, const struct directory *parent, const ch
 		return 0;
 	cleanup_close int fd =
 		openat(parent->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	/* An earlier box may have closed a directory that holds a repository, to open it again when
+	 * nobody looks: what cannot be looked into stays as it is. */
+	if (fd < 0 ? errno == EACCES : faccessat(fd, ".", X_OK, AT_EACCESS) < 0) {
+		cleanup_free char *path = path_join(scan->path, name);
+		struct stat st;
+		if (!path)
+			return -ENOMEM;
+		return lstat(path, &st) == 0 ? add(scan, SCAN_PROTECTED, path, &st, "unreadable") : 0;
+	}
 	if (fd < 0)
 		return 0;
 	struct directory directory = {.fd = fd,

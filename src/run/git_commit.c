@@ -18,6 +18,7 @@
 #include <ftw.h>
 #include <grp.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -80,6 +81,63 @@ static int make_layer(struct git_commit *git, const struct plan *plan, const cha
 	return r < 0 ? r : make_directory(work, plan);
 }
 
+static int become_owner(const struct plan *plan)
+{
+	if (setgroups(0, NULL) < 0 ||
+		setresgid(plan->owner_gid, plan->owner_gid, plan->owner_gid) < 0 ||
+		setresuid(plan->owner_uid, plan->owner_uid, plan->owner_uid) < 0)
+		return -errno;
+	return 0;
+}
+
+static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st, (void)type, (void)ftw;
+	/* Whatever the box left: a directory without permissions, an overlay's own work
+	 * directory. */
+	if (remove(path) < 0 && errno == EACCES) {
+		cleanup_free char *parent = path_parent(path);
+		if (parent && chmod(parent, 0700) == 0)
+			remove(path);
+	}
+	return 0;
+}
+
+/* A layer holds what the box made and its owner may rearrange: it is emptied with no more rights than
+ * the owner's. */
+static void remove_layer(const char *layer, const struct plan *plan)
+{
+	pid_t pid = fork();
+	if (pid == 0) {
+		if (plan->facts.root && become_owner(plan) < 0)
+			_exit(1);
+		cleanup_free char *inner = path_join(layer, "work/work");
+		/* The kernel leaves it with mode 0, which its owner may open up. */
+		if (inner)
+			(void)!chmod(inner, 0700);
+		nftw(layer, remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+		_exit(0);
+	}
+	if (pid > 0)
+		waitpid(pid, NULL, 0);
+	rmdir(layer);
+}
+
+/* Layers of supervisors that were killed. */
+static void sweep(const char *base, const struct plan *plan)
+{
+	cleanup_closedir DIR *dir = opendir(base);
+	for (struct dirent *entry; dir && (entry = readdir(dir));) {
+		char *dash;
+		long pid = strtol(entry->d_name, &dash, 10);
+		if (pid <= 0 || *dash != '-' || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
+			continue;
+		cleanup_free char *layer = path_join(base, entry->d_name);
+		if (layer)
+			remove_layer(layer, plan);
+	}
+}
+
 int git_commit_prepare(const struct plan *plan, struct git_commit **ret, struct error *error)
 {
 	*ret = NULL;
@@ -92,6 +150,8 @@ int git_commit_prepare(const struct plan *plan, struct git_commit **ret, struct 
 		return error_set_errno(error, ENOMEM, "git", "a layer");
 	}
 	int r = make_parents(written);
+	if (r == 0)
+		sweep(written, plan);
 	/* Sources of mounts are opened without following links. */
 	cleanup_free char *base = r == 0 ? realpath(written, NULL) : NULL;
 	if (r == 0 && !base)
@@ -100,7 +160,7 @@ int git_commit_prepare(const struct plan *plan, struct git_commit **ret, struct 
 		r = make_layer(git, plan, base, i);
 	clock_gettime(CLOCK_REALTIME, &git->started_at);
 	if (r < 0) {
-		git_commit_free(git);
+		git_commit_free(git, plan);
 		error_set_errno(error, -r, "git", "a private layer below %s", written);
 		return error_hint(error, "--git commit needs a place on disk for it");
 	}
@@ -180,10 +240,7 @@ static json_t *write_back(const struct git_commit *git, const struct plan *plan,
 
 static void write_back_all(const struct git_commit *git, const struct plan *plan, int pipe)
 {
-	if (plan->facts.root &&
-		(setgroups(0, NULL) < 0 ||
-			setresgid(plan->owner_gid, plan->owner_gid, plan->owner_gid) < 0 ||
-			setresuid(plan->owner_uid, plan->owner_uid, plan->owner_uid) < 0))
+	if (plan->facts.root && become_owner(plan) < 0)
 		return;
 	umask(022);
 	json_t *array = json_array();
@@ -219,30 +276,12 @@ char *git_commit_finish(struct git_commit *git, const struct plan *plan)
 	return text;
 }
 
-static int remove_entry(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-	(void)st, (void)type, (void)ftw;
-	/* Whatever the box left: a directory without permissions, an overlay's own work
-	 * directory. */
-	if (remove(path) < 0 && errno == EACCES) {
-		cleanup_free char *parent = path_parent(path);
-		if (parent && chmod(parent, 0700) == 0)
-			remove(path);
-	}
-	return 0;
-}
-
-void git_commit_free(struct git_commit *git)
+void git_commit_free(struct git_commit *git, const struct plan *plan)
 {
 	if (!git)
 		return;
-	for (size_t i = 0; i < git->layers.count; i++) {
-		cleanup_free char *inner = NULL;
-		/* The kernel leaves work/work with mode 0, which its owner may still open up. */
-		if (asprintf(&inner, "%s/work/work", git->layers.items[i]) > 0)
-			chmod(inner, 0700);
-		nftw(git->layers.items[i], remove_entry, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
-	}
+	for (size_t i = 0; i < git->layers.count; i++)
+		remove_layer(git->layers.items[i], plan);
 	strv_release(&git->layers);
 	free(git);
 }

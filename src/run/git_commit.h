@@ -17,6 +17,6 @@ char *const *git_commit_layers(const struct git_commit *git);
  * object for the report (caller frees): what was written, what was refused and why. */
 char *git_commit_finish(struct git_commit *git, const struct plan *plan);
 /* Removes the layers. NULL-safe. */
-void git_commit_free(struct git_commit *git);
+void git_commit_free(struct git_commit *git, const struct plan *plan);
 
 #endif

@@ -30,6 +30,7 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <termios.h>
 
 /* What the child knows beside the options. */
 struct inside {
@@ -127,6 +128,18 @@ static int open_terminal(struct inside *inside, struct error *error)
 	inside->slave = ioctl(inside->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (inside->slave < 0)
 		return error_set_errno(error, errno, "terminal", "its slave side");
+	/* As the caller's is now, and before the command could set it otherwise. Descriptors 0 to 2 are
+	 * still the caller's. */
+	for (int i = 0; i < 3; i++) {
+		struct termios settings;
+		struct winsize size;
+		if (tcgetattr(i, &settings) < 0)
+			continue;
+		tcsetattr(inside->slave, TCSANOW, &settings);
+		if (ioctl(i, TIOCGWINSZ, &size) == 0)
+			ioctl(inside->slave, TIOCSWINSZ, &size);
+		break;
+	}
 	/* Init leads the session; it would be stopped for handing the terminal on. */
 	signal(SIGTTOU, SIG_IGN);
 	if (setsid() < 0 || ioctl(inside->slave, TIOCSCTTY, 0) < 0)

@@ -371,8 +371,10 @@ int output_attach_terminal(struct output *output, int master, struct error *erro
 		detach_terminal(output);
 		return error_set_errno(error, -failed, "terminal", "cannot open the terminal");
 	}
-	terminal_copy_settings(terminal, master);
-	terminal_copy_size(terminal, master);
+	if (!output->options.terminal_is_set) {
+		terminal_copy_settings(terminal, master);
+		terminal_copy_size(terminal, master);
+	}
 	channel_start(&output->channels[CHANNEL_SCREEN], CHANNEL_COPY,
 		(struct endpoint){.fd = master, .kind = ENDPOINT_OWN},
 		(struct endpoint){.fd = terminal->fd,

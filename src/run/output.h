@@ -23,6 +23,7 @@ struct output_options {
 	uint64_t limit_bytes;  /* of each stream: capture keeps head + tail within it; pass-through with
 	                        * a limit stops passing there and counts the rest. 0: no limit */
 	bool terminal;         /* one of stdio is a terminal: a PTY of the box's own will be attached */
+	bool terminal_is_set;  /* whose settings and size are the caller's already */
 };
 
 struct output; /* opaque */

@@ -196,7 +196,8 @@ static int prepare(struct supervisor *s)
 		s->terminal = s->terminal || isatty(s->options->stdio[i]);
 	struct output_options output = {.capture = s->plan->capture,
 		.limit_bytes = s->plan->limits.output_bytes,
-		.terminal = s->terminal};
+		.terminal = s->terminal,
+		.terminal_is_set = true};
 	if (output.capture && !output.limit_bytes)
 		output.limit_bytes = DEFAULT_CAPTURE_BYTES;
 	memcpy(output.stdio, s->options->stdio, sizeof(output.stdio));
@@ -714,6 +715,10 @@ static void finish(struct supervisor *s)
 		bool offence = watch_check(s->watch, s->continued, s->denials);
 		if (offence || s->report->cause == CAUSE_REFUSED)
 			s->report->quarantined = watch_clean(s->watch, s->denials);
+		if (s->report->cause == CAUSE_REFUSED && !s->report->quarantined)
+			error_set(s->error, ESTALE, "refused",
+				"a protected name was replaced from outside, and the box ended since "
+				"nothing protected it any more");
 		if (s->report->quarantined) {
 			s->report->cause = CAUSE_REFUSED;
 			error_set(s->error, EPERM, "refused",
@@ -733,7 +738,7 @@ static void release(struct supervisor *s)
 	cgroup_free(s->cgroup);
 	watch_free(s->watch);
 	meter_free(s->meter);
-	git_commit_free(s->git);
+	git_commit_free(s->git, s->plan);
 	launched_release(&s->launched);
 	close_fd(&s->listener);
 	for (int i = 0; i < BROKER_NAMESPACES; i++)

@@ -25,6 +25,7 @@ struct watched {
 	int fd;             /* the directory */
 	mode_t mode;        /* that it had; 0: not known */
 	struct strv before; /* protected names that were there */
+	ino_t *inodes;      /* of before, one each; NULL: not known */
 	struct strv links;  /* "name" then "target": protected symlinks, which no mount protects */
 	struct strv others; /* made meanwhile, but certainly not by the box */
 };
@@ -33,6 +34,7 @@ struct watch {
 	int journal; /* what watch_recover() of a later start needs, or -1 */
 	char *journal_name;
 	bool told;
+	bool by_mounts; /* what protects existing names */
 	uid_t box_uid;
 	size_t count;
 	struct watched items[];
@@ -56,8 +58,12 @@ static int remember(struct watched *watched)
 		if (!is_protected(watched, entry->d_name))
 			continue;
 		int r = strv_add(&watched->before, entry->d_name);
-		if (r < 0)
-			return r;
+		ino_t *inodes = reallocarray(
+			watched->inodes, watched->before.count + 1, sizeof(*inodes));
+		if (r < 0 || !inodes)
+			return -ENOMEM;
+		watched->inodes = inodes;
+		inodes[watched->before.count - 1] = entry->d_ino;
 		char target[MAX_PATH_BYTES];
 		ssize_t n = readlinkat(fd, entry->d_name, target, sizeof(target) - 1);
 		if (n < 0)
@@ -153,6 +159,7 @@ int watch_new(const struct plan *plan, struct watch **ret, struct error *error)
 	if (!watch)
 		return error_set_errno(error, ENOMEM, "watch", "protected names");
 	watch->told = true;
+	watch->by_mounts = plan->tier == TIER_CONTAINER;
 	watch->journal = -1;
 	watch->box_uid = plan->owner_uid;
 	for (size_t i = 0; i < plan->watches_count; i++) {
@@ -242,6 +249,29 @@ static bool any_link_is_changed(const struct watch *watch)
 	return false;
 }
 
+/* The kernel takes a mount off a name that somebody outside replaces (an editor's rename over the old
+ * file): then nothing protects the new one. */
+static bool a_wall_is_gone(const struct watch *watch, struct denials *denials)
+{
+	for (size_t i = 0; watch->by_mounts && i < watch->count; i++) {
+		const struct watched *watched = &watch->items[i];
+		for (size_t k = 0; k < watched->before.count; k++) {
+			const char *name = watched->before.items[k];
+			struct stat st;
+			if (!watched->inodes ||
+				fstatat(watched->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+				S_ISLNK(st.st_mode) || st.st_ino == watched->inodes[k])
+				continue;
+			char target[MAX_PATH_BYTES];
+			snprintf(target, sizeof(target), "%s/%s", watched->place->path, name);
+			denials_add_named(denials, 0, "", "watch", "P2", target, ESTALE,
+				"replaced from outside while the box ran, and so without its wall");
+			return true;
+		}
+	}
+	return false;
+}
+
 struct check {
 	const uint64_t *continued;
 	bool offence;
@@ -272,7 +302,7 @@ bool watch_check(struct watch *watch, const uint64_t *continued, struct denials 
 {
 	struct check check = {.continued = continued, .denials = denials};
 	look(watch, judge, &check);
-	return check.offence || any_link_is_changed(watch);
+	return check.offence || any_link_is_changed(watch) || a_wall_is_gone(watch, denials);
 }
 
 struct clean {
@@ -340,6 +370,7 @@ void watch_free(struct watch *watch)
 	for (size_t i = 0; i < watch->count; i++) {
 		close_fd(&watch->items[i].fd);
 		strv_release(&watch->items[i].before);
+		free(watch->items[i].inodes);
 		strv_release(&watch->items[i].links);
 		strv_release(&watch->items[i].others);
 	}

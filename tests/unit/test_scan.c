@@ -1,6 +1,7 @@
 /* The walk of a workspace, on real trees with a real git. */
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "base/limits.h"
 #include "plan/scan.h"
 
 #include <setjmp.h>
@@ -272,10 +273,10 @@ static void a_root_that_is_not_there(void **state)
 static void bounds_are_told(void **state)
 {
 	(void)state;
-	sh("mkdir many; cd many; seq -f 'k%g.pem' 3000 | xargs touch");
+	sh("mkdir many; cd many; seq -f 'k%g.pem' 9000 | xargs touch");
 	struct scan_result result = scan();
 	assert_true(result.truncated);
-	assert_int_equal(result.count, 2048);
+	assert_int_equal(result.count, MAX_SCAN_FINDINGS);
 	scan_result_release(&result);
 	sh("rm -rf many");
 }
