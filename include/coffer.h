@@ -12,8 +12,8 @@
  *	coffer_box_wait(box, &report, &error);
  *	puts(coffer_report_json(report));
  *
- * Strings are UTF-8 or whatever bytes the file system uses. Functions return 0 or -errno unless they
- * say otherwise, and fill *error (may be NULL) when they fail. Handles are not shared between threads
+ * Strings are UTF-8 or whatever bytes the file system uses. Functions return 0 or -errno unless
+ * they say otherwise, and fill *error (may be NULL) when they fail. Handles are not for two threads
  * without a lock of the caller's; each has one _free() that takes NULL. Times are in milliseconds
  * (_ms), sizes in bytes (_bytes). The library never prints, logs or exits. */
 #ifndef COFFER_H
@@ -107,9 +107,9 @@ COFFER_API int coffer_box_start(const struct coffer_policy *policy, char *const 
 
 /* Starts another command in the same box. environment NULL: that of the box. *ret_id names it for
  * the two calls below. */
-COFFER_API int coffer_box_exec(struct coffer_box *box, char *const argv[], char *const environment[],
-	const char *directory, const struct coffer_stdio *stdio, uint32_t *ret_id,
-	struct coffer_error *error);
+COFFER_API int coffer_box_exec(struct coffer_box *box, char *const argv[],
+	char *const environment[], const char *directory, const struct coffer_stdio *stdio,
+	uint32_t *ret_id, struct coffer_error *error);
 /* Waits until command id has ended, at most timeout_ms (-1: for ever). *ret_status is as waitpid()
  * gives it; 127 << 8 where it could not be found. -ETIME when the time is up, -EPIPE when the box
  * has ended. */

@@ -19,11 +19,13 @@ static size_t distance(const char *a, const char *b)
 	for (size_t j = 0; j <= lb; j++)
 		rows[0][j] = j;
 	for (size_t i = 1; i <= la; i++) {
-		size_t *row = rows[i % 3], *above = rows[(i + 2) % 3], *two_above = rows[(i + 1) % 3];
+		size_t *row = rows[i % 3], *above = rows[(i + 2) % 3],
+		       *two_above = rows[(i + 1) % 3];
 		row[0] = i;
 		for (size_t j = 1; j <= lb; j++) {
 			size_t cost = a[i - 1] != b[j - 1];
-			row[j] = smallest(smallest(above[j] + 1, row[j - 1] + 1), above[j - 1] + cost);
+			row[j] = smallest(
+				smallest(above[j] + 1, row[j - 1] + 1), above[j - 1] + cost);
 			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
 				row[j] = smallest(row[j], two_above[j - 2] + 1);
 		}

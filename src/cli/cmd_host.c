@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int print(const char *verb, const char *what, char *(*make)(int json), int argc, char *argv[])
+static int print(
+	const char *verb, const char *what, char *(*make)(int json), int argc, char *argv[])
 {
 	int json = 0;
 	for (int i = 1; i < argc; i++) {
@@ -15,8 +16,8 @@ static int print(const char *verb, const char *what, char *(*make)(int json), in
 			printf("usage: coffer %s [--json]\n%s\n", verb, what);
 			return 0;
 		} else {
-			cli_complain_text("coffer %s takes --json and nothing else, not '%s'", verb,
-				argv[i]);
+			cli_complain_text(
+				"coffer %s takes --json and nothing else, not '%s'", verb, argv[i]);
 			return EXIT_SETUP_FAILED;
 		}
 	}
@@ -34,11 +35,13 @@ static int print(const char *verb, const char *what, char *(*make)(int json), in
 
 int cmd_doctor(int argc, char *argv[])
 {
-	return print("doctor", "Shows what this machine can enforce, and how to mend what it lacks.",
+	return print("doctor",
+		"Shows what this machine can enforce, and how to mend what it lacks.",
 		coffer_doctor, argc, argv);
 }
 
 int cmd_profiles(int argc, char *argv[])
 {
-	return print("profiles", "Lists the named profiles for --profile.", coffer_profiles, argc, argv);
+	return print(
+		"profiles", "Lists the named profiles for --profile.", coffer_profiles, argc, argv);
 }

@@ -82,7 +82,8 @@ static void show_captured(const struct coffer_report *report)
 		for (size_t k = 0; text && k < length; k++) {
 			unsigned char c = (unsigned char)text[k];
 			bool control = (c < 0x20 && c != '\n' && c != '\t') || c == 0x7f ||
-				(c >= 0x80 && c < 0xa0 && k > 0 && (unsigned char)text[k - 1] == 0xc2);
+				       (c >= 0x80 && c < 0xa0 && k > 0 &&
+					       (unsigned char)text[k - 1] == 0xc2);
 			if (terminal && control)
 				fprintf(to, "\\x%02x", c);
 			else

@@ -134,7 +134,8 @@ static int parse_word(const char *verb, struct cli_options *options, char *argv[
 			value = word + 2 + length + 1;
 	} else {
 		cli_complain_text("there is no option '%s'", word);
-		fprintf(stderr, "  `coffer %s --help` lists them; put -- before the command\n", verb);
+		fprintf(stderr, "  `coffer %s --help` lists them; put -- before the command\n",
+			verb);
 		return -1;
 	}
 	bool own;

@@ -23,10 +23,10 @@ static const char *const assembly_places[] = {"/proc", "/sys", "/tmp", "/usr"};
 
 struct assembly {
 	const struct plan *plan;
-	int root;           /* the new root */
+	int root; /* the new root */
 	struct mounts_sources *sources;
-	size_t git_layer;   /* the next of sources->git_layers */
-	int layer;          /* the discarded layer's tmpfs, once there is one */
+	size_t git_layer;            /* the next of sources->git_layers */
+	int layer;                   /* the discarded layer's tmpfs, once there is one */
 	int hidden_dir, hidden_file; /* templates of what stands for hidden things */
 	unsigned fallbacks;
 	struct error *error;
@@ -69,8 +69,8 @@ static int map_tree(const struct plan_mount *mount, int tree, int userns)
 	if (mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
 		return errno == EINVAL || errno == EPERM ? -ENOTSUP : -errno;
 	cleanup_free char *table = NULL;
-	if (!mount->recursive ||
-		fd_read_file(AT_FDCWD, "/proc/self/mountinfo", MAX_PROC_FILE_BYTES, &table, NULL) < 0)
+	if (!mount->recursive || fd_read_file(AT_FDCWD, "/proc/self/mountinfo", MAX_PROC_FILE_BYTES,
+					 &table, NULL) < 0)
 		return 0;
 	char *rest = table;
 	for (char *line; (line = strsep(&rest, "\n"));) {
@@ -88,32 +88,35 @@ static int map_tree(const struct plan_mount *mount, int tree, int userns)
 
 int mounts_clone_tree(const struct plan_mount *mount, int userns, struct error *error)
 {
-	cleanup_close int source = sys_openat2(
-		AT_FDCWD, mount->source, O_PATH | O_CLOEXEC, RESOLVE_NO_SYMLINKS);
+	cleanup_close int source =
+		sys_openat2(AT_FDCWD, mount->source, O_PATH | O_CLOEXEC, RESOLVE_NO_SYMLINKS);
 	if (source < 0) {
 		int code = errno;
 		if (mount->optional && (code == ENOENT || code == EACCES))
 			return -ENOENT;
 		error_set_errno(error, code, "mounts", "%s", mount->source);
 		return code == ELOOP || code == ENOENT
-			? error_hint(error, "it was moved or replaced while the box was being built")
-			: -code;
+			       ? error_hint(error,
+					 "it was moved or replaced while the box was being built")
+			       : -code;
 	}
 	struct stat st;
 	if (fstat(source, &st) < 0)
 		return error_set_errno(error, errno, "mounts", "%s", mount->source);
-	if (mount->id.inode &&
-		(st.st_ino != mount->id.inode || st.st_dev != mount->id.device)) {
+	if (mount->id.inode && (st.st_ino != mount->id.inode || st.st_dev != mount->id.device)) {
 		if (mount->optional)
 			return -ENOENT;
-		error_set(error, ESTALE, "mounts", "%s is no longer what was planned", mount->source);
-		return error_hint(error, "it was replaced while the box was being built; run it again");
+		error_set(
+			error, ESTALE, "mounts", "%s is no longer what was planned", mount->source);
+		return error_hint(
+			error, "it was replaced while the box was being built; run it again");
 	}
 	cleanup_close int tree = open_tree(source, "",
 		AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
 			(mount->recursive ? AT_RECURSIVE : 0));
 	if (tree < 0)
-		return error_set_errno(error, errno, "mounts", "copying the tree of %s", mount->source);
+		return error_set_errno(
+			error, errno, "mounts", "copying the tree of %s", mount->source);
 	int r = set_flags(mount, tree);
 	if (r < 0)
 		return error_set_errno(error, -r, "mounts", "the flags of %s", mount->source);
@@ -195,8 +198,10 @@ static int mount_fresh(int target, const char *type, unsigned long flags, const 
 
 static int attach(int tree, int target)
 {
-	return move_mount(tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0
-		? -errno : 0;
+	return move_mount(tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) <
+			       0
+		       ? -errno
+		       : 0;
 }
 
 static int mount_tmpfs(int target, const struct plan_mount *mount)
@@ -217,12 +222,12 @@ static int mount_tmpfs(int target, const struct plan_mount *mount)
 /* Clones what is at `name` below dir (a place of the box's own) and attaches it to target. */
 static int attach_copy(int dir, const char *name, int target, bool read_only)
 {
-	cleanup_close int tree = open_tree(dir, name,
-		(*name ? 0 : AT_EMPTY_PATH) | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	cleanup_close int tree = open_tree(
+		dir, name, (*name ? 0 : AT_EMPTY_PATH) | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (tree < 0)
 		return -errno;
 	struct mount_attr attr = {.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV |
-			(read_only ? MOUNT_ATTR_RDONLY : 0)};
+					      (read_only ? MOUNT_ATTR_RDONLY : 0)};
 	if (mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
 		return -errno;
 	return attach(tree, target);
@@ -237,8 +242,8 @@ static int add_device(int dev, const char *name)
 	cleanup_close int tree = open_tree(AT_FDCWD, source, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
 	if (tree < 0)
 		return errno == ENOENT ? 0 : -errno;
-	struct mount_attr attr = {.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
-		.propagation = MS_PRIVATE};
+	struct mount_attr attr = {
+		.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, .propagation = MS_PRIVATE};
 	if (mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
 		return -errno;
 	int r = make_component(dev, name, false);
@@ -308,8 +313,8 @@ static int build_dev(struct assembly *assembly, const struct plan_mount *mount)
  * processes; a few files that name nobody stand in. */
 static int build_proc_stand_in(struct assembly *assembly, int target)
 {
-	static const char *const files[] = {"cpuinfo", "meminfo", "stat", "uptime", "version",
-		"filesystems", "loadavg"};
+	static const char *const files[] = {
+		"cpuinfo", "meminfo", "stat", "uptime", "version", "filesystems", "loadavg"};
 	assembly->fallbacks |= MOUNTS_NO_PROC;
 	int r = mount_fresh(target, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=555,size=64k");
 	if (r < 0)
@@ -356,7 +361,8 @@ static int build_proc(struct assembly *assembly, const struct plan_mount *mount)
 	if (assembly->plan->facts.root && !assembly->plan->id_range) {
 		struct mount_attr read_only = {.attr_set = MOUNT_ATTR_RDONLY};
 		return mount_setattr(proc, "", AT_EMPTY_PATH, &read_only, sizeof(read_only)) < 0
-			? -errno : 0;
+			       ? -errno
+			       : 0;
 	}
 	cleanup_close int sys = openat(proc, "sys", O_PATH | O_CLOEXEC);
 	return sys < 0 ? 0 : attach_copy(sys, "", sys, true);
@@ -549,8 +555,10 @@ static int build_one(struct assembly *assembly, size_t index, int tree)
 	case MOUNT_PROC:
 		return build_proc(assembly, mount);
 	case MOUNT_DIRECTORY:
-		return mkdirat(assembly->root, mount->target + 1, mount->mode) < 0 && errno != EEXIST
-			? -errno : 0;
+		return mkdirat(assembly->root, mount->target + 1, mount->mode) < 0 &&
+				       errno != EEXIST
+			       ? -errno
+			       : 0;
 	case MOUNT_SYMLINK:
 	case MOUNT_FILE:
 		return build_link_or_file(assembly, mount);
@@ -584,7 +592,7 @@ static int clone_sources(const struct plan *plan, int *trees, struct error *erro
 	for (size_t i = 0; i < plan->mounts_count; i++) {
 		const struct plan_mount *mount = &plan->mounts[i];
 		bool from_host = mount->kind == MOUNT_BIND || mount->kind == MOUNT_OVERLAY ||
-			mount->kind == MOUNT_GIT_LAYER;
+				 mount->kind == MOUNT_GIT_LAYER;
 		if (!from_host || trees[i] >= 0)
 			continue;
 		int tree = mounts_clone_tree(mount, -1, error);
@@ -604,8 +612,7 @@ static int attach_root(struct assembly *assembly, int root_tree)
 	cleanup_close int root = root_tree;
 	if (root < 0 && assembly->plan->private_root) {
 		cleanup_close int context = fsopen("tmpfs", FSOPEN_CLOEXEC);
-		if (context < 0 ||
-			fsconfig(context, FSCONFIG_SET_STRING, "mode", "755", 0) < 0 ||
+		if (context < 0 || fsconfig(context, FSCONFIG_SET_STRING, "mode", "755", 0) < 0 ||
 			fsconfig(context, FSCONFIG_SET_STRING, "size", "4m", 0) < 0 ||
 			fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 			return error_set_errno(error, errno, "mounts", "a private root");
@@ -620,7 +627,8 @@ static int attach_root(struct assembly *assembly, int root_tree)
 		return error_set_errno(error, errno, "mounts", "a private root");
 	int code = ENOENT;
 	for (size_t i = 0; i < ARRAY_SIZE(assembly_places); i++) {
-		if (move_mount(root, "", AT_FDCWD, assembly_places[i], MOVE_MOUNT_F_EMPTY_PATH) == 0) {
+		if (move_mount(root, "", AT_FDCWD, assembly_places[i], MOVE_MOUNT_F_EMPTY_PATH) ==
+			0) {
 			assembly->root = steal_fd(&root);
 			return 0;
 		}
@@ -666,8 +674,13 @@ static void close_assembly(struct assembly *assembly)
 int mounts_build(const struct plan *plan, struct mounts_sources *sources, unsigned *ret_fallbacks,
 	struct error *error)
 {
-	struct assembly assembly = {.plan = plan, .sources = sources, .root = -1, .layer = -1,
-		.hidden_dir = -1, .hidden_file = -1, .error = error};
+	struct assembly assembly = {.plan = plan,
+		.sources = sources,
+		.root = -1,
+		.layer = -1,
+		.hidden_dir = -1,
+		.hidden_file = -1,
+		.error = error};
 	int r = clone_sources(plan, sources->trees, error);
 	if (r == 0)
 		r = attach_root(&assembly, steal_fd(&sources->root_tree));

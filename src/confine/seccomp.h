@@ -11,9 +11,9 @@
 /* What picks one of the compiled programs. */
 struct seccomp_choice {
 	enum seccomp_profile profile;
-	bool landlock_tier; /* no namespaces below: network, kill, chmod, ... go through the listener */
-	bool watch_names;   /* mkdir, symlink, link, rename, mknod go through the listener */
-	bool allow_userns;  /* unshare and clone may make namespaces */
+	bool landlock_tier; /* no namespaces below: network, kill, chmod, ... are notified */
+	bool watch_names;  /* mkdir, symlink, link, rename, mknod go through the listener */
+	bool allow_userns; /* unshare and clone may make namespaces */
 };
 
 /* The descriptor number on which init speaks to the supervisor. sendmsg and recvmsg on it pass even
@@ -25,7 +25,7 @@ enum { CONTROL_FD = 3 };
 int seccomp_install(const struct seccomp_choice *choice, int *ret_listener, struct error *error);
 
 /* The number of instructions, and of system calls that are allowed at least in some form. */
-void seccomp_describe(const struct seccomp_choice *choice, unsigned *ret_instructions,
-	unsigned *ret_syscalls);
+void seccomp_describe(
+	const struct seccomp_choice *choice, unsigned *ret_instructions, unsigned *ret_syscalls);
 
 #endif

@@ -188,7 +188,8 @@ static const struct seccomp_rule ioctl_check[] = {
  * reading. So this is a list of what passes. */
 static const struct seccomp_rule ioctl_landlock_check[] = {
 	TERMINAL_INJECTIONS,
-	/* Opens the other side by its path, and those of the user's own terminals are not granted. */
+	/* Opens the other side by its path, and those of the user's own terminals are not
+	 * granted. */
 	{DO_NOTIFY(ATTRIBUTES, EACCES), {IS(1, TIOCGPTPEER)}},
 	{DO_ALLOW, {BITS(1, IOCTL_TYPE, 0x5400)}}, /* terminals, FIONREAD, FIONBIO, FIOCLEX */
 	{DO_REFUSE(EPERM), {IS(1, 0x8901)}},       /* FIOSETOWN, SIOCSPGRP: who gets SIGIO, or */
@@ -299,20 +300,21 @@ static const struct seccomp_rule fcntl_landlock_check[] = {
 	OTHERWISE(DO_ALLOW),
 };
 
-/* The set-user-id and set-group-id bits do nothing inside, but a file that carries them out of the box
- * runs with its owner's rights for whoever starts it there. Without a mode to be looked at (openat2 has it
- * in memory) the older call has to be used. The bits of a mode mean something only where a file may be
- * made: else the register holds whatever was left in it. */
+/* The set-user-id and set-group-id bits do nothing inside, but a file that carries them out of the
+ * box runs with its owner's rights for whoever starts it there. Without a mode to be looked at
+ * (openat2 has it in memory) the older call has to be used. The bits of a mode mean something only
+ * where a file may be made: else the register holds whatever was left in it. */
 #define SPECIAL_BITS ((uint32_t)(S_ISUID | S_ISGID))
 #define OPEN_MAKES ((uint32_t)(O_CREAT | (O_TMPFILE & ~O_DIRECTORY)))
 #define NO_SPECIAL(mode)                                                                           \
 	{DO_REFUSE(EPERM), {BITS(mode, S_ISUID, S_ISUID)}},                                        \
 		{DO_REFUSE(EPERM), {BITS(mode, S_ISGID, S_ISGID)}}
+#define TMPFILE(flags) BITS(flags, O_TMPFILE, O_TMPFILE)
 #define NO_SPECIAL_FILE(flags, mode)                                                               \
 	{DO_REFUSE(EPERM), {BITS(flags, O_CREAT, O_CREAT), BITS(mode, S_ISUID, S_ISUID)}},         \
 		{DO_REFUSE(EPERM), {BITS(flags, O_CREAT, O_CREAT), BITS(mode, S_ISGID, S_ISGID)}}, \
-		{DO_REFUSE(EPERM), {BITS(flags, O_TMPFILE, O_TMPFILE), BITS(mode, S_ISUID, S_ISUID)}}, \
-		{DO_REFUSE(EPERM), {BITS(flags, O_TMPFILE, O_TMPFILE), BITS(mode, S_ISGID, S_ISGID)}}
+		{DO_REFUSE(EPERM), {TMPFILE(flags), BITS(mode, S_ISUID, S_ISUID)}}, \
+		{DO_REFUSE(EPERM), {TMPFILE(flags), BITS(mode, S_ISGID, S_ISGID)}}
 
 static const struct seccomp_rule open_check[] = {
 	{DO_ALLOW, {BITS(1, OPEN_MAKES, 0)}},
@@ -337,10 +339,10 @@ static const struct seccomp_rule mode_1_attributes_check[] = {
 static const struct seccomp_rule mode_2_attributes_check[] = {
 	NO_SPECIAL(2), OTHERWISE(DO_NOTIFY(ATTRIBUTES, EPERM))};
 
-/* Opening for reading passes at once: Landlock decides. Whatever makes or changes a file may be in a
- * place that is under no grant, or have a protected name: the broker looks, and opens it there.
- * O_TRUNC without write access empties a file that the user may write, and Landlock, which looks
- * at the access mode, sees no write before ABI 3. Access mode 3 is "neither" in the same way. */
+/* Opening for reading passes at once: Landlock decides. Whatever makes or changes a file may be in
+ * a place that is under no grant, or have a protected name: the broker looks, and opens it there.
+ * O_TRUNC without write access empties a file that the user may write, and Landlock, which looks at
+ * the access mode, sees no write before ABI 3. Access mode 3 is "neither" in the same way. */
 #define OPEN_CHANGES ((uint32_t)(O_ACCMODE | O_CREAT | O_TRUNC))
 
 static const struct seccomp_rule open_landlock_check[] = {

@@ -23,7 +23,7 @@ enum seccomp_action_kind {
 enum seccomp_notify_class {
 	SECCOMP_NOTIFY_NONE,
 	SECCOMP_NOTIFY_REFUSE, /* record it, answer with the errno */
-	SECCOMP_NOTIFY_NAMES,  /* makes a directory, link or special file, or renames: by name; in the
+	SECCOMP_NOTIFY_NAMES,  /* makes a directory, link, special file, or renames: by name; in the
 				* landlock tier whatever makes, removes, or opens for writing */
 	SECCOMP_NOTIFY_SOCKET, /* connect, bind: by address */
 	SECCOMP_NOTIFY_ATTRIBUTES, /* changes metadata or truncates, where Landlock does not look */

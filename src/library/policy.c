@@ -9,10 +9,10 @@
 #include <string.h>
 
 _Static_assert(sizeof(struct coffer_error) == sizeof(struct error) &&
-		offsetof(struct coffer_error, hint) == offsetof(struct error, hint),
+		       offsetof(struct coffer_error, hint) == offsetof(struct error, hint),
 	"the public error is the internal one");
 _Static_assert(sizeof(struct coffer_key) == sizeof(struct policy_key) &&
-		offsetof(struct coffer_key, help) == offsetof(struct policy_key, help),
+		       offsetof(struct coffer_key, help) == offsetof(struct policy_key, help),
 	"the public key is the internal one");
 
 void library_copy_error(struct coffer_error *to, const struct error *from)
@@ -77,7 +77,8 @@ static char *profiles_json(void)
 			profile->mode ? json_string(policy_mode_name(profile->mode)) : json_null());
 		json_object_set_new(item, "seccomp",
 			json_string(profile->seccomp == SECCOMP_STRICT ? "strict" : "default"));
-		json_object_set_new(item, "landlock_tier", json_boolean(profile->landlock_tier_allowed));
+		json_object_set_new(
+			item, "landlock_tier", json_boolean(profile->landlock_tier_allowed));
 		json_object_set_new(item, "must_enforce", json_boolean(profile->must_enforce));
 		json_array_append_new(array, item);
 	}

@@ -18,7 +18,7 @@ static bool wants_cgroup(const struct policy *policy, const struct host_facts *f
 {
 	const struct limits *limits = &policy->profile->limits;
 	return facts->root || limits->memory_bytes || limits->cpu_milli ||
-		(policy->limits_asked & (LIMIT_MEMORY | LIMIT_CPU | LIMIT_PIDS));
+	       (policy->limits_asked & (LIMIT_MEMORY | LIMIT_CPU | LIMIT_PIDS));
 }
 
 int library_plan(const struct policy *policy, char *const argv[], bool full,
@@ -130,11 +130,13 @@ int library_run(const struct library_run *run, struct coffer_report **ret, struc
 	int r;
 	unsigned recovered = watch_recover();
 	if (recovered && run->note)
-		run->note("a run that was killed had left protected names behind; they were moved aside "
-			  "(.coffer-quarantine-*)");
+		run->note(
+			"a run that was killed had left protected names; they were moved aside "
+			"(.coffer-quarantine-*)");
 	for (;;) {
 		struct error refused = *error;
-		r = library_plan(run->policy, run->argv, false, again ? &facts : NULL, &plan, error);
+		r = library_plan(
+			run->policy, run->argv, false, again ? &facts : NULL, &plan, error);
 		if (r < 0) {
 			/* Where no other tier can stand in, why the first failed is the reason. */
 			if (again)
@@ -188,8 +190,11 @@ int coffer_run(const struct coffer_policy *policy, char *const argv[],
 {
 	struct error error = {0};
 	*ret_report = NULL;
-	struct library_run run = {.policy = policy->policy, .argv = argv, .stdio = {0, 1, 2},
-		.client = -1, .note = note};
+	struct library_run run = {.policy = policy->policy,
+		.argv = argv,
+		.stdio = {0, 1, 2},
+		.client = -1,
+		.note = note};
 	int r = library_run(&run, ret_report, &error);
 	if (r < 0)
 		library_copy_error(ret_error, &error);
@@ -226,8 +231,8 @@ const char *coffer_report_cause(const struct coffer_report *report)
 
 const struct coffer_error *coffer_report_error(const struct coffer_report *report)
 {
-	return report->report.error.errno_value
-		? (const struct coffer_error *)&report->report.error : NULL;
+	return report->report.error.errno_value ? (const struct coffer_error *)&report->report.error
+						: NULL;
 }
 
 const char *coffer_report_output(

@@ -47,23 +47,24 @@ struct found_system {
 struct findings {
 	struct found_path directory; /* the working directory */
 	struct found_path workspace; /* path NULL: there is none */
-	bool id_maps; /* as root: the file systems of / and of the workspace can map ids */
+	bool id_maps;      /* as root: the file systems of / and of the workspace can map ids */
 	char *own_git_dir; /* the workspace's own repository, wherever its `.git` leads; or NULL */
-	const char *version_control; /* ".git", ".hg", ...; NULL: the directory is in no repository */
+	const char
+		*version_control; /* ".git", ".hg", ...; NULL: the directory is in no repository */
 
-	struct found_paths paths;  /* from the policy, and the defaults that exist */
-	struct scan_result scan;   /* of every writable root */
-	struct strv masks;         /* of /run, /sys, /tmp, /var/tmp: those that are directories here */
-	struct strv sys_shown;     /* what of /sys is harmless and exists */
+	struct found_paths paths; /* from the policy, and the defaults that exist */
+	struct scan_result scan;  /* of every writable root */
+	struct strv masks;     /* of /run, /sys, /tmp, /var/tmp: those that are directories here */
+	struct strv sys_shown; /* what of /sys is harmless and exists */
 	struct found_system *system; /* for the private root */
 	size_t system_count;
-	char *cache;               /* this workspace's private cache directory; NULL: none */
+	char *cache; /* this workspace's private cache directory; NULL: none */
 	struct file_id cache_id;
 	struct found_listing *listings; /* landlock tier: every directory above a carve-out */
 	size_t listings_count;
-	struct strv replaced;      /* files of /etc that an anonymous box sees its own version of */
+	struct strv replaced; /* files of /etc that an anonymous box sees its own version of */
 	struct strv python_packages; /* strict: the host's site directories, to be hidden */
-	struct strv notes;         /* "word: sentence" */
+	struct strv notes;           /* "word: sentence" */
 };
 
 /* Resolves every path of the policy. directory of the caller is cwd. On failure *ret is

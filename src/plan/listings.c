@@ -86,8 +86,8 @@ static int add_ways(const struct lister *lister, struct found_listing *listing)
 static int list(struct lister *lister, const char *path)
 {
 	struct findings *findings = lister->findings;
-	struct found_listing *listings = reallocarray(
-		findings->listings, findings->listings_count + 1, sizeof(*listings));
+	struct found_listing *listings =
+		reallocarray(findings->listings, findings->listings_count + 1, sizeof(*listings));
 	if (!listings)
 		return -ENOMEM;
 	findings->listings = listings;
@@ -145,7 +145,8 @@ int listings_find(const struct policy *policy, const struct host_facts *facts,
 		r = strv_add(&findings->notes,
 			"landlock: the directories around what is protected hold too many entries: "
 			"some of them cannot be used in the box");
-	return r < 0 ? error_set_errno(error, -r, "resolve", "what lies beside protected paths") : 0;
+	return r < 0 ? error_set_errno(error, -r, "resolve", "what lies beside protected paths")
+		     : 0;
 }
 
 void listings_release(struct findings *findings)

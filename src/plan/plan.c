@@ -36,8 +36,7 @@ int plan_note(struct plan *plan, const char *what, const char *format, ...)
 	int length = vasprintf(&text, format, args);
 	va_end(args);
 	char *word = strdup(what);
-	struct plan_note *notes =
-		reallocarray(plan->notes, plan->notes_count + 1, sizeof(*notes));
+	struct plan_note *notes = reallocarray(plan->notes, plan->notes_count + 1, sizeof(*notes));
 	if (notes)
 		plan->notes = notes;
 	if (length < 0 || !word || !notes) {
@@ -93,7 +92,8 @@ static int choose_mode(struct planning *planning)
 		plan->mode = MODE_READ_ONLY;
 		length = asprintf(&plan->mode_reason,
 			"read-only: %s is in no version-controlled directory "
-			"(--mode workspace-write to write here)", findings->directory.path);
+			"(--mode workspace-write to write here)",
+			findings->directory.path);
 	}
 	if (length < 0) {
 		plan->mode_reason = NULL;
@@ -105,10 +105,12 @@ static int choose_mode(struct planning *planning)
 static int refuse_tier(struct planning *planning, const char *what)
 {
 	const struct host_facts *facts = planning->facts;
-	error_set(planning->error, ENOTSUP, "plan", "%s, but user namespaces cannot be used here: %s",
-		what, facts->userns_reason[0] ? facts->userns_reason : "the kernel refuses them");
-	return error_hint(planning->error, "%s", facts->userns_remedy[0]
-		? facts->userns_remedy : "`coffer doctor` shows what this host can enforce");
+	error_set(planning->error, ENOTSUP, "plan",
+		"%s, but user namespaces cannot be used here: %s", what,
+		facts->userns_reason[0] ? facts->userns_reason : "the kernel refuses them");
+	return error_hint(planning->error, "%s",
+		facts->userns_remedy[0] ? facts->userns_remedy
+					: "`coffer doctor` shows what this host can enforce");
 }
 
 static int choose_tier(struct planning *planning)
@@ -128,7 +130,8 @@ static int choose_tier(struct planning *planning)
 		if (!planning->profile->landlock_tier_allowed)
 			return refuse_tier(planning, "this profile needs namespaces");
 		plan->tier = TIER_LANDLOCK;
-		if (plan_note(plan, "tier", "landlock tier: user namespaces cannot be used here (%s)",
+		if (plan_note(plan, "tier",
+			    "landlock tier: user namespaces cannot be used here (%s)",
 			    facts->userns_reason) < 0)
 			return plan_out_of_memory(planning->error);
 	}
@@ -145,8 +148,10 @@ static int choose_identity(struct planning *planning)
 {
 	struct plan *plan = planning->plan;
 	const struct findings *findings = planning->findings;
-	const struct found_path *owner = findings->workspace.path && plan->mode == MODE_WORKSPACE_WRITE
-		? &findings->workspace : &findings->directory;
+	const struct found_path *owner =
+		findings->workspace.path && plan->mode == MODE_WORKSPACE_WRITE
+			? &findings->workspace
+			: &findings->directory;
 	if (planning->facts->root) {
 		plan->owner_uid = owner->uid;
 		plan->owner_gid = owner->gid;
@@ -163,12 +168,13 @@ static int choose_identity(struct planning *planning)
 	}
 	/* A range holds 65,536 ids; an owner beyond it is mapped alone. */
 	plan->id_range = plan->tier == TIER_CONTAINER && planning->facts->root &&
-		plan->owner_uid < 65536 && plan->owner_gid < 65536 && !planning->profile->anonymous &&
-		findings->id_maps;
+			 plan->owner_uid < 65536 && plan->owner_gid < 65536 &&
+			 !planning->profile->anonymous && findings->id_maps;
 	if (plan->tier == TIER_CONTAINER && planning->facts->root && !plan->id_range &&
 		!planning->profile->anonymous && !findings->id_maps &&
-		plan_note(plan, "ids", "the box runs under the workspace owner's own id: a file system "
-				       "here cannot map ids") < 0)
+		plan_note(plan, "ids",
+			"the box runs under the workspace owner's own id: a file system "
+			"here cannot map ids") < 0)
 		return plan_out_of_memory(planning->error);
 	return 0;
 }
@@ -235,26 +241,28 @@ static int check_limits(struct planning *planning)
 				"run it from a delegated scope (systemd-run --user --scope -p "
 				"Delegate=yes coffer ...), as root, or with --limit cpu=none");
 		}
-		if (plan_note(plan, "cpu", "the CPU limit is not enforced: no control group can be "
-					   "used") < 0)
+		if (plan_note(plan, "cpu",
+			    "the CPU limit is not enforced: no control group can be "
+			    "used") < 0)
 			return plan_out_of_memory(planning->error);
 	}
 	if (plan->limits.memory_bytes && !(facts->cgroup_usable && facts->cgroup_memory) &&
-		plan_note(plan, "memory", "memory is metered every 50 ms: no control group can be "
-					  "used, so a burst can overshoot") < 0)
+		plan_note(plan, "memory",
+			"memory is metered every 50 ms: no control group can be "
+			"used, so a burst can overshoot") < 0)
 		return plan_out_of_memory(planning->error);
 	if (plan->limits.disk_bytes && planning->profile->view != VIEW_STRICT &&
 		plan->mode == MODE_WORKSPACE_WRITE &&
-		plan_note(plan, "disk", "disk use in the workspace is metered, not limited by the "
-					"kernel: a burst can overshoot") < 0)
+		plan_note(plan, "disk",
+			"disk use in the workspace is metered, not limited by the "
+			"kernel: a burst can overshoot") < 0)
 		return plan_out_of_memory(planning->error);
 	return 0;
 }
 
 static bool same_watch(const struct plan_watch *watch, const char *path, const char *name)
 {
-	bool same_name = watch->name && name ? strcmp(watch->name, name) == 0
-					     : watch->name == name;
+	bool same_name = watch->name && name ? strcmp(watch->name, name) == 0 : watch->name == name;
 	return same_name && strcmp(watch->path, path) == 0;
 }
 
@@ -275,8 +283,10 @@ static int add_watch(
 	if (!watches)
 		return plan_out_of_memory(planning->error);
 	plan->watches = watches;
-	struct plan_watch watch = {.path = strdup(path), .inside = plan_inside(planning, path),
-		.name = name ? strdup(name) : NULL, .id = id};
+	struct plan_watch watch = {.path = strdup(path),
+		.inside = plan_inside(planning, path),
+		.name = name ? strdup(name) : NULL,
+		.id = id};
 	if (!watch.path || !watch.inside || (name && !watch.name)) {
 		free(watch.path);
 		free(watch.inside);
@@ -328,7 +338,8 @@ static int plan_git_layers(struct planning *planning)
 	if (plan->tier != TIER_CONTAINER || planning->profile->view == VIEW_STRICT) {
 		error_set(planning->error, ENOTSUP, "plan",
 			"--git commit needs the container tier and a workspace that persists");
-		return error_hint(planning->error, "commit outside of the box, or see `coffer doctor`");
+		return error_hint(
+			planning->error, "commit outside of the box, or see `coffer doctor`");
 	}
 	for (size_t i = 0; i < scan->count; i++) {
 		const struct scan_finding *item = &scan->items[i];
@@ -339,24 +350,26 @@ static int plan_git_layers(struct planning *planning)
 			known = known || path_is_below(item->path, plan->git_layers[k].path);
 		if (known)
 			continue;
-		/* A `.git` file of something nested may be an attacker's: it must not lead a commit into
-		 * a repository elsewhere. The workspace's own was never the box's to write. */
+		/* A `.git` file of something nested may be an attacker's: it must not lead a commit
+		 * into a repository elsewhere. The workspace's own was never the box's to write. */
 		const char *workspace = planning->findings->workspace.path;
 		const char *own = planning->findings->own_git_dir;
 		if (!(workspace && path_is_below(item->path, workspace)) &&
 			!(own && strcmp(item->path, own) == 0)) {
-			if (plan_note(plan, "git", "%s lies outside of the workspace: it stays read-only",
+			if (plan_note(plan, "git",
+				    "%s lies outside of the workspace: it stays read-only",
 				    item->path) < 0)
 				return plan_out_of_memory(planning->error);
 			continue;
 		}
-		struct plan_git_layer *layers = reallocarray(
-			plan->git_layers, plan->git_layers_count + 1, sizeof(*layers));
+		struct plan_git_layer *layers =
+			reallocarray(plan->git_layers, plan->git_layers_count + 1, sizeof(*layers));
 		if (!layers)
 			return plan_out_of_memory(planning->error);
 		plan->git_layers = layers;
 		struct plan_git_layer layer = {.path = strdup(item->path),
-			.inside = plan_inside(planning, item->path), .id = item->id};
+			.inside = plan_inside(planning, item->path),
+			.id = item->id};
 		if (!layer.path || !layer.inside) {
 			free(layer.path);
 			free(layer.inside);
@@ -428,8 +441,12 @@ int plan_make(const struct policy *policy, const struct host_facts *facts,
 	struct plan *plan = calloc(1, sizeof(*plan));
 	if (!plan)
 		return plan_out_of_memory(error);
-	struct planning planning = {.policy = policy, .profile = policy->profile, .facts = facts,
-		.findings = findings, .plan = plan, .error = error};
+	struct planning planning = {.policy = policy,
+		.profile = policy->profile,
+		.facts = facts,
+		.findings = findings,
+		.plan = plan,
+		.error = error};
 	r = fill(&planning, argv, environment);
 	if (r < 0) {
 		if (r == -ENOMEM)

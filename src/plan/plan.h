@@ -22,31 +22,31 @@ struct file_id {
 };
 
 enum mount_kind {
-	MOUNT_BIND,     /* source (host path) at target */
-	MOUNT_TMPFS,    /* size_bytes, inodes, mode */
-	MOUNT_HIDE_DIR, /* an empty directory that nobody can list or write */
-	MOUNT_HIDE_FILE,/* an empty file that nobody can read */
-	MOUNT_DEV,      /* the minimal /dev, with pts and shm */
-	MOUNT_PROC,     /* an own /proc */
-	MOUNT_OVERLAY,  /* source (host path) below; what is written goes to the box's discarded layer */
-	MOUNT_LAYER_DIR,/* a directory of the discarded layer: one size limit for all of them */
-	MOUNT_GIT_LAYER,/* source (a git directory) below; upper on disk, written back checked */
-	MOUNT_DIRECTORY,/* no mount: mkdir in the private root */
-	MOUNT_SYMLINK,  /* no mount: a link to source in the private root */
-	MOUNT_FILE,     /* no mount: a file with source as its content */
+	MOUNT_BIND,      /* source (host path) at target */
+	MOUNT_TMPFS,     /* size_bytes, inodes, mode */
+	MOUNT_HIDE_DIR,  /* an empty directory that nobody can list or write */
+	MOUNT_HIDE_FILE, /* an empty file that nobody can read */
+	MOUNT_DEV,       /* the minimal /dev, with pts and shm */
+	MOUNT_PROC,      /* an own /proc */
+	MOUNT_OVERLAY, /* source (host path) below, the box's discarded layer above */
+	MOUNT_LAYER_DIR, /* a directory of the discarded layer: one size limit for all of them */
+	MOUNT_GIT_LAYER, /* source (a git directory) below; upper on disk, written back checked */
+	MOUNT_DIRECTORY, /* no mount: mkdir in the private root */
+	MOUNT_SYMLINK,   /* no mount: a link to source in the private root */
+	MOUNT_FILE,      /* no mount: a file with source as its content */
 };
 
 struct plan_mount {
 	enum mount_kind kind;
-	char *target; /* inside the box */
-	char *source; /* see kind; else NULL */
+	char *target;      /* inside the box */
+	char *source;      /* see kind; else NULL */
 	struct file_id id; /* of the source (of the target for HIDE_*); 0, 0: not checked */
 	bool writable;
 	bool executable;
 	bool recursive; /* the submounts come along */
 	bool device_nodes;
-	bool pin;       /* only there so that the directory cannot be renamed: see pin_ancestors() */
-	bool optional;  /* a source or target that is not there is skipped */
+	bool pin;      /* only there so that the directory cannot be renamed: see pin_ancestors() */
+	bool optional; /* a source or target that is not there is skipped */
 	uint64_t size_bytes, inodes; /* tmpfs and overlay: 0 is the kernel's default */
 	unsigned mode;               /* tmpfs, directories */
 };
@@ -55,24 +55,24 @@ struct plan_mount {
 struct plan_grant {
 	char *path; /* inside the box */
 	enum grant_rights {
-		GRANT_READ,        /* read and execute */
-		GRANT_WRITE,       /* everything that can be done to files */
-		GRANT_DEVICE,      /* read, write, ioctl; nothing can be made */
-		GRANT_LIST,        /* names of directories only */
+		GRANT_READ,   /* read and execute */
+		GRANT_WRITE,  /* everything that can be done to files */
+		GRANT_DEVICE, /* read, write, ioctl; nothing can be made */
+		GRANT_LIST,   /* names of directories only */
 	} rights;
 };
 
 /* A directory of the host in which a protected name could appear. */
 struct plan_watch {
-	char *path;        /* on the host */
-	char *inside;      /* in the box */
-	char *name;        /* one more name that must not appear there; or NULL */
+	char *path;   /* on the host */
+	char *inside; /* in the box */
+	char *name;   /* one more name that must not appear there; or NULL */
 	struct file_id id;
 };
 
 /* A repository whose .git the box works on as a private layer (git = commit). */
 struct plan_git_layer {
-	char *path;  /* the git directory on the host */
+	char *path; /* the git directory on the host */
 	char *inside;
 	struct file_id id;
 	bool linked; /* a linked worktree's own gitdir: path lies below common */
@@ -96,7 +96,7 @@ struct plan {
 	char *workspace;         /* on the host; NULL when there is none */
 	char *host_name;         /* inside */
 
-	bool private_root; /* the root is a tmpfs, not the host's / */
+	bool private_root;         /* the root is a tmpfs, not the host's / */
 	struct plan_mount *mounts; /* in order: parents before children */
 	size_t mounts_count;
 	struct plan_grant *grants;
@@ -105,13 +105,14 @@ struct plan {
 	size_t watches_count;
 	struct plan_git_layer *git_layers;
 	size_t git_layers_count;
-	struct strv write_roots;  /* host paths the box can write below, for metering and the report */
+	struct strv
+		write_roots; /* host paths the box can write below, for metering and the report */
 
 	uid_t uid_inside; /* what the command runs as, in the box's user namespace */
 	gid_t gid_inside;
-	uid_t owner_uid;  /* on the host: whom new files in the workspace belong to */
+	uid_t owner_uid; /* on the host: whom new files in the workspace belong to */
 	gid_t owner_gid;
-	bool id_range;    /* as root: a range of the box's own, with idmapped mounts */
+	bool id_range; /* as root: a range of the box's own, with idmapped mounts */
 
 	struct limits limits;
 	unsigned limits_asked;

@@ -80,8 +80,8 @@ static int private_defaults(struct planning *planning, struct strv *to)
 	if (r == 0)
 		r = put_pair(to, "SHELL", "/bin/sh");
 	if (r == 0)
-		r = put_pair(to, "PATH",
-			"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+		r = put_pair(
+			to, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 	if (r == 0 && planning->profile->view == VIEW_STRICT)
 		r = put_pair(to, "PYTHONNOUSERSITE", "1");
 	return r;
@@ -166,6 +166,7 @@ int plan_environment(struct planning *planning, char *const environment[])
 	if (r == 0)
 		r = named(planning, to, environment);
 	if (r == -E2BIG)
-		return error_set(planning->error, E2BIG, "plan", "--python-path: the list is too long");
+		return error_set(
+			planning->error, E2BIG, "plan", "--python-path: the list is too long");
 	return r < 0 ? plan_out_of_memory(planning->error) : 0;
 }

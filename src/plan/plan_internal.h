@@ -37,8 +37,8 @@ enum point_kind {
 	POINT_HIDE,
 	POINT_PRIVATE, /* a writable tmpfs of the box's own */
 	POINT_EMPTY,   /* an unwritable tmpfs that hides what is there */
-	/* Changes no access: a place that is watched for protected names must stay where it is. With
-	 * a mode of 0 it does not exist itself. */
+	/* Changes no access: a place that is watched for protected names must stay where it is.
+	 * With a mode of 0 it does not exist itself. */
 	POINT_PIN,
 };
 
@@ -49,8 +49,8 @@ struct point {
 	struct file_id id;
 	unsigned mode;
 	const char *why;
-	/* From the walk of a workspace, which may have been prepared by an attacker: it takes access
-	 * away, and never brings into sight what lies below something hidden. */
+	/* From the walk of a workspace, which may have been prepared by an attacker: it takes
+	 * access away, and never brings into sight what lies below something hidden. */
 	bool restricts;
 };
 

@@ -134,7 +134,8 @@ int plan_landlock_grants(struct planning *planning)
 		r = plan_grant(plan, "/", GRANT_LIST);
 	if (r == 0)
 		r = grant_tree(planning, &points, "/", 0);
-	/* Not /dev/pts: the user's other terminals are there. The box's own is granted at launch. */
+	/* Not /dev/pts: the user's other terminals are there. The box's own is granted at
+	 * launch. */
 	static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random",
 		"/dev/urandom", "/dev/tty", "/dev/ptmx"};
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(devices); i++)

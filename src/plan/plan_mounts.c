@@ -7,21 +7,21 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static struct plan_mount *add_mount(struct planning *planning, enum mount_kind kind,
-	const char *target, const char *source)
+static struct plan_mount *add_mount(
+	struct planning *planning, enum mount_kind kind, const char *target, const char *source)
 {
 	struct plan *plan = planning->plan;
 	if (plan->mounts_count >= MAX_PLAN_MOUNTS) {
-		error_set(planning->error, E2BIG, "plan",
-			"the policy needs more than %d mounts", MAX_PLAN_MOUNTS);
+		error_set(planning->error, E2BIG, "plan", "the policy needs more than %d mounts",
+			MAX_PLAN_MOUNTS);
 		error_hint(planning->error, "name fewer roots, carve-outs and hidden paths");
 		return NULL;
 	}
 	/* Grown by doubling: capacity is the next power of two. */
 	size_t count = plan->mounts_count;
 	if ((count & (count - 1)) == 0) {
-		struct plan_mount *mounts = reallocarray(
-			plan->mounts, count ? count * 2 : 1, sizeof(*mounts));
+		struct plan_mount *mounts =
+			reallocarray(plan->mounts, count ? count * 2 : 1, sizeof(*mounts));
 		if (!mounts) {
 			plan_out_of_memory(planning->error);
 			return NULL;
@@ -89,8 +89,8 @@ static int emit_pin(struct planning *planning, const struct point *point, const 
 		below = NULL;
 		return plan_out_of_memory(planning->error);
 	}
-	return strcmp(point->path, write_root) == 0
-		? 0 : pin_ancestors(planning, write_root, below);
+	return strcmp(point->path, write_root) == 0 ? 0
+						    : pin_ancestors(planning, write_root, below);
 }
 
 /* Whether any point below points[index] shows something: then a hidden directory must be a tmpfs in
@@ -119,15 +119,15 @@ static int emit_tmpfs(struct planning *planning, const char *inside, bool writab
 	return writable ? plan_grant(planning->plan, inside, GRANT_WRITE) : 0;
 }
 
-static int emit_hidden(struct planning *planning, const struct points *points, size_t index,
-	const char *inside)
+static int emit_hidden(
+	struct planning *planning, const struct points *points, size_t index, const char *inside)
 {
 	const struct point *point = &points->items[index];
 	bool directory = (point->mode & S_IFMT) == S_IFDIR;
 	if (directory && shows_something_below(points, index))
 		return emit_tmpfs(planning, inside, false);
-	struct plan_mount *mount = add_mount(
-		planning, directory ? MOUNT_HIDE_DIR : MOUNT_HIDE_FILE, inside, NULL);
+	struct plan_mount *mount =
+		add_mount(planning, directory ? MOUNT_HIDE_DIR : MOUNT_HIDE_FILE, inside, NULL);
 	if (!mount)
 		return -E2BIG;
 	mount->id = point->id;
@@ -194,8 +194,8 @@ static int emit_points(struct planning *planning, const struct points *points)
 		return plan_out_of_memory(planning->error);
 	size_t depth = 0;
 	for (size_t i = 0; i < points->count; i++) {
-		while (depth > 0 && !path_is_below(points->items[i].path,
-			points->items[stack[depth - 1]].path))
+		while (depth > 0 &&
+			!path_is_below(points->items[i].path, points->items[stack[depth - 1]].path))
 			depth--;
 		enum point_kind above = POINT_READ;
 		const char *write_root = NULL;
@@ -207,14 +207,16 @@ static int emit_points(struct planning *planning, const struct points *points)
 			write_root = top->path;
 			/* The uppermost of a run of nested writable roots is the one mounted. */
 			for (size_t d = depth - 1; d-- > 0;) {
-				if (points->items[stack[d]].kind != POINT_WRITE || above != POINT_WRITE)
+				if (points->items[stack[d]].kind != POINT_WRITE ||
+					above != POINT_WRITE)
 					break;
 				write_root = points->items[stack[d]].path;
 			}
 		}
 		if (points->items[i].kind == POINT_PIN) {
 			int r = above == POINT_WRITE
-				? emit_pin(planning, &points->items[i], write_root) : 0;
+					? emit_pin(planning, &points->items[i], write_root)
+					: 0;
 			if (r < 0)
 				return r;
 			continue;
@@ -244,8 +246,8 @@ static int add_devices(struct planning *planning)
 			return error_set(planning->error, EINVAL, "plan",
 				"--device %s: only what is below /dev can be passed",
 				devices->items[i]);
-		struct plan_mount *mount = add_mount(
-			planning, MOUNT_BIND, devices->items[i], devices->items[i]);
+		struct plan_mount *mount =
+			add_mount(planning, MOUNT_BIND, devices->items[i], devices->items[i]);
 		if (!mount)
 			return -E2BIG;
 		mount->writable = true;
@@ -267,9 +269,9 @@ static int add_private_root(struct planning *planning)
 		cleanup_free char *path = path_join("/", entry->name);
 		if (!path)
 			return plan_out_of_memory(planning->error);
-		struct plan_mount *mount = add_mount(planning,
-			entry->target ? MOUNT_SYMLINK : MOUNT_BIND, path,
-			entry->target ? entry->target : path);
+		struct plan_mount *mount =
+			add_mount(planning, entry->target ? MOUNT_SYMLINK : MOUNT_BIND, path,
+				entry->target ? entry->target : path);
 		if (!mount)
 			return -E2BIG;
 		mount->id = entry->target ? (struct file_id){0} : entry->id;
@@ -278,8 +280,8 @@ static int add_private_root(struct planning *planning)
 	static const struct {
 		const char *path;
 		unsigned mode;
-	} directories[] = {{"/proc", 0555}, {"/sys", 0555}, {"/run", 0755}, {"/var", 0755},
-		{"/home", 0755}};
+	} directories[] = {
+		{"/proc", 0555}, {"/sys", 0555}, {"/run", 0755}, {"/var", 0755}, {"/home", 0755}};
 	for (size_t i = 0; i < ARRAY_SIZE(directories); i++) {
 		struct plan_mount *mount =
 			add_mount(planning, MOUNT_DIRECTORY, directories[i].path, NULL);
@@ -353,7 +355,8 @@ static int add_workspace_layer(struct planning *planning)
 	if (!mount)
 		return -E2BIG;
 	mount->id = workspace->id;
-	mount->recursive = true; /* a tree with mounts that the kernel has locked copies only whole */
+	mount->recursive =
+		true; /* a tree with mounts that the kernel has locked copies only whole */
 	if (plan_grant(planning->plan, "/workspace", GRANT_WRITE) < 0)
 		return plan_out_of_memory(planning->error);
 	/* What the policy hides of the workspace is hidden on top. */

@@ -89,8 +89,12 @@ static int collect_watch(struct points *points, const struct scan_finding *item)
 	if (!path)
 		return -errno;
 	int r = strv_add_owned(&points->made, path);
-	return r < 0 ? r : points_add(points, (struct point){.path = path, .kind = POINT_READ,
-		.origin = ORIGIN_PROMISE, .mode = S_IFDIR, .why = "protected name"});
+	return r < 0 ? r
+		     : points_add(points, (struct point){.path = path,
+						  .kind = POINT_READ,
+						  .origin = ORIGIN_PROMISE,
+						  .mode = S_IFDIR,
+						  .why = "protected name"});
 }
 
 static int collect_scan(struct planning *planning, struct points *points)
@@ -99,8 +103,11 @@ static int collect_scan(struct planning *planning, struct points *points)
 	const struct scan_result *scan = &planning->findings->scan;
 	for (size_t i = 0; i < scan->count; i++) {
 		const struct scan_finding *item = &scan->items[i];
-		struct point point = {.path = item->path, .id = item->id, .mode = item->mode,
-			.why = item->rule, .restricts = true};
+		struct point point = {.path = item->path,
+			.id = item->id,
+			.mode = item->mode,
+			.why = item->rule,
+			.restricts = true};
 		if (item->kind == SCAN_PROTECTED) {
 			point.kind = POINT_READ;
 			point.origin = ORIGIN_PROMISE;
@@ -112,7 +119,7 @@ static int collect_scan(struct planning *planning, struct points *points)
 				return plan_out_of_memory(planning->error);
 			continue;
 		} else if (planning->plan->tier == TIER_CONTAINER &&
-			(item->kind == SCAN_WATCH || item->kind == SCAN_MISSING)) {
+			   (item->kind == SCAN_WATCH || item->kind == SCAN_MISSING)) {
 			point.kind = POINT_PIN;
 			point.mode = item->kind == SCAN_WATCH ? S_IFDIR : 0;
 		} else {
@@ -132,17 +139,19 @@ static int collect_scan(struct planning *planning, struct points *points)
 static int collect_masks_of_host(struct planning *planning, struct points *points)
 {
 	const struct findings *findings = planning->findings;
-	int r = points_add(points, (struct point){.path = "/dev", .kind = POINT_HIDE,
-		.mode = S_IFDIR, .why = "devices"});
+	int r = points_add(points,
+		(struct point){
+			.path = "/dev", .kind = POINT_HIDE, .mode = S_IFDIR, .why = "devices"});
 	for (size_t i = 0; r == 0 && i < findings->masks.count; i++) {
 		const char *path = findings->masks.items[i];
 		bool shared = strstr(path, "tmp") && planning->policy->share_tmp;
 		if (strcmp(path, "/sys") == 0)
 			continue;
 		r = points_add(points, (struct point){.path = path,
-			.kind = shared ? POINT_WRITE : POINT_EMPTY,
-			.origin = shared ? ORIGIN_POLICY : ORIGIN_DEFAULT,
-			.mode = S_IFDIR, .why = shared ? "--share-tmp" : "private"});
+					       .kind = shared ? POINT_WRITE : POINT_EMPTY,
+					       .origin = shared ? ORIGIN_POLICY : ORIGIN_DEFAULT,
+					       .mode = S_IFDIR,
+					       .why = shared ? "--share-tmp" : "private"});
 	}
 	return r < 0 ? plan_out_of_memory(planning->error) : 0;
 }
@@ -155,16 +164,23 @@ static int collect_masks(struct planning *planning, struct points *points)
 		const char *path = findings->masks.items[i];
 		bool temporary = strstr(path, "tmp") != NULL;
 		if (temporary && planning->policy->share_tmp)
-			r = points_add(points, (struct point){.path = path, .kind = POINT_WRITE,
-				.origin = ORIGIN_POLICY, .mode = S_IFDIR, .why = "--share-tmp"});
-		else
 			r = points_add(points, (struct point){.path = path,
-				.kind = temporary ? POINT_PRIVATE : POINT_EMPTY,
-				.mode = S_IFDIR, .why = "private"});
+						       .kind = POINT_WRITE,
+						       .origin = ORIGIN_POLICY,
+						       .mode = S_IFDIR,
+						       .why = "--share-tmp"});
+		else
+			r = points_add(
+				points, (struct point){.path = path,
+						.kind = temporary ? POINT_PRIVATE : POINT_EMPTY,
+						.mode = S_IFDIR,
+						.why = "private"});
 	}
 	for (size_t i = 0; r == 0 && i < findings->sys_shown.count; i++)
 		r = points_add(points, (struct point){.path = findings->sys_shown.items[i],
-			.kind = POINT_READ, .mode = S_IFDIR, .why = "harmless part of /sys"});
+					       .kind = POINT_READ,
+					       .mode = S_IFDIR,
+					       .why = "harmless part of /sys"});
 	return r < 0 ? plan_out_of_memory(planning->error) : 0;
 }
 
@@ -175,21 +191,33 @@ static int collect(struct planning *planning, struct points *points)
 	int r = 0;
 	if (plan->mode == MODE_WORKSPACE_WRITE && findings->workspace.path)
 		r = points_add(points, (struct point){.path = findings->workspace.path,
-			.kind = POINT_WRITE, .origin = ORIGIN_POLICY, .id = findings->workspace.id,
-			.mode = S_IFDIR, .why = "workspace"});
+					       .kind = POINT_WRITE,
+					       .origin = ORIGIN_POLICY,
+					       .id = findings->workspace.id,
+					       .mode = S_IFDIR,
+					       .why = "workspace"});
 	else if (planning->profile->view == VIEW_HOST)
 		/* Read-only, but in sight even below /tmp or a hidden home. */
 		r = points_add(points, (struct point){.path = findings->directory.path,
-			.kind = POINT_READ, .origin = ORIGIN_POLICY, .id = findings->directory.id,
-			.mode = S_IFDIR, .why = "working directory"});
+					       .kind = POINT_READ,
+					       .origin = ORIGIN_POLICY,
+					       .id = findings->directory.id,
+					       .mode = S_IFDIR,
+					       .why = "working directory"});
 	if (r == 0 && findings->cache)
 		r = points_add(points, (struct point){.path = findings->cache,
-			.kind = POINT_WRITE, .origin = ORIGIN_POLICY, .id = findings->cache_id,
-			.mode = S_IFDIR, .why = "tool caches"});
+					       .kind = POINT_WRITE,
+					       .origin = ORIGIN_POLICY,
+					       .id = findings->cache_id,
+					       .mode = S_IFDIR,
+					       .why = "tool caches"});
 	for (size_t i = 0; r == 0 && i < findings->paths.count; i++) {
 		const struct found_path *path = &findings->paths.items[i];
-		struct point point = {.path = path->path, .kind = kind_of_access(path->access),
-			.origin = path->origin, .id = path->id, .mode = path->mode,
+		struct point point = {.path = path->path,
+			.kind = kind_of_access(path->access),
+			.origin = path->origin,
+			.id = path->id,
+			.mode = path->mode,
 			.why = path->why};
 		if (planning->profile->hide_credentials && path->origin == ORIGIN_DEFAULT &&
 			point.kind == POINT_HIDE)
@@ -216,7 +244,7 @@ static bool is_idle(const struct points *points, size_t kept, const struct point
 		if (above->kind == POINT_PIN || !path_is_below(point->path, above->path))
 			continue;
 		return above->kind != POINT_WRITE &&
-			(above->kind != POINT_READ || point->kind == POINT_READ);
+		       (above->kind != POINT_READ || point->kind == POINT_READ);
 	}
 	return point->kind == POINT_READ;
 }
@@ -233,7 +261,8 @@ static int merge(struct planning *planning, struct points *points)
 			continue;
 		for (size_t above = kept; point->kind == POINT_WRITE && above-- > 0;) {
 			const struct point *other = &points->items[above];
-			if (other->origin != ORIGIN_PROMISE || !path_is_below(point->path, other->path))
+			if (other->origin != ORIGIN_PROMISE ||
+				!path_is_below(point->path, other->path))
 				continue;
 			if (strcmp(point->why, "tool caches") == 0)
 				break;

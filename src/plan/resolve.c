@@ -32,7 +32,7 @@ static const char *const version_control_names[] = {".git", ".hg", ".jj", ".svn"
 static bool never_a_workspace(const char *path, const struct host_facts *facts)
 {
 	return strcmp(path, "/") == 0 || strcmp(path, "/tmp") == 0 ||
-		strcmp(path, "/var/tmp") == 0 || strcmp(path, facts->home) == 0;
+	       strcmp(path, "/var/tmp") == 0 || strcmp(path, facts->home) == 0;
 }
 
 static int found_paths_add(struct found_paths *paths, const char *path, enum path_access access,
@@ -40,8 +40,7 @@ static int found_paths_add(struct found_paths *paths, const char *path, enum pat
 {
 	if (paths->count == paths->capacity) {
 		size_t capacity = paths->capacity ? paths->capacity * 2 : 32;
-		struct found_path *items =
-			reallocarray(paths->items, capacity, sizeof(*items));
+		struct found_path *items = reallocarray(paths->items, capacity, sizeof(*items));
 		if (!items)
 			return -ENOMEM;
 		paths->items = items;
@@ -93,7 +92,8 @@ static int resolve_path(const char *base, const char *path, const char *what, ch
 	if (!real || lstat(real, ret_st) < 0) {
 		int r = error_set_errno(error, errno, "resolve", "%s %.400s", what, path);
 		if (r == -ELOOP)
-			error_hint(error, "its symlinks lead in a circle: name the directory itself");
+			error_hint(
+				error, "its symlinks lead in a circle: name the directory itself");
 		else if (r == -ENOENT)
 			error_hint(error, "create it first, or correct the path");
 		return r;
@@ -102,12 +102,14 @@ static int resolve_path(const char *base, const char *path, const char *what, ch
 	return 0;
 }
 
-static int find_directory(struct findings *findings, const struct policy *policy, struct error *error)
+static int find_directory(
+	struct findings *findings, const struct policy *policy, struct error *error)
 {
 	cleanup_free char *cwd = getcwd(NULL, 0);
 	if (!cwd || cwd[0] != '/') {
 		error_set_errno(error, cwd ? ENOENT : errno, "resolve", "the working directory");
-		return error_hint(error, "it was removed or cannot be reached: cd elsewhere, or use -C");
+		return error_hint(
+			error, "it was removed or cannot be reached: cd elsewhere, or use -C");
 	}
 	cleanup_free char *path = NULL;
 	struct stat st;
@@ -122,7 +124,10 @@ static int find_directory(struct findings *findings, const struct policy *policy
 		return error_set_errno(error, errno, "resolve", "the workspace %s", path);
 	findings->directory = (struct found_path){.path = steal_pointer(&path),
 		.id = {.device = st.st_dev, .inode = st.st_ino},
-		.mode = st.st_mode, .uid = st.st_uid, .gid = st.st_gid, .why = "working directory"};
+		.mode = st.st_mode,
+		.uid = st.st_uid,
+		.gid = st.st_gid,
+		.why = "working directory"};
 	return 0;
 }
 
@@ -142,7 +147,9 @@ static int find_repository(
 			findings->version_control = version_control_names[i];
 			findings->workspace = (struct found_path){.path = steal_pointer(&path),
 				.id = {.device = top.st_dev, .inode = top.st_ino},
-				.mode = top.st_mode, .uid = top.st_uid, .gid = top.st_gid,
+				.mode = top.st_mode,
+				.uid = top.st_uid,
+				.gid = top.st_gid,
 				.why = "repository"};
 			return 0;
 		}
@@ -167,11 +174,13 @@ static int find_workspace(struct findings *findings, const struct policy *policy
 	findings->workspace.path = strdup(findings->directory.path);
 	if (!findings->workspace.path)
 		return error_set_errno(error, ENOMEM, "resolve", "the workspace");
-	if (policy->profile->view == VIEW_HOST && never_a_workspace(findings->workspace.path, facts) &&
+	if (policy->profile->view == VIEW_HOST &&
+		never_a_workspace(findings->workspace.path, facts) &&
 		strcmp(findings->workspace.path, facts->home) != 0) {
 		error_set(error, EINVAL, "resolve", "%s is too wide for a workspace",
 			findings->workspace.path);
-		return error_hint(error, "cd into the project, or name what may be written: --write DIR");
+		return error_hint(
+			error, "cd into the project, or name what may be written: --write DIR");
 	}
 	return 0;
 }
@@ -209,7 +218,7 @@ static int find_glob(struct findings *findings, const char *pattern, struct erro
 	for (size_t i = 0; i < matches.count; i++) {
 		struct stat st;
 		if (lstat(matches.items[i], &st) < 0 || S_ISLNK(st.st_mode))
-			continue; /* a link hides nothing by itself: what it leads to has its own path */
+			continue; /* a link hides nothing: what it leads to has its own path */
 		r = found_paths_add(&findings->paths, matches.items[i], ACCESS_DENY_READ,
 			ORIGIN_POLICY, &st, "--deny-read");
 		if (r < 0)
@@ -231,8 +240,8 @@ static int find_policy_path(
 		&path, &st, error);
 	if (r == -ENOENT && entry->access == ACCESS_DENY_READ) {
 		error->errno_value = 0;
-		return findings_note(findings, "deny-read: %s does not exist at this moment",
-			entry->path);
+		return findings_note(
+			findings, "deny-read: %s does not exist at this moment", entry->path);
 	}
 	if (r < 0)
 		return r;
@@ -261,8 +270,8 @@ static int find_policy_path(
 }
 
 /* Adds a default that exists, at its real place: a linked ~/.ssh is hidden where it leads. */
-static int add_default(struct findings *findings, const char *path, enum path_access access,
-	const char *why)
+static int add_default(
+	struct findings *findings, const char *path, enum path_access access, const char *why)
 {
 	struct stat st;
 	if (lstat(path, &st) < 0)
@@ -321,7 +330,8 @@ static int find_credentials(struct findings *findings, const char *home)
 			fstatat(fd, table[i].path, &st, AT_SYMLINK_NOFOLLOW) < 0)
 			continue;
 		cleanup_free char *path = path_join(home, table[i].path);
-		int r = path ? add_default(findings, path, ACCESS_DENY_READ, table[i].what) : -ENOMEM;
+		int r = path ? add_default(findings, path, ACCESS_DENY_READ, table[i].what)
+			     : -ENOMEM;
 		if (r < 0)
 			return r;
 	}
@@ -330,11 +340,11 @@ static int find_credentials(struct findings *findings, const char *home)
 
 /* Hides a place that is somebody else's, where the caller could look into it at all: a mount for
  * what permissions already close would only cost. As root everything is open. */
-static int hide_foreign(
-	struct findings *findings, const struct host_facts *facts, const char *path, const char *why)
+static int hide_foreign(struct findings *findings, const struct host_facts *facts, const char *path,
+	const char *why)
 {
 	bool closed = !facts->root && faccessat(AT_FDCWD, path, R_OK, AT_EACCESS) < 0 &&
-		faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0;
+		      faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) < 0;
 	return closed ? 0 : add_default(findings, path, ACCESS_DENY_READ, why);
 }
 
@@ -404,7 +414,8 @@ static int find_masks(struct findings *findings)
 	/* What language runtimes read to size themselves. */
 	static const char *const harmless[] = {"/sys/devices/system"};
 	for (size_t i = 0; i < ARRAY_SIZE(harmless); i++) {
-		int r = access(harmless[i], F_OK) == 0 ? strv_add(&findings->sys_shown, harmless[i]) : 0;
+		int r = access(harmless[i], F_OK) == 0 ? strv_add(&findings->sys_shown, harmless[i])
+						       : 0;
 		if (r < 0)
 			return r;
 	}
@@ -414,8 +425,8 @@ static int find_masks(struct findings *findings)
 /* What of the host's / a private root shows. */
 static int find_system(struct findings *findings)
 {
-	static const char *const names[] = {
-		"usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32", "etc", "opt", "nix", "gnu"};
+	static const char *const names[] = {"usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32",
+		"etc", "opt", "nix", "gnu"};
 	findings->system = calloc(ARRAY_SIZE(names), sizeof(*findings->system));
 	if (!findings->system)
 		return -ENOMEM;
@@ -462,8 +473,7 @@ static int find_system(struct findings *findings)
 static int scan_roots(
 	struct findings *findings, enum policy_mode mode, bool hide_secrets, struct error *error)
 {
-	bool workspace = findings->workspace.path &&
-		(mode == MODE_WORKSPACE_WRITE || hide_secrets);
+	bool workspace = findings->workspace.path && (mode == MODE_WORKSPACE_WRITE || hide_secrets);
 	if (workspace) {
 		int r = scan_root(findings->workspace.path, &findings->scan, error);
 		if (r < 0)
@@ -494,8 +504,8 @@ static bool maps_ids(const char *path, unsigned kernel_version)
 		long type;
 		unsigned major, minor;
 	} table[] = {{EXT4_SUPER_MAGIC, 5, 12}, {XFS_SUPER_MAGIC, 5, 12},
-		{MSDOS_SUPER_MAGIC, 5, 12}, {BTRFS_SUPER_MAGIC, 5, 15},
-		{F2FS_SUPER_MAGIC, 5, 18}, {TMPFS_MAGIC, 6, 3}};
+		{MSDOS_SUPER_MAGIC, 5, 12}, {BTRFS_SUPER_MAGIC, 5, 15}, {F2FS_SUPER_MAGIC, 5, 18},
+		{TMPFS_MAGIC, 6, 3}};
 	struct statfs fs;
 	if (statfs(path, &fs) < 0)
 		return false;
@@ -528,7 +538,7 @@ static int resolve_all(struct findings *findings, const struct policy *policy,
 		return 0;
 	if (facts->root)
 		findings->id_maps = maps_ids("/", facts->kernel_version) &&
-			maps_ids(findings->directory.path, facts->kernel_version);
+				    maps_ids(findings->directory.path, facts->kernel_version);
 	for (size_t i = 0; i < policy->paths_count; i++) {
 		r = find_policy_path(findings, &policy->paths[i], error);
 		if (r < 0)
@@ -551,12 +561,14 @@ static int resolve_all(struct findings *findings, const struct policy *policy,
 		findings->own_git_dir = steal_pointer(&dirs.common_dir);
 		git_dirs_release(&dirs);
 	}
-	r = scan_roots(findings, mode, policy->hide_secrets || policy->profile->hide_secrets, error);
+	r = scan_roots(
+		findings, mode, policy->hide_secrets || policy->profile->hide_secrets, error);
 	if (r < 0)
 		return r;
 	if (mode == MODE_WORKSPACE_WRITE && policy->profile->view == VIEW_HOST &&
 		findings->workspace.path) {
-		r = cache_dir_find(facts, &findings->workspace, &findings->cache, &findings->cache_id);
+		r = cache_dir_find(
+			facts, &findings->workspace, &findings->cache, &findings->cache_id);
 		if (r < 0 && r != -EPERM)
 			findings_note(findings, "caches: no private cache directory (%s)",
 				strerrordesc_np(-r));

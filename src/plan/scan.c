@@ -123,9 +123,9 @@ static int add_missing(struct scan *scan, const char *path, const char *rule)
 	return missing ? 0 : -ENOMEM;
 }
 
-/* Every link on the way of path that lies inside the root: whoever could replace one would decide what is
- * found at its end. Each is watched in its directory, like a name that must not appear; where the way
- * leads to nothing, so is the first part that is missing. */
+/* Every link on the way of path that lies inside the root: whoever could replace one would decide
+ * what is found at its end. Each is watched in its directory, like a name that must not appear;
+ * where the way leads to nothing, so is the first part that is missing. */
 static int add_links_on_the_way(struct scan *scan, const char *path, const char *rule)
 {
 	enum { LINKS_MAX = 40 }; /* as the kernel has it */
@@ -141,7 +141,8 @@ static int add_links_on_the_way(struct scan *scan, const char *path, const char 
 			way[i] = '\0';
 			int found = lstat(way, &st);
 			ssize_t n = found == 0 && S_ISLNK(st.st_mode)
-				? readlink(way, target, sizeof(target) - 1) : -1;
+					    ? readlink(way, target, sizeof(target) - 1)
+					    : -1;
 			if (found < 0 || n < 0) {
 				way[i] = kept;
 				if (found < 0)
@@ -155,8 +156,7 @@ static int add_links_on_the_way(struct scan *scan, const char *path, const char 
 			int r = 0;
 			if (parent && path_is_below(way, scan->root) && lstat(parent, &place) == 0)
 				r = add(scan, SCAN_MISSING, way, &place, rule);
-			cleanup_free char *onward =
-				parent ? path_absolute(parent, target) : NULL;
+			cleanup_free char *onward = parent ? path_absolute(parent, target) : NULL;
 			cleanup_free char *next = NULL;
 			if (r < 0 || !onward ||
 				asprintf(&next, "%s%s%s", onward, kept ? "/" : "",
@@ -350,7 +350,8 @@ static int walk_into(struct scan *scan, const struct directory *parent, const ch
 		struct stat st;
 		if (!path)
 			return -ENOMEM;
-		return lstat(path, &st) == 0 ? add(scan, SCAN_PROTECTED, path, &st, "unreadable") : 0;
+		return lstat(path, &st) == 0 ? add(scan, SCAN_PROTECTED, path, &st, "unreadable")
+					     : 0;
 	}
 	if (fd < 0)
 		return 0;
@@ -396,9 +397,10 @@ static int visit(
 	return rule && child_path(scan, name, path) ? add_secret(scan, path, rule) : 0;
 }
 
-/* Goes through the entries of a directory once: first everything but its directories, then those, so
- * that whatever a crowd of files below uses up of the bound, the names at this level have been seen. A
- * directory that is a repository's top is not bounded in the first pass: what is protected there is. */
+/* Goes through the entries of a directory once: first everything but its directories, then those,
+ * so that whatever a crowd of files below uses up of the bound, the names at this level have been
+ * seen. A directory that is a repository's top is not bounded in the first pass: what is protected
+ * there is. */
 static int pass_entries(struct scan *scan, const struct directory *directory, bool descend)
 {
 	char *buffer = scan->buffers[directory->depth];
@@ -416,8 +418,7 @@ static int pass_entries(struct scan *scan, const struct directory *directory, bo
 			if (name[0] == '.' && (!name[1] || (name[1] == '.' && !name[2])))
 				continue;
 			bool protected = directory->is_top && names_protected(name);
-			bool is_directory =
-				entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN;
+			bool is_directory = entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN;
 			if ((is_directory && !protected) != descend)
 				continue;
 			if (++scan->entries > MAX_SCAN_ENTRIES && !protected) {

@@ -137,8 +137,8 @@ static int add_path(struct policy *policy, const char *key, const char *value,
 	if (r < 0)
 		return r;
 	if (policy->paths_count >= MAX_POLICY_PATHS)
-		return error_set(error, E2BIG, "policy", "more than %d paths are given",
-			MAX_POLICY_PATHS);
+		return error_set(
+			error, E2BIG, "policy", "more than %d paths are given", MAX_POLICY_PATHS);
 	struct policy_path *paths =
 		reallocarray(policy->paths, policy->paths_count + 1, sizeof(*paths));
 	if (!paths)
@@ -183,7 +183,8 @@ static int add_string(struct strv *strv, const char *key, const char *value, siz
 	if (strv->count >= MAX_POLICY_ENV)
 		return error_set(error, E2BIG, "policy", "--%s is given more than %d times", key,
 			MAX_POLICY_ENV);
-	return strv_add(strv, value) < 0 ? error_set_errno(error, ENOMEM, "policy", "--%s", key) : 0;
+	return strv_add(strv, value) < 0 ? error_set_errno(error, ENOMEM, "policy", "--%s", key)
+					 : 0;
 }
 
 static int set_device(
@@ -258,13 +259,13 @@ static int set_one_limit(struct policy *policy, const char *key, char *item, str
 			r = limit->parse(equals, &value);
 		if (r < 0)
 			return error_set(error, EINVAL, "policy",
-				"--%s: %s='%s' is not a value for %s; write for example %s=%s",
-				key, limit->name, equals ? equals : "", limit->name, limit->name,
+				"--%s: %s='%s' is not a value for %s; write for example %s=%s", key,
+				limit->name, equals ? equals : "", limit->name, limit->name,
 				limit->example);
 		if (value < limit->smallest && strcmp(equals, "none") != 0)
 			return error_set(error, EINVAL, "policy",
-				"--%s: %s=%s is too small: the least that can work is %" PRIu64, key,
-				limit->name, equals, limit->smallest);
+				"--%s: %s=%s is too small: the least that can work is %" PRIu64,
+				key, limit->name, equals, limit->smallest);
 		memcpy((char *)&policy->limits + limit->offset, &value, sizeof(value));
 		policy->limits_asked |= limit->bit;
 		return 0;
@@ -273,8 +274,9 @@ static int set_one_limit(struct policy *policy, const char *key, char *item, str
 	const char *near =
 		suggest_nearest(item, limit_keys, ARRAY_SIZE(limit_keys), sizeof(limit_keys[0]));
 	return near ? error_hint(error, "did you mean '%s'?", near)
-		    : error_hint(error, "limits are: memory, cpu, pids, disk, inodes, files, output, "
-					"tmp, time, grace");
+		    : error_hint(error,
+			      "limits are: memory, cpu, pids, disk, inodes, files, output, "
+			      "tmp, time, grace");
 }
 
 static int set_limit(struct policy *policy, const char *key, const char *value, struct error *error)
@@ -364,7 +366,8 @@ static const struct policy_key keys[] = {
 	{"git", "off|commit", "off: repositories are read-only; commit: work on a checked layer"},
 	{"env", "NAME[=VALUE]", "pass or set an environment variable"},
 	{"env-all", NULL, "pass the whole environment, secrets included"},
-	{"limit", "LIST", "memory=512M,cpu=1,time=30s,pids=256,disk=100M,inodes=,files=,output=,..."},
+	{"limit", "LIST",
+		"memory=512M,cpu=1,time=30s,pids=256,disk=100M,inodes=,files=,output=,..."},
 	{"device", "PATH", "one more device node, such as a GPU"},
 	{"allow-userns", NULL, "user namespaces inside (browsers' own sandboxes want them)"},
 	{"best-effort", NULL, "run even if something asked for cannot be enforced here"},
@@ -378,9 +381,24 @@ typedef int (*policy_setter)(
 
 /* In the order of keys. */
 static const policy_setter setters[] = {
-	set_mode, set_profile, set_isolation, set_directory, set_write, set_read_only,
-	set_deny_read, set_allow_read, set_share_tmp, set_git, set_env, set_env_all, set_limit,
-	set_device, set_allow_userns, set_best_effort, set_capture, set_hide_secrets,
+	set_mode,
+	set_profile,
+	set_isolation,
+	set_directory,
+	set_write,
+	set_read_only,
+	set_deny_read,
+	set_allow_read,
+	set_share_tmp,
+	set_git,
+	set_env,
+	set_env_all,
+	set_limit,
+	set_device,
+	set_allow_userns,
+	set_best_effort,
+	set_capture,
+	set_hide_secrets,
 	set_python_path,
 };
 
@@ -398,8 +416,8 @@ int policy_set(struct policy *policy, const char *key, const char *value, struct
 		if (strcmp(keys[i].name, key) != 0)
 			continue;
 		if (keys[i].argument && !value)
-			return error_set(error, EINVAL, "policy", "--%s needs a value: --%s %s", key,
-				key, keys[i].argument);
+			return error_set(error, EINVAL, "policy", "--%s needs a value: --%s %s",
+				key, key, keys[i].argument);
 		if (!keys[i].argument && value)
 			return error_set(error, EINVAL, "policy", "--%s takes no value", key);
 		return setters[i](policy, key, value, error);
@@ -456,10 +474,11 @@ int policy_validate(const struct policy *policy, struct error *error)
 
 	if (mode == MODE_READ_ONLY && writes)
 		return contradiction(error, "--write with --mode read-only",
-			"nothing is writable in this mode", "use --mode workspace-write, or drop --write");
+			"nothing is writable in this mode",
+			"use --mode workspace-write, or drop --write");
 	if (mode == MODE_READ_ONLY && policy->git == GIT_COMMIT)
-		return contradiction(error, "--git commit with --mode read-only",
-			"a commit writes", "use --mode workspace-write");
+		return contradiction(error, "--git commit with --mode read-only", "a commit writes",
+			"use --mode workspace-write");
 	if (mode == MODE_FULL_ACCESS && (writes || fences || policy->git == GIT_COMMIT))
 		return contradiction(error, "path rules with --mode danger-full-access",
 			"there is no box in this mode that could keep them",

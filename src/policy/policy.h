@@ -25,9 +25,9 @@ enum git_access { GIT_READ_ONLY, GIT_COMMIT };
 
 /* What of the host a box sees. */
 enum system_view {
-	VIEW_HOST,   /* the whole host read-only, but for what is hidden */
-	VIEW_STRICT, /* system directories, and the workspace at /workspace through a discarded layer */
-	VIEW_CLOUD,  /* system directories, /workspace and /home/agent */
+	VIEW_HOST, /* the whole host read-only, but for what is hidden */
+	VIEW_STRICT, /* system directories; the workspace at /workspace, on a discarded layer */
+	VIEW_CLOUD, /* system directories, /workspace and /home/agent */
 };
 
 struct policy_path {

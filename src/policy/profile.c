@@ -10,7 +10,8 @@
 static const struct profile profiles[] = {
 	{
 		.name = "local",
-		.summary = "beside a person: the workspace is writable in a repository, network off",
+		.summary =
+			"beside a person: the workspace is writable in a repository, network off",
 		.view = VIEW_HOST,
 		/* One user namespace's worth: enough for any build, far below the host's table. */
 		.limits = {.pids = 4096, .grace_ms = 2000},
@@ -22,8 +23,12 @@ static const struct profile profiles[] = {
 		.mode = MODE_WORKSPACE_WRITE,
 		.view = VIEW_STRICT,
 		.seccomp = SECCOMP_STRICT,
-		.limits = {.memory_bytes = 512 * MIB, .cpu_milli = 1000, .pids = 10000,
-			.disk_bytes = 100 * MIB, .inodes = 100000, .output_bytes = MIB,
+		.limits = {.memory_bytes = 512 * MIB,
+			.cpu_milli = 1000,
+			.pids = 10000,
+			.disk_bytes = 100 * MIB,
+			.inodes = 100000,
+			.output_bytes = MIB,
 			.time_ms = 30 * 1000},
 		.must_enforce = true,
 		.capture = true,
@@ -36,8 +41,12 @@ static const struct profile profiles[] = {
 		.summary = "a task on a server: /workspace and /home/agent, generous limits",
 		.mode = MODE_WORKSPACE_WRITE,
 		.view = VIEW_CLOUD,
-		.limits = {.memory_bytes = 16 * GIB, .cpu_milli = 4000, .pids = 32768,
-			.disk_bytes = 50 * GIB, .tmp_bytes = GIB, .time_ms = 4 * 3600 * 1000ULL,
+		.limits = {.memory_bytes = 16 * GIB,
+			.cpu_milli = 4000,
+			.pids = 32768,
+			.disk_bytes = 50 * GIB,
+			.tmp_bytes = GIB,
+			.time_ms = 4 * 3600 * 1000ULL,
 			.grace_ms = 10 * 1000},
 		.must_enforce = true,
 		.hide_credentials = true,
@@ -53,7 +62,8 @@ static const struct profile profiles[] = {
 	},
 	{
 		.name = "production",
-		.summary = "near what is live: workspace secrets hidden, deletes and bulk changes ask",
+		.summary =
+			"near what is live: workspace secrets hidden, deletes and bulk changes ask",
 		.view = VIEW_HOST,
 		.limits = {.pids = 4096, .grace_ms = 5000},
 		.landlock_tier_allowed = true,

@@ -11,12 +11,12 @@
 
 /* What may be done with a descriptor so that a call on it does not block. */
 enum endpoint_kind {
-	ENDPOINT_OWN,    /* our own open file description, non-blocking */
-	ENDPOINT_FILE,   /* the caller's regular file or block device: a call takes what the disk takes */
-	ENDPOINT_PIPE,   /* the caller's pipe: spliced, which does not block; or polled, then <= PIPE_BUF */
+	ENDPOINT_OWN, /* our own open file description, non-blocking */
+	ENDPOINT_FILE, /* the caller's file or block device: a call takes what the disk takes */
+	ENDPOINT_PIPE, /* the caller's pipe: spliced, not blocking; or polled, then <= PIPE_BUF */
 	ENDPOINT_SOCKET, /* the caller's socket: MSG_DONTWAIT */
-	ENDPOINT_DEVICE, /* the caller's character device: the same, as far as its driver plays along */
-	ENDPOINT_TERMINAL, /* one that could not be opened again: polled, then one byte, since what has
+	ENDPOINT_DEVICE, /* the caller's device: the same, as far as its driver plays along */
+	ENDPOINT_TERMINAL, /* one that cannot be opened again: polled, then one byte, as what has
 	                    * room for one may block on two */
 };
 
@@ -39,12 +39,13 @@ struct channel {
 	bool live;
 	enum channel_how how;
 	struct endpoint from, to;
-	bool waits_for_to; /* else for from */
-	bool draining;     /* nothing in from now means the end of it */
+	bool waits_for_to;    /* else for from */
+	bool draining;        /* nothing in from now means the end of it */
 	uint64_t drain_bytes; /* and at most so much more is taken from it */
 	size_t poll_index;
 
-	uint64_t limit_bytes; /* passed on at most; kept at most; 0: no limit (KEEP has always one) */
+	uint64_t
+		limit_bytes; /* passed on or kept at most; 0: no limit (KEEP has one) */
 	uint64_t passed_bytes, dropped_bytes;
 	int error; /* -errno of the write that ended the channel; 0 */
 
@@ -56,7 +57,7 @@ struct channel {
 
 	struct captured captured;
 	size_t head_capacity, tail_capacity; /* allocated */
-	size_t tail_begin; /* the oldest byte of the ring, once it is full */
+	size_t tail_begin;                   /* the oldest byte of the ring, once it is full */
 };
 
 /* Starts a channel. The endpoints marked owned belong to it from now on. */

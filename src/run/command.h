@@ -10,9 +10,9 @@ struct command {
 	char *const *environment;
 	const char *directory;
 	int stdio[3]; /* all >= 0 */
-	int terminal; /* the slave of the session's terminal, or -1: then it gets a session of its own */
+	int terminal; /* the slave of the session's terminal, or -1: a session of its own */
 	bool foreground; /* it has the terminal from the start */
-	int ruleset;  /* Landlock, or -1 */
+	int ruleset;     /* Landlock, or -1 */
 };
 
 /* Starts it. Returns its pid, or -errno. *ret_exec_errno is 0 once it runs; positive: exec failed

@@ -11,16 +11,16 @@
 #include <sys/types.h>
 
 struct denial {
-	uint32_t count;      /* 0: the slot is free, or its writer has not finished (or died) */
-	int32_t pid;         /* of the first, as the host sees it */
+	uint32_t count; /* 0: the slot is free, or its writer has not finished (or died) */
+	int32_t pid;    /* of the first, as the host sees it */
 	int32_t errno_value;
-	int64_t time_ms;     /* CLOCK_REALTIME of the first */
-	char call[24];       /* "connect", "mkdir", "socket", ... */
-	char promise[4];     /* "P2" */
-	char program[32];    /* comm of the first; empty when it could not be read */
-	char target[256];    /* path, address or arguments, as the program named it: raw bytes of the
-	                      * box's choosing, control characters too. Whoever prints it escapes it */
-	char reason[128];    /* which wall, in a person's words */
+	int64_t time_ms;  /* CLOCK_REALTIME of the first */
+	char call[24];    /* "connect", "mkdir", "socket", ... */
+	char promise[4];  /* "P2" */
+	char program[32]; /* comm of the first; empty when it could not be read */
+	char target[256]; /* path, address or arguments, as the program named it: raw bytes of the
+	                      * box's choosing, control codes too. Whoever prints it escapes it */
+	char reason[128]; /* which wall, in a person's words */
 };
 
 struct denials {

@@ -60,7 +60,8 @@ static int make_parents(char *path)
 	return mkdir(path, 0711) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-static int make_layer(struct git_commit *git, const struct plan *plan, const char *base, size_t index)
+static int make_layer(
+	struct git_commit *git, const struct plan *plan, const char *base, size_t index)
 {
 	char *layer = NULL;
 	struct timespec now;
@@ -103,8 +104,8 @@ static int remove_entry(const char *path, const struct stat *st, int type, struc
 	return 0;
 }
 
-/* A layer holds what the box made and its owner may rearrange: it is emptied with no more rights than
- * the owner's. */
+/* A layer holds what the box made and its owner may rearrange: it is emptied with no more rights
+ * than the owner's. */
 static void remove_layer(const char *layer, const struct plan *plan)
 {
 	pid_t pid = fork();
@@ -178,7 +179,8 @@ static int on_config(const char *section, const char *subsection, const char *na
 {
 	if (strcmp(section, "extensions") == 0 && !*subsection &&
 		strcmp(name, "objectformat") == 0 && value)
-		*(size_t *)context = strcmp(value, "sha256") == 0 ? GIT_SHA256_BYTES : GIT_SHA1_BYTES;
+		*(size_t *)context =
+			strcmp(value, "sha256") == 0 ? GIT_SHA256_BYTES : GIT_SHA1_BYTES;
 	return 0;
 }
 
@@ -199,7 +201,8 @@ static json_t *result_json(
 	json_object_set_new(object, "git_dir", json_string(git_dir));
 	json_object_set_new(object, "written", json_integer((json_int_t)result->written));
 	json_object_set_new(object, "deleted", json_integer((json_int_t)result->deleted));
-	json_object_set_new(object, "written_bytes", json_integer((json_int_t)result->written_bytes));
+	json_object_set_new(
+		object, "written_bytes", json_integer((json_int_t)result->written_bytes));
 	for (size_t i = 0; i < result->refused_count; i++) {
 		json_t *item = json_object();
 		json_object_set_new(item, "path", json_string(result->refused[i].path));

@@ -1,8 +1,9 @@
-/* Theory of operation. Without a PID namespace the kernel does not end a box's processes together, and
- * init cannot: it is under the box's filter, which hands its kill() to a broker that may be gone. So
- * there are two processes that can, one above the other, both subreapers, so that nothing which loses
- * its parent gets away: the keeper, and the supervisor. If the supervisor is killed, the keeper sees
- * its socket close and ends the box; if the keeper is killed, everything falls to the supervisor. */
+/* Theory of operation. Without a PID namespace the kernel does not end a box's processes together,
+ * and init cannot: it is under the box's filter, which hands its kill() to a broker that may be
+ * gone. So there are two processes that can, one above the other, both subreapers, so that nothing
+ * which loses its parent gets away: the keeper, and the supervisor. If the supervisor is killed,
+ * the keeper sees its socket close and ends the box; if the keeper is killed, everything falls to
+ * the supervisor. */
 #include "run/keeper.h"
 
 #include "base/fd.h"

@@ -57,7 +57,8 @@ static int take_control_fd(struct inside *inside, int control, struct error *err
 	}
 	if (control != CONTROL_FD && dup3(control, CONTROL_FD, O_CLOEXEC) < 0)
 		return error_set_errno(error, errno, "descriptors", "the control socket");
-	/* A copy of one end of the caller's pipes, held here, would keep it from ever being seen. */
+	/* A copy of one end of the caller's pipes, held here, would keep it from ever being
+	 * seen. */
 	int keep[] = {CONTROL_FD, inside->stdio[0], inside->stdio[1], inside->stdio[2]};
 	int r = fd_close_all_but(keep, ARRAY_SIZE(keep));
 	return r < 0 ? error_set_errno(error, -r, "descriptors", "closing the rest") : 0;
@@ -93,8 +94,8 @@ static int settle_ids(struct inside *inside, struct error *error)
 	return r < 0 ? r : namespaces_take_ids(inside->plan, error);
 }
 
-/* For the broker, which joins them later: once init is not dumpable nobody but root could open them,
- * and once the root has changed, /proc is another. */
+/* For the broker, which joins them later: once init is not dumpable nobody but root could open
+ * them, and once the root has changed, /proc is another. */
 static int open_namespaces(struct inside *inside, struct error *error)
 {
 	static const char *const paths[BROKER_NAMESPACES] = {
@@ -128,8 +129,8 @@ static int open_terminal(struct inside *inside, struct error *error)
 	inside->slave = ioctl(inside->master, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 	if (inside->slave < 0)
 		return error_set_errno(error, errno, "terminal", "its slave side");
-	/* As the caller's is now, and before the command could set it otherwise. Descriptors 0 to 2 are
-	 * still the caller's. */
+	/* As the caller's is now, and before the command could set it otherwise. Descriptors 0 to 2
+	 * are still the caller's. */
 	for (int i = 0; i < 3; i++) {
 		struct termios settings;
 		struct winsize size;
@@ -168,7 +169,8 @@ static noreturn void fail(const struct error *error)
 	_exit(125);
 }
 
-/* The supervisor's death is init's; a change of ids forgets that, so it is said again after each. */
+/* The supervisor's death is init's; a change of ids forgets that, so it is said again after
+ * each. */
 static void die_with_supervisor(void)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);

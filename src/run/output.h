@@ -12,18 +12,19 @@
 
 /* One stream kept by --capture: the head and the tail within the limit. */
 struct captured {
-	char *head, *tail;      /* owned; tail is in order once output_finish() was called */
+	char *head, *tail; /* owned; tail is in order once output_finish() was called */
 	size_t head_bytes, tail_bytes;
 	uint64_t dropped_bytes; /* between them */
 };
 
 struct output_options {
-	int stdio[3];          /* the caller's descriptors; borrowed; never closed here */
-	bool capture;          /* stdout and stderr are kept, not passed on */
-	uint64_t limit_bytes;  /* of each stream: capture keeps head + tail within it; pass-through with
+	int stdio[3]; /* the caller's descriptors; borrowed; never closed here */
+	bool capture; /* stdout and stderr are kept, not passed on */
+	uint64_t
+		limit_bytes; /* of each stream: capture keeps head + tail within it; passing on with
 	                        * a limit stops passing there and counts the rest. 0: no limit */
-	bool terminal;         /* one of stdio is a terminal: a PTY of the box's own will be attached */
-	bool terminal_is_set;  /* whose settings and size are the caller's already */
+	bool terminal; /* one of stdio is a terminal: a PTY of the box's own will be attached */
+	bool terminal_is_set; /* whose settings and size are the caller's already */
 };
 
 struct output; /* opaque */

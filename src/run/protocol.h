@@ -10,23 +10,26 @@
 
 enum message_kind {
 	/* From the supervisor. */
-	MESSAGE_TREES = 1, /* ids are mapped; descriptors: prepared trees (index, count); last: value 1 */
-	MESSAGE_EXEC,      /* id; descriptors: stdio 0-2, a sealed memfd with three lists (see
+	MESSAGE_TREES =
+		1, /* ids are mapped; descriptors: prepared trees (index, count); last: value 1 */
+	MESSAGE_EXEC,     /* id; descriptors: stdio 0-2, a sealed memfd with three lists (see
 	                    * base/request.h): directory or none, argv, environment or none */
-	MESSAGE_SIGNAL,    /* id, value = signal, index = scope */
-	MESSAGE_CONTINUE,  /* id: becomes the terminal's foreground group and is continued */
+	MESSAGE_SIGNAL,   /* id, value = signal, index = scope */
+	MESSAGE_CONTINUE, /* id: becomes the terminal's foreground group and is continued */
 
 	/* From init. */
-	MESSAGE_FAILED,      /* error: the box was not built; init is gone after it */
-	MESSAGE_READY,       /* value = mounts fallbacks, index = init's pid as it sees it itself; descriptors: the listener (unless
-	                      * there is no filter), then the PTY's master where one was wanted */
+	MESSAGE_FAILED, /* error: the box was not built; init is gone after it */
+	/* value = mounts fallbacks, index = init's pid as it sees it; descriptors: the listener
+	 * (unless there is no filter), three namespaces (container tier), the PTY's master (if
+	 * wanted) */
+	MESSAGE_READY,
 	MESSAGE_EXEC_FAILED, /* id, value = errno: the command could not be started */
 	MESSAGE_EXITED,      /* id, value = wait status */
 	MESSAGE_STOPPED,     /* id, value = signal: stopped by job control */
 
 	/* From a supervisor's process to libcoffer, which also gets READY, EXITED and
 	 * EXEC_FAILED. */
-	MESSAGE_REPORT, /* the last: value = exit code, index = cause, error; descriptor: the JSON */
+	MESSAGE_REPORT, /* the last: value = exit code, index = cause; descriptor: the JSON */
 };
 
 enum signal_scope {

@@ -81,8 +81,8 @@ static json_t *enforced_json(const struct report *report, const struct plan *pla
 		snprintf(layer, sizeof(layer), "landlock abi %d", plan->facts.landlock_abi);
 		add_layer(array, layer);
 	}
-	add_layer(array, plan->profile->seccomp == SECCOMP_STRICT ? "seccomp strict"
-								    : "seccomp default");
+	add_layer(array,
+		plan->profile->seccomp == SECCOMP_STRICT ? "seccomp strict" : "seccomp default");
 	add_layer(array, "no capabilities");
 	add_layer(array, "no new privileges");
 	if (plan->watch_names)
@@ -98,8 +98,8 @@ static json_t *exit_json(const struct report *report)
 	json_t *object = json_object();
 	bool signaled = WIFSIGNALED(report->status) && report->cause != CAUSE_SETUP_FAILED;
 	json_object_set_new(object, "code", json_integer(report->exit_code));
-	json_object_set_new(object, "signal",
-		signaled ? json_integer(WTERMSIG(report->status)) : json_null());
+	json_object_set_new(
+		object, "signal", signaled ? json_integer(WTERMSIG(report->status)) : json_null());
 	return object;
 }
 
@@ -112,8 +112,8 @@ static json_t *usage_json(const struct usage *usage)
 	json_object_set_new(object, "memory_peak_bytes", integer(usage->memory_peak_bytes));
 	json_object_set_new(object, "memory_peak_of",
 		json_string(usage->memory_peak_is_box ? "box" : "largest process"));
-	json_object_set_new(object, "pids_peak",
-		usage->pids_peak ? integer(usage->pids_peak) : json_null());
+	json_object_set_new(
+		object, "pids_peak", usage->pids_peak ? integer(usage->pids_peak) : json_null());
 	json_object_set_new(object, "io_read_bytes", integer(usage->io_read_bytes));
 	json_object_set_new(object, "io_write_bytes", integer(usage->io_write_bytes));
 	json_object_set_new(object, "disk_bytes", integer(usage->disk_bytes));
@@ -140,7 +140,8 @@ static json_t *denials_json(const struct denials *denials)
 		json_object_set_new(item, "target", text(denial.target));
 		json_object_set_new(item, "promise", text(denial.promise));
 		json_object_set_new(item, "errno",
-			denial.errno_value ? text(strerrorname_np(denial.errno_value)) : json_null());
+			denial.errno_value ? text(strerrorname_np(denial.errno_value))
+					   : json_null());
 		json_object_set_new(item, "reason", text(denial.reason));
 		json_object_set_new(item, "count", json_integer(denial.count));
 		json_array_append_new(array, item);
@@ -162,8 +163,9 @@ static json_t *notes_json(const struct report *report, const struct plan *plan)
 	for (size_t i = 0; i < plan->notes_count; i++)
 		add_note(array, plan->notes[i].what, plan->notes[i].text);
 	if (report->fallbacks & MOUNTS_NO_PROC)
-		add_note(array, "proc", "the host masks /proc: the box has none of its own, a few "
-					"harmless files stand in for it");
+		add_note(array, "proc",
+			"the host masks /proc: the box has none of its own, a few "
+			"harmless files stand in for it");
 	return array;
 }
 

@@ -45,7 +45,7 @@ struct supervisor {
 	struct git_commit *git;
 	struct denials *denials;
 	uint64_t *continued;
-	pid_t init; /* PID 1 of the box as seen from here; launched.init, unless a keeper is between */
+	pid_t init; /* of the box as seen from here; launched.init, but for a keeper between */
 	pid_t broker;
 	int listener;
 	int namespaces[BROKER_NAMESPACES]; /* container tier: of init, for the broker */
@@ -55,7 +55,7 @@ struct supervisor {
 	bool ready;         /* the box stands */
 	bool command_ended; /* the first command has */
 	bool init_ended;
-	bool killed;        /* by us, for a reason that the report has */
+	bool killed; /* by us, for a reason that the report has */
 	uint64_t started_us, deadline_us, kill_us, meter_us, watch_us; /* 0: not set */
 	struct rusage rusage;
 	struct rlimit open_files; /* of the caller */
@@ -247,7 +247,8 @@ static int start_box(struct supervisor *s)
 
 /* ---- what init says ---- */
 
-static void handle_ready(struct supervisor *s, const struct message *message, int *fds, size_t count)
+static void handle_ready(
+	struct supervisor *s, const struct message *message, int *fds, size_t count)
 {
 	size_t next = 0;
 	s->ready = true;
@@ -277,8 +278,8 @@ static void handle_exec_failed(struct supervisor *s, const struct message *messa
 	} else if (message->value > 0) {
 		report->cause = CAUSE_CANNOT_EXECUTE;
 		report->exit_code = 126;
-		error_set_errno(&report->error, message->value, "exec", "%.900s",
-			s->plan->argv.items[0]);
+		error_set_errno(
+			&report->error, message->value, "exec", "%.900s", s->plan->argv.items[0]);
 	} else {
 		report->cause = CAUSE_SETUP_FAILED;
 		report->exit_code = 125;
@@ -551,7 +552,7 @@ static void handle_client(struct supervisor *s)
 		return;
 	}
 	bool known = (message.kind == MESSAGE_EXEC && count == 4 && message.id != 0) ||
-		(message.kind == MESSAGE_SIGNAL && count == 0);
+		     (message.kind == MESSAGE_SIGNAL && count == 0);
 	if (known)
 		fd_send(s->launched.control, &message, sizeof(message), fds, count);
 	for (size_t i = 0; i < count; i++)
@@ -634,10 +635,10 @@ static void count_usage(struct supervisor *s)
 {
 	struct usage *usage = &s->report->usage;
 	usage->wall_us = clock_now_us() - s->started_us;
-	usage->user_us =
-		(uint64_t)s->rusage.ru_utime.tv_sec * 1000000 + (uint64_t)s->rusage.ru_utime.tv_usec;
-	usage->system_us =
-		(uint64_t)s->rusage.ru_stime.tv_sec * 1000000 + (uint64_t)s->rusage.ru_stime.tv_usec;
+	usage->user_us = (uint64_t)s->rusage.ru_utime.tv_sec * 1000000 +
+			 (uint64_t)s->rusage.ru_utime.tv_usec;
+	usage->system_us = (uint64_t)s->rusage.ru_stime.tv_sec * 1000000 +
+			   (uint64_t)s->rusage.ru_stime.tv_usec;
 	usage->memory_peak_bytes = (uint64_t)s->rusage.ru_maxrss * 1024;
 	usage->io_read_bytes = (uint64_t)s->rusage.ru_inblock * 512;
 	usage->io_write_bytes = (uint64_t)s->rusage.ru_oublock * 512;
@@ -717,7 +718,7 @@ static void finish(struct supervisor *s)
 			s->report->quarantined = watch_clean(s->watch, s->denials);
 		if (s->report->cause == CAUSE_REFUSED && !s->report->quarantined)
 			error_set(s->error, ESTALE, "refused",
-				"a protected name was replaced from outside, and the box ended since "
+				"a protected name was replaced from outside; the box ended since "
 				"nothing protected it any more");
 		if (s->report->quarantined) {
 			s->report->cause = CAUSE_REFUSED;
@@ -752,8 +753,12 @@ int supervise(const struct supervise_options *options, struct report *ret_report
 	struct denials **ret_denials)
 {
 	*ret_report = (struct report){.cause = CAUSE_SETUP_FAILED, .exit_code = 125};
-	struct supervisor s = {.plan = options->plan, .options = options, .report = ret_report,
-		.error = &ret_report->error, .listener = -1, .signals = -1,
+	struct supervisor s = {.plan = options->plan,
+		.options = options,
+		.report = ret_report,
+		.error = &ret_report->error,
+		.listener = -1,
+		.signals = -1,
 		.namespaces = {-1, -1, -1},
 		.launched = {.init = -1, .pidfd = -1, .control = -1, .id_slot = -1}};
 	int r = prepare(&s);

@@ -15,8 +15,8 @@ struct supervise_options {
 /* Builds the box, runs the plan's command in it, and returns when everything in it has ended and
  * been cleaned up. This process becomes the box's supervisor: it blocks signals, reaps children and
  * may become a subreaper, so it must have nothing else to do. *ret_report is always filled (to be
- * released); *ret_denials (may be NULL; freed by denials_free()) holds what was refused. Returns 0 if
- * the command was started, or -errno with the reason in ret_report->error. */
+ * released); *ret_denials (may be NULL; freed by denials_free()) holds what was refused. Returns 0
+ * if the command was started, or -errno with the reason in ret_report->error. */
 int supervise(const struct supervise_options *options, struct report *ret_report,
 	struct denials **ret_denials);
 

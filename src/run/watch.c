@@ -43,7 +43,7 @@ struct watch {
 static bool is_protected(const struct watched *watched, const char *name)
 {
 	return names_protected(name) ||
-		(watched->place->name && strcasecmp(watched->place->name, name) == 0);
+	       (watched->place->name && strcasecmp(watched->place->name, name) == 0);
 }
 
 static int remember(struct watched *watched)
@@ -58,8 +58,8 @@ static int remember(struct watched *watched)
 		if (!is_protected(watched, entry->d_name))
 			continue;
 		int r = strv_add(&watched->before, entry->d_name);
-		ino_t *inodes = reallocarray(
-			watched->inodes, watched->before.count + 1, sizeof(*inodes));
+		ino_t *inodes =
+			reallocarray(watched->inodes, watched->before.count + 1, sizeof(*inodes));
 		if (r < 0 || !inodes)
 			return -ENOMEM;
 		watched->inodes = inodes;
@@ -90,8 +90,8 @@ static int watch_one(struct watch *watch, const struct plan_watch *place, struct
 	struct stat st;
 	if (fstat(watched->fd, &st) < 0 || st.st_ino != place->id.inode ||
 		st.st_dev != place->id.device)
-		return error_set(error, ESTALE, "watch", "%s is no longer what was planned",
-			place->path);
+		return error_set(
+			error, ESTALE, "watch", "%s is no longer what was planned", place->path);
 	watched->mode = st.st_mode;
 	int r = remember(watched);
 	if (r < 0)
@@ -181,13 +181,13 @@ bool watch_is_told(const struct watch *watch)
 }
 
 /* Through the descriptor that was opened before the box ran: a directory that the box has made
- * unreadable can be read all the same. The mode it had is given back, so that what is found can be looked
- * at and moved. */
+ * unreadable can be read all the same. The mode it had is given back, so that what is found can be
+ * looked at and moved. */
 static DIR *list(struct watched *watched)
 {
 	struct stat st;
 	bool taken = watched->mode && fstat(watched->fd, &st) == 0 &&
-		(watched->mode & ~st.st_mode & S_IRWXU) != 0;
+		     (watched->mode & ~st.st_mode & S_IRWXU) != 0;
 	/* Where that fails the directory is not ours, and the box cannot have changed it either. */
 	if (taken)
 		(void)!fchmod(watched->fd, watched->mode & 07777);
@@ -220,7 +220,8 @@ static void look(struct watch *watch, visitor visit, void *context)
 				if (errno == ENOENT)
 					continue;
 				/* It is there and cannot be looked at: the worst is assumed. */
-				st = (struct stat){.st_mode = S_IFREG, .st_nlink = 1,
+				st = (struct stat){.st_mode = S_IFREG,
+					.st_nlink = 1,
 					.st_uid = watch->box_uid};
 			}
 			visit(watch, watched, entry->d_name, &st, context);
@@ -232,8 +233,8 @@ static void look(struct watch *watch, visitor visit, void *context)
 static bool link_is_changed(const struct watched *watched, size_t index)
 {
 	char target[MAX_PATH_BYTES];
-	ssize_t n = readlinkat(
-		watched->fd, watched->links.items[index], target, sizeof(target) - 1);
+	ssize_t n =
+		readlinkat(watched->fd, watched->links.items[index], target, sizeof(target) - 1);
 	if (n < 0)
 		return true;
 	target[n] = '\0';
@@ -249,8 +250,8 @@ static bool any_link_is_changed(const struct watch *watch)
 	return false;
 }
 
-/* The kernel takes a mount off a name that somebody outside replaces (an editor's rename over the old
- * file): then nothing protects the new one. */
+/* The kernel takes a mount off a name that somebody outside replaces (an editor's rename over the
+ * old file): then nothing protects the new one. */
 static bool a_wall_is_gone(const struct watch *watch, struct denials *denials)
 {
 	for (size_t i = 0; watch->by_mounts && i < watch->count; i++) {
@@ -328,8 +329,7 @@ static void quarantine(struct watch *watch, struct watched *watched, const char 
 	}
 	clean->moved++;
 	if (clean->denials)
-		denials_add_named(
-			clean->denials, 0, "", "create", "P2", target, EPERM, reason);
+		denials_add_named(clean->denials, 0, "", "create", "P2", target, EPERM, reason);
 }
 
 static void restore_links(struct watch *watch, struct clean *clean)
@@ -347,7 +347,8 @@ static void restore_links(struct watch *watch, struct clean *clean)
 				continue;
 			clean->moved++;
 			if (clean->denials)
-				denials_add_named(clean->denials, 0, "", "unlink", "P2", name, EPERM,
+				denials_add_named(clean->denials, 0, "", "unlink", "P2", name,
+					EPERM,
 					"a protected link was removed; it is back in its place");
 		}
 	}

@@ -31,12 +31,16 @@ def succeeded(found):
 
 
 @pytest.mark.core
-def test_everything_is_allowed_in_the_workspace(probe, workspace):
+def test_everything_is_allowed_in_the_workspace(probe, tier, workspace):
     (workspace / "own-files").mkdir()
     (workspace / "own-files" / "sentinel").write_text("mine\n")
     found = probe("writes", "own-files")
     # What the filter does not know is ENOSYS, and libc then does without.
     unknown = kernel_lacks() | {n for n in ("fchmodat2",) if found[n] == "ENOSYS"}
+    if tier == "landlock":
+        # O_RDONLY with O_TRUNC, and a nameless file that is then linked: refused by the filter and
+        # the broker there (docs/THREAT-MODEL.md).
+        unknown |= {"open-truncate", "link-descriptor-here"}
     assert succeeded(found) == OWN - unknown, found
 
 

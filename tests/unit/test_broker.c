@@ -1135,8 +1135,8 @@ static char *make_directory(const char *parent, const char *name)
 	return path;
 }
 
-/* root is opened: .git in it is a carve-out, src is granted; so are vendor and vendor/sub, which hold
- * nothing else than a carve-out. other is granted as a whole. */
+/* root is opened: .git in it is a carve-out, src is granted; so are vendor and vendor/sub, which
+ * hold nothing else than a carve-out. other is granted as a whole. */
 static int set_up_landlock(void **state)
 {
 	int r = set_up(state);

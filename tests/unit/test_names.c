@@ -164,7 +164,8 @@ static void environment_secrets(void **state)
 		"npm_config__auth", "apiKey", "APIKEY", "KEY1", "SSH_AUTH_SOCK", "SESSION_COOKIE",
 		"SIGNING_PRIVATE_PEM", "DATABASE_URL", "SENTRY_DSN",
 		"AZURE_STORAGE_CONNECTION_STRING", "SLACK_WEBHOOK", "ghToken",
-		"A_VERY_LONG_NAME_INDEED_THAT_GOES_ON_AND_ON_AND_ON_FOR_MORE_THAN_SIXTY_FOUR_LETTERS_TOKEN",
+		"A_VERY_LONG_NAME_INDEED_THAT_GOES_ON_AND_ON_AND_ON_FOR_"
+		"MORE_THAN_SIXTY_FOUR_LETTERS_TOKEN",
 		"averylongwordindeedthatgoesonandonandonformorethansixtyfourletterspassword"};
 	static const char *const harmless[] = {"KEYBOARD", "MONKEY", "GIT_AUTHOR_NAME", "AUTHOR",
 		"TOKENIZERS_PARALLELISM", "PWD", "OLDPWD", "COMPASS", "PATH", "PATTERN",

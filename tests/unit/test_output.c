@@ -225,7 +225,8 @@ static int closed_program(const void *context)
 	return read(0, &byte, 1) == 0 && write(1, "x", 1) == 1 && write(2, "x", 1) == 1 ? 0 : 1;
 }
 
-/* In a process of its own, which closes its 0 to 2: whatever is made must not take their numbers. */
+/* In a process of its own, which closes its 0 to 2: whatever is made must not take their
+ * numbers. */
 static void test_closed(void **state)
 {
 	(void)state;
@@ -243,7 +244,8 @@ static void test_closed(void **state)
 			_exit(10);
 		struct stat status;
 		for (int i = 0; i < 3; i++) {
-			if (output_child_fd(output, i) < 3 || fstat(output_child_fd(output, i), &status))
+			if (output_child_fd(output, i) < 3 ||
+				fstat(output_child_fd(output, i), &status))
 				_exit(11);
 			if (i && !S_ISCHR(status.st_mode))
 				_exit(12);
@@ -461,7 +463,8 @@ static void test_descendant_does_not_hang(void **state)
 	output_free(output); /* closes the pipe: the descendant ends */
 }
 
-/* --- limits, readers that are slow or gone ------------------------------------------------------ */
+/* --- limits, readers that are slow or gone
+ * ------------------------------------------------------ */
 
 static void read_exactly(int fd, const void *bytes, size_t count)
 {
@@ -487,7 +490,8 @@ static void limited_to(int writer, int reader, size_t limit, size_t count)
 	close(reader);
 }
 
-/* The whole output is taken from the box, whatever the reader does; what is passed fits the pipe. */
+/* The whole output is taken from the box, whatever the reader does; what is passed fits the
+ * pipe. */
 static void test_limited_pass_through(void **state)
 {
 	(void)state;
@@ -520,7 +524,7 @@ static void slow_reader(int writer, int reader)
 	}
 	assert_true(clock_now_us() - start_us < 5 * 1000 * 1000);
 	assert_true(longest_us < 2 * 1000 * 1000);
-	assert_int_equal(fcntl(writer, F_GETFL), flags); /* still blocking, for its other users */
+	assert_int_equal(fcntl(writer, F_GETFL), flags);   /* still blocking, for its other users */
 	assert_int_equal(waitpid(slow, NULL, WNOHANG), 0); /* the writer waits, as without us */
 
 	cleanup_free unsigned char *got = malloc(count);
@@ -531,7 +535,8 @@ static void slow_reader(int writer, int reader)
 		ssize_t n = recv(reader, got + got_count, count - got_count, MSG_DONTWAIT);
 		if (n < 0 && errno == ENOTSOCK) {
 			struct pollfd pollfd = {.fd = reader, .events = POLLIN};
-			n = poll(&pollfd, 1, 0) ? read(reader, got + got_count, count - got_count) : 0;
+			n = poll(&pollfd, 1, 0) ? read(reader, got + got_count, count - got_count)
+						: 0;
 		}
 		got_count += n > 0 ? n : 0;
 	}
@@ -672,7 +677,6 @@ static void test_network_socket(void **state)
 	close(near);
 	close(listener);
 }
-
 
 static int set_up(void **state)
 {

@@ -1,6 +1,6 @@
-/* The caller's terminal and the box's own. The test is the window (the master side of the outer PTY);
- * it starts a "shell" with job control, that starts a "job" (what coffer's supervisor does with an
- * output), that starts an "init" with the command on the inner PTY. */
+/* The caller's terminal and the box's own. The test is the window (the master side of the outer
+ * PTY); it starts a "shell" with job control, that starts a "job" (what coffer's supervisor does
+ * with an output), that starts an "init" with the command on the inner PTY. */
 #include "run/output.h"
 
 #include "base/cleanup.h"
@@ -32,7 +32,8 @@ struct window {
 	int from_job;   /* the read end of the job's stdout, when that is a pipe; else -1 */
 };
 
-/* --- the job: an output, an inner PTY, an init ------------------------------------------------- */
+/* --- the job: an output, an inner PTY, an init
+ * ------------------------------------------------- */
 
 static volatile sig_atomic_t size_changed;
 
@@ -152,7 +153,8 @@ static int run_job(command_main *command)
 	return waitpid(-1, NULL, WNOHANG) == -1 ? status : 93;
 }
 
-/* --- the shell, the window ---------------------------------------------------------------------- */
+/* --- the shell, the window
+ * ---------------------------------------------------------------------- */
 
 static _Noreturn void run_shell(struct window *window, command_main *command, int slave, int up,
 	int down, int job_stdout, bool background)
@@ -288,7 +290,8 @@ static void see(int fd, const char *text)
 	} while (!memmem(screen, count, text, strlen(text)));
 }
 
-/* --- the tests ------------------------------------------------------------------------------------ */
+/* --- the tests
+ * ------------------------------------------------------------------------------------ */
 
 /* Answers each line with its own; "quit" ends it, "size" shows the terminal's. */
 static int lines(void)
@@ -319,7 +322,8 @@ static void test_lines_and_restore(void **state)
 	open_window(&window, lines, false, false);
 	see(window.master, "ready\r\n");
 	assert_true(is_raw(&window));
-	/* The inner terminal has the outer one's settings: it echoes, edits with ^H, and adds the CR. */
+	/* The inner terminal has the outer one's settings: it echoes, edits with ^H, and adds the
+	 * CR. */
 	type(&window, "hellu\010o\r");
 	see(window.master, "hellu\010 \010o\r\n<hello\r\n>");
 	type(&window, "quit\r");
@@ -383,7 +387,8 @@ static pid_t find_guard(pid_t job)
 			break;
 		cleanup_free char *comm = NULL;
 		snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-		if (!fd_read_file(AT_FDCWD, path, 64, &comm, NULL) && !strcmp(comm, "coffer-guard\n"))
+		if (!fd_read_file(AT_FDCWD, path, 64, &comm, NULL) &&
+			!strcmp(comm, "coffer-guard\n"))
 			return pid;
 	}
 	return 0;
