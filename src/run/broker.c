@@ -254,25 +254,6 @@ static int die_with_parent(pid_t parent, struct error *error)
 	return 0;
 }
 
-static int compare_ints(const void *left, const void *right)
-{
-	int a = *(const int *)left, b = *(const int *)right;
-	return (a > b) - (a < b);
-}
-
-static int close_all_but(int *keep, size_t count)
-{
-	qsort(keep, count, sizeof(*keep), compare_ints);
-	unsigned from = 3;
-	for (size_t i = 0; i < count; i++) {
-		if ((unsigned)keep[i] > from &&
-			syscall(SYS_close_range, from, (unsigned)keep[i] - 1, 0) < 0)
-			return -errno;
-		from = (unsigned)keep[i] + 1;
-	}
-	return syscall(SYS_close_range, from, ~0U, 0) < 0 ? -errno : 0;
-}
-
 static int raise_descriptor_limit(void)
 {
 	struct rlimit limit;
@@ -307,7 +288,7 @@ static int enter(struct broker *broker, const struct broker_options *options, pi
 		return r;
 
 	int keep[] = {broker->listener, broker->proc, report};
-	r = close_all_but(keep, ARRAY_SIZE(keep));
+	r = fd_close_all_but(keep, ARRAY_SIZE(keep));
 	if (r == 0)
 		r = raise_descriptor_limit();
 	if (r < 0)

@@ -412,7 +412,12 @@ static void reap(struct supervisor *s)
 			s->broker = 0;
 			hear_out_init(s);
 			if (status == 0) {
-				end_with(s, CAUSE_KILLED, NULL);
+				/* It saw the end of the box: init's last word is on its way. */
+				struct pollfd init = {.fd = s->launched.pidfd, .events = POLLIN};
+				poll(&init, 1, 500);
+				hear_out_init(s);
+				if (!s->command_ended)
+					end_with(s, CAUSE_KILLED, NULL);
 			} else if (!s->command_ended && !s->init_ended) {
 				error_set(s->error, EPIPE, "broker", "the broker has ended");
 				end_with(s, CAUSE_SETUP_FAILED, NULL);

@@ -194,7 +194,7 @@ def test_the_private_tmp(box, tier):
 
 def test_disk(box, workspace):
     """On a root that is shared with the host: metered, and the run ended."""
-    code = FILL + "\nimport time\ntime.sleep(20)"
+    code = FILL + "\nimport time\ntime.sleep(3)"
     flags = ["--limit", "disk=16M"]
     result = box("python3", "-c", code, "src/big", str(400 * MIB), flags=flags)
     assert result.seconds < 15 * support.SLOWDOWN
