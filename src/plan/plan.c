@@ -135,6 +135,15 @@ static int choose_tier(struct planning *planning)
 			    facts->userns_reason) < 0)
 			return plan_out_of_memory(planning->error);
 	}
+	const struct found_path *workspace = &planning->findings->workspace;
+	if (plan->tier == TIER_CONTAINER && facts->root && !planning->findings->id_maps &&
+		planning->profile->view == VIEW_HOST && workspace->path && workspace->uid == 0) {
+		error_set(planning->error, ENOTSUP, "plan",
+			"%s is root's, and a file system here cannot map ids: a box never gets root's own",
+			workspace->path);
+		return error_hint(planning->error,
+			"run it as an ordinary user who owns the workspace, or with --isolation landlock");
+	}
 	if (plan->tier == TIER_LANDLOCK && facts->landlock_abi < 1) {
 		error_set(planning->error, ENOTSUP, "plan",
 			"neither user namespaces nor Landlock can be used on this kernel");

@@ -63,7 +63,10 @@ static int remember(struct watched *watched)
 		if (r < 0 || !inodes)
 			return -ENOMEM;
 		watched->inodes = inodes;
-		inodes[watched->before.count - 1] = entry->d_ino;
+		/* Not d_ino: on an overlay it is another number. */
+		struct stat st;
+		bool known = fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+		inodes[watched->before.count - 1] = known ? st.st_ino : 0;
 		char target[MAX_PATH_BYTES];
 		ssize_t n = readlinkat(fd, entry->d_name, target, sizeof(target) - 1);
 		if (n < 0)
@@ -261,7 +264,8 @@ static bool a_wall_is_gone(const struct watch *watch, struct denials *denials)
 			struct stat st;
 			if (!watched->inodes ||
 				fstatat(watched->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-				S_ISLNK(st.st_mode) || st.st_ino == watched->inodes[k])
+				S_ISLNK(st.st_mode) || !watched->inodes[k] ||
+				st.st_ino == watched->inodes[k])
 				continue;
 			char target[MAX_PATH_BYTES];
 			snprintf(target, sizeof(target), "%s/%s", watched->place->path, name);

@@ -5,7 +5,7 @@ import time
 import pytest
 from support import SLOWDOWN, TIMED_OUT, need_user_namespaces
 
-pytestmark = [pytest.mark.limits, pytest.mark.core]
+pytestmark = pytest.mark.limits
 
 MIB = 1024 * 1024
 KILLED = 128 + 9

@@ -99,7 +99,6 @@ def ended():
         process.wait()
 
 
-@pytest.mark.core
 def test_injection_is_refused(terminal, tier, workspace, probe_program, ended):
     process = terminal.start(probe_program, "inject", tier=tier, cwd=workspace)
     ended(process)
@@ -151,7 +150,6 @@ def test_the_terminal_of_the_host_cannot_be_opened(terminal, tier, workspace, en
     assert "injected" not in terminal.read()
 
 
-@pytest.mark.core
 def test_the_box_has_a_terminal_of_its_own(terminal, tier, workspace, ended):
     """The allowed side: it is one, it has the size, and it can be read and written."""
     script = 'test -t 0 && test -t 1 && stty size && read line </dev/tty && echo "got $line"'

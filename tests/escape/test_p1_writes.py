@@ -30,7 +30,6 @@ def succeeded(found):
     return {name for name, result in found.items() if result == "ok"}
 
 
-@pytest.mark.core
 def test_everything_is_allowed_in_the_workspace(probe, tier, workspace):
     (workspace / "own-files").mkdir()
     (workspace / "own-files" / "sentinel").write_text("mine\n")
@@ -95,7 +94,6 @@ def test_tmp_is_private_or_shut(box, tier):
     assert (f"{name}: Perm" in result.err) == (tier == "landlock"), result.describe()
 
 
-@pytest.mark.core
 def test_redirected_output_cannot_be_reopened(coffer, tier, workspace, outside):
     """/proc/self/fd/1 of a regular file could be opened again, truncated, or written anywhere."""
     log = outside / "log"

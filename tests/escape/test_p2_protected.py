@@ -135,7 +135,6 @@ def test_a_new_file_ends_the_run(box, tier, workspace, name):
     assert left(workspace, [name]) == []
 
 
-@pytest.mark.core
 def test_a_new_file_is_quarantined_even_if_the_command_ends_at_once(box, tier, workspace):
     result = box("sh", "-c", "echo evil >.envrc")
     if tier == "landlock":
@@ -175,7 +174,6 @@ def test_nested_clones_are_protected(box, workspace, clone):
     assert (clone / "beside").exists()
 
 
-@pytest.mark.core
 def test_the_parents_of_a_carve_out_cannot_be_renamed(box, workspace, clone):
     """Else another repository could be put where the protected one was."""
     before = tree_of(clone / ".git")
@@ -292,7 +290,6 @@ def is_said_to_need_mounts(box, tier):
     return True
 
 
-@pytest.mark.core
 def test_a_commit_lands_and_a_hook_does_not(box, tier, workspace):
     if is_said_to_need_mounts(box, tier):
         return

@@ -16,7 +16,6 @@ FORBIDDEN = {
 }
 
 
-@pytest.mark.core
 def test_kinds_of_socket(probe):
     found = probe("sockets")
     assert {name for name in FORBIDDEN if found[name] == "ok"} == set()
@@ -87,7 +86,6 @@ print("end")"""
     assert result.seconds < 10 * support.SLOWDOWN
 
 
-@pytest.mark.core
 def test_udp(box, udp_listener):
     code = f"""
 import socket
@@ -181,7 +179,6 @@ def test_a_hardlink_cannot_be_made_to_a_socket_outside(box, unix_listener, works
     assert not unix_listener.reached
 
 
-@pytest.mark.core
 def test_abstract_sockets_of_the_host(box, abstract_listener):
     address = abstract_listener.address
     if isinstance(address, bytes):
@@ -224,7 +221,6 @@ print("end")"""
         assert server.recv(100) == b"host"
 
 
-@pytest.mark.core
 def test_inherited_descriptors(coffer, tier, workspace, outside, tcp_listener):
     """A file, a directory, a connected socket, a pipe, and a descriptor far up: none is there."""
     connection = socket.create_connection(("127.0.0.1", tcp_listener.port))
@@ -263,7 +259,6 @@ def test_inherited_descriptors(coffer, tier, workspace, outside, tcp_listener):
 # The allowed side.
 
 
-@pytest.mark.core
 def test_a_unix_server_and_its_client_inside(box):
     code = """
 import os, socket, sys, tempfile
@@ -287,7 +282,6 @@ client.sendall(b"hello"); print(server.accept()[0].recv(100))"""
     assert box("python3", "-c", code).ok().out == "b'hello'\n"
 
 
-@pytest.mark.core
 def test_a_local_tcp_server_and_its_client(box, tier):
     """The container tier has a loopback of its own; the other has no TCP at all."""
     code = """

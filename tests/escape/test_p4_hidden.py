@@ -166,7 +166,6 @@ def secrets(workspace):
     return workspace
 
 
-@pytest.mark.core
 def test_secrets_of_the_workspace_are_read_only(box, secrets):
     """Without a network they may be read, as programs that are tested need it."""
     names = " ".join(SECRETS)

@@ -73,7 +73,6 @@ def test_the_end_by_time_takes_everything(box, marker):
     assert processes_with(marker) == []
 
 
-@pytest.mark.core
 def test_a_process_of_the_host_cannot_be_touched(probe, victim, tier):
     found = probe("touch", str(victim.pid))
     assert not {name for name, result in found.items() if result == "ok"} - {"pidfd"}, found

@@ -113,7 +113,6 @@ def test_time_with_a_command_that_obeys(box):
     assert result.out == "begun\nended\n"
 
 
-@pytest.mark.core
 def test_open_files(box):
     code = """
 import os
@@ -207,7 +206,6 @@ def strict():
     return ["--profile", "strict", *([] if support.IS_ROOT else ["--limit", "cpu=none"])]
 
 
-@pytest.mark.core
 def test_the_layer_of_strict(run_coffer, tier, workspace):
     if tier != "container":
         pytest.skip("strict refuses this tier")

@@ -42,7 +42,6 @@ def test_strict_refuses_them_too(run_coffer, tier, workspace, probe_program):
     assert not {name: result for name, result in found.items() if result in ("ok", "EINVAL")}
 
 
-@pytest.mark.core
 @pytest.mark.skipif(not X86_64, reason="x32 and int 0x80 are of x86-64")
 def test_system_calls_of_other_architectures(probe, workspace):
     found = probe("abi")
