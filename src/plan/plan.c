@@ -139,10 +139,12 @@ static int choose_tier(struct planning *planning)
 	if (plan->tier == TIER_CONTAINER && facts->root && !planning->findings->id_maps &&
 		planning->profile->view == VIEW_HOST && workspace->path && workspace->uid == 0) {
 		error_set(planning->error, ENOTSUP, "plan",
-			"%s is root's, and a file system here cannot map ids: a box never gets root's own",
+			"%s is root's, a file system here cannot map ids, and a box never gets "
+			"root's own",
 			workspace->path);
 		return error_hint(planning->error,
-			"run it as an ordinary user who owns the workspace, or with --isolation landlock");
+			"run it as an ordinary user who owns the workspace, or with "
+			"--isolation landlock");
 	}
 	if (plan->tier == TIER_LANDLOCK && facts->landlock_abi < 1) {
 		error_set(planning->error, ENOTSUP, "plan",
