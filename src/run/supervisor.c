@@ -91,6 +91,8 @@ static void end_with(struct supervisor *s, enum cause cause, const char *limit)
 {
 	if (s->killed)
 		return;
+	if (cause == CAUSE_KILLED && s->kill_us) /* it went in its grace, without a word */
+		cause = CAUSE_TIMED_OUT;
 	s->report->cause = cause;
 	snprintf(s->report->limit, sizeof(s->report->limit), "%s", limit ? limit : "");
 	kill_box(s);
@@ -775,7 +777,8 @@ int supervise(const struct supervise_options *options, struct report *ret_report
 		while (output_drain(s.output))
 			loop_once(&s);
 		if (s.ready && !s.command_ended && !s.killed)
-			ret_report->cause = CAUSE_KILLED; /* unless finish() finds out by what */
+			/* Unless finish() finds out by what. */
+			ret_report->cause = s.kill_us ? CAUSE_TIMED_OUT : CAUSE_KILLED;
 		finish(&s);
 		if (!s.ready)
 			r = s.error->errno_value ? -s.error->errno_value : -ECANCELED;
