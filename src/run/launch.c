@@ -228,6 +228,14 @@ static int enter_cgroup(const struct inside *inside, struct error *error)
 	return cgroup_enter(cgroup, cgroup_clone_v2_fd(cgroup) >= 0, error);
 }
 
+/* /proc/1/cmdline is for everyone inside: it is not to say where on the host coffer is. */
+static void hide_program_path(void)
+{
+	size_t length = strlen(program_invocation_name);
+	memset(program_invocation_name, 0, length);
+	memcpy(program_invocation_name, "coffer", length < 6 ? length : 6);
+}
+
 static noreturn void build_box(struct inside *inside, int control)
 {
 	const struct plan *plan = inside->plan;
@@ -235,6 +243,7 @@ static noreturn void build_box(struct inside *inside, int control)
 	struct error error = {0};
 	struct init_options init = {.plan = plan, .ruleset = -1};
 
+	hide_program_path();
 	die_with_supervisor();
 	int entered = enter_cgroup(inside, &error);
 	int r = take_control_fd(inside, control, &error); /* from here on a failure can be told */

@@ -610,7 +610,7 @@ def test_strict_shows_nobody_and_nothing_of_the_host(strict, workspace):
     shown = strict(
         "sh", "-c",
         "cat /proc/self/mountinfo /proc/mounts /etc/passwd /etc/hosts /etc/hostname; env; ls -la / "
-        "/home /workspace; cat /proc/self/cgroup /proc/1/environ; true",
+        "/home /workspace; cat /proc/self/cgroup /proc/1/cmdline /proc/1/environ; true",
     )
     secrets = [str(workspace), str(workspace.parent), "coffer-tests", "coffer-test", "/root/"]
     host_name = os.uname().nodename
