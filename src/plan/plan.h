@@ -138,6 +138,9 @@ int plan_make(const struct policy *policy, const struct host_facts *facts,
 	struct plan **ret, struct error *error);
 void plan_free(struct plan *plan);
 
+/* Adds one grant to a plan that is still being made. 0 or -ENOMEM. */
+int plan_grant(struct plan *plan, const char *path, enum grant_rights rights);
+
 /* The plan as JSON text with 2-space indentation; caller frees. NULL: out of memory. */
 char *plan_to_json(const struct plan *plan);
 

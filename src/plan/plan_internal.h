@@ -21,8 +21,6 @@ int plan_out_of_memory(struct error *error);
 /* The host's path as the box sees it; caller frees. NULL with *ret_hidden when the box does not. */
 char *plan_inside(const struct planning *planning, const char *path);
 
-int plan_grant(struct plan *plan, const char *path, enum grant_rights rights);
-
 /* plan_mounts.c: the root, the private places, and one mount wherever the access changes. */
 int plan_mounts(struct planning *planning);
 /* plan_landlock.c: the grants of a domain that stands alone (landlock tier). */

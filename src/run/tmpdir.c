@@ -22,17 +22,10 @@ static bool names_tmpdir(const struct plan *plan)
 
 static int enter_in_plan(struct plan *plan, const char *path)
 {
-	struct plan_grant *grants =
-		reallocarray(plan->grants, plan->grants_count + 1, sizeof(*grants));
-	if (!grants)
-		return -ENOMEM;
-	plan->grants = grants;
-	char *copy = strdup(path);
-	if (!copy)
-		return -ENOMEM;
-	grants[plan->grants_count++] =
-		(struct plan_grant){.path = copy, .rights = GRANT_WRITE};
-	int r = strv_add(&plan->write_roots, path);
+	int r = plan_grant(plan, path, GRANT_WRITE);
+	if (r < 0)
+		return r;
+	r = strv_add(&plan->write_roots, path);
 	if (r < 0 || names_tmpdir(plan))
 		return r;
 	char *assignment;
