@@ -14,10 +14,11 @@ MAY_USE = {
     "host": {"base", "policy"},
     "plan": {"base", "policy", "host"},
     "confine": {"base", "policy", "host", "plan"},
+    "egress": {"base", "policy"},
     "run": BELOW_RUN,
     "library": BELOW_RUN | {"run", "coffer.h"},
     "cli": {"base", "library", "coffer.h"},
-    "programs": {"cli"},
+    "programs": {"cli", "egress"},
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)

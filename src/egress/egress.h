@@ -1,0 +1,267 @@
+/* coffer-egress: the only way out of a box. One process for one box, single-threaded on libevent,
+ * confined before it reads a byte that a stranger wrote.
+ *
+ * The life of a connection. Something in the box connects; the box's kernel sends it here if its
+ * address and port may be allowed at all (redirect), or it comes through the proxy port, or (in
+ * the landlock tier) from the broker. It gets a *target*: the name behind a stand-in address, the
+ * name in a proxy request, or a literal address. The target is *decided*; then its protocol says
+ * what is looked at: nothing (raw), the ClientHello (tls), every request (http, or TLS that is
+ * inspected). Then it is *dialed*: only to addresses that were checked. What needs no looking at
+ * any more is relayed by splice(), without a copy. Its end is one record for the log. */
+#ifndef COFFER_EGRESS_EGRESS_H
+#define COFFER_EGRESS_EGRESS_H
+
+#include "base/error.h"
+#include "policy/egress.h"
+#include "policy/network.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+enum {
+	EGRESS_CONNECTIONS_MAX = 4096, /* of a box at one time; more wait in the listen backlog */
+	EGRESS_PEEK_MS = 10000,        /* how long a client may take over its first words */
+	EGRESS_DIAL_MS = 10000,
+	EGRESS_HEAD_BYTES = 64 * 1024, /* of an HTTP head or a ClientHello; more is refused */
+};
+
+struct standins;
+struct upstream;
+struct resolver;
+struct authority;
+struct secrets;
+struct rate;
+struct connection;
+TAILQ_HEAD(connection_list, connection);
+
+struct egress {
+	struct event_base *base;
+	struct network_policy policy;
+	bool landlock; /* the tier */
+	bool ask;      /* someone can be asked */
+
+	struct network_pool *pools;
+	size_t pools_count;
+	struct standins *standins;
+	struct upstream *upstream;
+	struct resolver *resolver;
+	struct authority *authority; /* NULL: nothing is inspected */
+	struct secrets *secrets;     /* NULL: there are none */
+	struct rate *rate;
+
+	int control;
+	struct connection_list connections;
+	size_t connections_count;
+	bool stopping;
+};
+
+/* ---- control.c: what goes to the supervisor ---- */
+
+void egress_log(struct egress *egress, const struct egress_record *record);
+/* Asks for a decision. answer() is called later, once, unless egress_ask_forget() was. */
+typedef void (*egress_answer)(void *context, enum network_verdict verdict);
+uint32_t egress_ask(struct egress *egress, const struct egress_record *record,
+	egress_answer answer, void *context);
+void egress_ask_forget(struct egress *egress, uint32_t id);
+
+/* ---- connection.c ---- */
+
+struct connection {
+	TAILQ_ENTRY(connection) link;
+	struct egress *egress;
+	int client;      /* non-blocking; owned, until a handler wraps it in a bufferevent */
+	int server;      /* the same; -1 until dialed */
+	enum egress_how how;
+
+	char name[NETWORK_NAME_BYTES]; /* normalized; "" when the target is a literal */
+	struct in6_addr address;       /* the literal; once dialed, what was dialed */
+	uint16_t port;
+	struct network_decision decision;
+
+	struct evbuffer *pending;     /* read from the client and not yet passed on; or NULL */
+	struct egress_record record;  /* grows with the connection */
+	uint64_t began_us;            /* CLOCK_MONOTONIC */
+	uint32_t id;                  /* landlock tier: the broker's; else 0 */
+
+	/* What is handling it at the moment. Its state is freed by release() before another
+	 * handler takes over and when the connection ends. */
+	void *handler;
+	void (*release)(void *handler);
+	struct event *timer;
+};
+
+/* Takes client over. NULL (client is closed): too many, or no memory. */
+struct connection *connection_new(struct egress *egress, int client, enum egress_how how);
+/* name NULL: the literal address. */
+void connection_set_target(struct connection *connection, const char *name,
+	const struct in6_addr *address, uint16_t port);
+/* Decides (asking, waiting for the rate limit if need be), then calls then(); or, refused, calls
+ * refused() if there is one, which must end the connection; else ends it by a reset. The reason is
+ * in connection->record. */
+typedef void (*connection_step)(struct connection *connection);
+void connection_decide(
+	struct connection *connection, connection_step then, connection_step refused);
+/* A decided connection goes on by its protocol: relay, hello_start() or http_start(). */
+void connection_go(struct connection *connection);
+/* Dials the target; connection->server is set when then() is called with 0. */
+void connection_dial(
+	struct connection *connection, void (*then)(struct connection *connection, int error));
+/* Passes pending on and the bytes both ways until the end, by splice(); ends the connection.
+ * client and server must be bare sockets (no bufferevent on them, nothing of it buffered). */
+void connection_relay(struct connection *connection);
+/* The handler's state; an earlier one's is released. */
+void connection_set_handler(
+	struct connection *connection, void *handler, void (*release)(void *handler));
+/* Ends it: a reset to the client, the record with errno_value and the reason. */
+void connection_refuse(struct connection *connection, int errno_value, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+/* Ends it: closes, logs the record as it stands, frees. */
+void connection_end(struct connection *connection);
+
+/* ---- relay.c ---- */
+
+void relay_start(struct connection *connection);
+
+/* ---- upstream.c: names to addresses that may be dialed, and dialing ---- */
+
+enum { UPSTREAM_ADDRESSES_MAX = 16 };
+
+struct upstream_answer {
+	int status; /* 0; -ENOENT: no such name; -EACCES: refused, see reason; -EAGAIN: no resolver
+	             * answered; ... */
+	struct in6_addr addresses[UPSTREAM_ADDRESSES_MAX]; /* as the resolver ordered them */
+	size_t count;
+	uint32_t ttl_s;
+	char reason[160];
+};
+
+/* Reads resolv.conf, hosts, certificates: before the process is confined. */
+int upstream_new(struct egress *egress, struct upstream **ret, struct error *error);
+void upstream_free(struct upstream *upstream);
+/* Resolves a normalized name (cached for its TTL; several asking at once share one query). Every
+ * CNAME on the way and every address of the answer has been checked against the policy: one that
+ * is refused refuses the name. answer may be called before this returns. The answer is borrowed. */
+typedef void (*upstream_resolved)(void *context, const struct upstream_answer *answer);
+void upstream_resolve(struct upstream *upstream, const char *name, upstream_resolved resolved,
+	void *context);
+void upstream_forget(struct upstream *upstream, void *context);
+/* Connects: a name's checked addresses by happy eyeballs (RFC 8305), or one literal, through the
+ * upstream proxy where there is one. done() gets a connected, non-blocking socket and the address,
+ * or -errno with a reason. Returns a handle for upstream_cancel(), which is void after done(). */
+typedef void (*upstream_dialed)(void *context, int fd, const struct in6_addr *address,
+	const char *reason);
+struct dial;
+struct dial *upstream_dial(struct upstream *upstream, const char *name,
+	const struct in6_addr *literal, uint16_t port, upstream_dialed done, void *context);
+void upstream_cancel(struct dial *dial);
+
+/* ---- standin.c: names' addresses inside ---- */
+
+int standins_new(struct egress *egress, struct standins **ret, struct error *error);
+void standins_free(struct standins *standins);
+/* The name's addresses, of both families; given on first use. When its pool is full the one that
+ * was least recently asked for goes. -ENOENT: the name is allowed nowhere. */
+int standins_of_name(struct standins *standins, const char *name, struct in6_addr *ret_v4,
+	struct in6_addr *ret_v6);
+/* The name behind an address; NULL: none. */
+const char *standins_name(struct standins *standins, const struct in6_addr *address);
+/* Whether it lies in one of the pools at all. */
+bool standins_covers(const struct standins *standins, const struct in6_addr *address);
+
+/* ---- resolver.c: the DNS server inside ---- */
+
+int resolver_new(struct egress *egress, struct resolver **ret, struct error *error);
+void resolver_free(struct resolver *resolver);
+int resolver_add_udp(struct resolver *resolver, int fd); /* bound, or connected (landlock tier) */
+int resolver_add_tcp(struct resolver *resolver, int fd); /* listening */
+
+/* ---- udp.c, publish.c, nflog.c ---- */
+
+int udp_add(struct egress *egress, size_t rule, int fd);
+int publish_start(struct egress *egress, int box_user, int box_net, struct error *error);
+int nflog_add(struct egress *egress, int fd);
+
+/* ---- hello.c, http.c, proxy.c ---- */
+
+/* A tls connection: reads the ClientHello, compares its name, then dials and relays; or hands
+ * over to inspect_start(). */
+void hello_start(struct connection *connection);
+/* An http connection, as the client's own (origin-form requests). */
+void http_start(struct connection *connection);
+/* A client that speaks to the proxy port: HTTP CONNECT, absolute-form HTTP or SOCKS5. */
+void proxy_start(struct connection *connection);
+
+/* HTTP over two bufferevents, whichever they are. client is taken over. Requests are read one by
+ * one; for each, the Host (origin-form) must be the connection's name; methods, paths and secrets
+ * are checked; then it is forwarded. The server is dialed for the first request. */
+struct http_options {
+	struct bufferevent *client; /* NULL: http makes a plain one of connection->client */
+	bool tls;   /* inspected: the server is reached by inspect_server(), secrets may be put in */
+	bool proxy; /* requests are in absolute form, each with a target of its own */
+};
+void http_run(struct connection *connection, const struct http_options *options);
+/* Writes a response made here (403, 502, ...) with a text body that says why and what would allow
+ * it, then ends the connection. */
+void http_respond(struct connection *connection, struct bufferevent *client, int status,
+	const char *reason, const char *hint);
+
+/* ---- authority.c, inspect.c ---- */
+
+/* A certificate authority of this box's own, its key in this process's memory only. */
+int authority_new(struct egress *egress, struct authority **ret, struct error *error);
+void authority_free(struct authority *authority);
+const char *authority_pem(const struct authority *authority);
+/* The client's TLS (its first bytes in connection->pending) ends here, with a certificate for the
+ * connection's name; then http_run(). */
+void inspect_start(struct connection *connection);
+/* A bufferevent over connection->server (taken over) that speaks TLS to it and has verified it, or
+ * reports BEV_EVENT_ERROR; BEV_EVENT_CONNECTED when it is ready. NULL: no memory. */
+struct bufferevent *inspect_server(struct connection *connection);
+/* Why the last handshake of this bufferevent failed, for a person. */
+const char *inspect_failure(struct bufferevent *bufferevent);
+
+/* ---- secrets.c ---- */
+
+struct http_head;
+/* Reads the sources (env, file, command): before the process is confined. */
+int secrets_new(struct egress *egress, struct secrets **ret, struct error *error);
+void secrets_free(struct secrets *secrets);
+/* NAME=placeholder for each, appended to a request (base/request.h list). */
+size_t secrets_count(const struct secrets *secrets);
+const char *secrets_variable(const struct secrets *secrets, size_t index);
+/* Puts values where rules say so. -EACCES with the reason: a placeholder where it may not be. */
+int secrets_apply(struct secrets *secrets, const char *name, bool tls, struct http_head *head,
+	char reason[160]);
+/* Whether data, continued from earlier calls with the same state, holds a placeholder. */
+struct secret_scan {
+	char tail[64];
+	size_t tail_bytes;
+};
+bool secrets_scan(const struct secrets *secrets, struct secret_scan *scan, const char *data,
+	size_t length_bytes);
+/* Overwrites values in a response on its way in. Moves from source to target all that can be
+ * judged; what may be the start of a value stays back unless `last`. */
+void secrets_mask(const struct secrets *secrets, struct evbuffer *source, struct evbuffer *target,
+	bool last);
+/* Whether any secret goes to this name (then responses are masked and not compressed). */
+bool secrets_concern(const struct secrets *secrets, const char *name);
+
+/* ---- rate.c ---- */
+
+int rate_new(struct egress *egress, struct rate **ret, struct error *error);
+void rate_free(struct rate *rate);
+/* Takes one from a bucket. 0: go on; > 0: milliseconds to wait; -EDQUOT: over, and the policy
+ * refuses (or the total is used up). */
+int rate_connection(struct rate *rate);
+int rate_request(struct rate *rate);
+/* How many bytes may be moved now in a direction (0: in, 1: out), at most `want`; 0: wait
+ * *ret_wait_ms; -EDQUOT: the total is used up. rate_used() says how many were. */
+ssize_t rate_bytes(struct rate *rate, int direction, size_t want, int *ret_wait_ms);
+void rate_used(struct rate *rate, int direction, size_t bytes);
+
+#endif
