@@ -78,9 +78,9 @@ const char *doctor_tier(const struct host_facts *facts, const char **ret_why)
 		why = "user namespaces are forbidden, Landlock and seccomp need none";
 	} else {
 		tier = "none";
-		why = ptrace_allows_brokers(facts)
-			      ? "without user namespaces, Landlock and a seccomp listener are both needed"
-			      : "without user namespaces, programs must be read, which Yama forbids";
+		why = "without user namespaces, Landlock and a seccomp listener are both needed";
+		if (!ptrace_allows_brokers(facts))
+			why = "without user namespaces, programs must be read, and Yama forbids it";
 	}
 	if (ret_why)
 		*ret_why = why;

@@ -27,9 +27,9 @@ struct broker_options {
 /* The container tier's. Forks the broker. It joins the box's user, mount and network namespaces,
  * takes the owner's ids, drops every capability over anything but the box, and dies with its
  * parent. Called when the first notification is readable, so that a command that makes none pays
- * nothing. Returns the pid, or -errno with error filled. It ends by itself when nobody is left under
- * the filter (where the kernel tells, 6.11); the caller kills and reaps it in any case once init is
- * gone. */
+ * nothing. Returns the pid, or -errno with error filled. It ends by itself when nobody is left
+ * under the filter (where the kernel tells, 6.11); the caller kills and reaps it in any case once
+ * init is gone. */
 pid_t broker_start(const struct broker_options *options, struct error *error);
 
 /* The landlock tier's, which stands above init from the start: there it has no capability over the

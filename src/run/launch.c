@@ -455,8 +455,9 @@ int launch(const struct launch_options *options, struct launched *ret, struct er
 	for (size_t i = 0; i < trees_count; i++)
 		trees[i] = -1;
 	inside.trees = trees;
+	/* The keeper and the broker are this user's, but not of the box. */
 	if (plan->tier == TIER_LANDLOCK || (plan->tier == TIER_NONE && plan->limits.pids))
-		inside.user_processes = rlimits_count_user_processes(plan->owner_uid);
+		inside.user_processes = rlimits_count_user_processes(plan->owner_uid) + 2;
 
 	int pair[2], broker[2] = {-1, -1};
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
