@@ -301,11 +301,10 @@ static void check_ptrace(const struct host_facts *facts, struct finding *finding
 					 : "nobody may read other programs");
 	/* What is written to sysctl.d by a distribution is overruled by a later name. */
 	set_commands(finding, facts,
-		facts->ptrace_scope == 2
-			? "sudo sysctl -w kernel.yama.ptrace_scope=1"
-			: "echo kernel.yama.ptrace_scope=1 | sudo tee "
-			  "/etc/sysctl.d/99-ptrace-scope.conf\n"
-			  "sudo reboot");
+		facts->ptrace_scope == 2 ? "sudo sysctl -w kernel.yama.ptrace_scope=1"
+					 : "echo kernel.yama.ptrace_scope=1 | sudo tee "
+					   "/etc/sysctl.d/99-ptrace-scope.conf\n"
+					   "sudo reboot");
 }
 
 /* How this user comes by a control group of its own. An ssh login stands outside the part of the

@@ -184,9 +184,8 @@ static void leave_guards(const struct launch_options *options, int control, int 
 	struct error error = {0};
 	if (tmpdir_make(plan, &error) < 0)
 		fail(control, &error);
-	const struct broker_options broker_options = {.plan = plan,
-		.denials = options->denials,
-		.continued = options->continued};
+	const struct broker_options broker_options = {
+		.plan = plan, .denials = options->denials, .continued = options->continued};
 	keeper_fork(plan, control, -1);
 	broker_fork(&broker_options, broker, cgroup_fd);
 }
@@ -443,8 +442,8 @@ static int attend(
 int launch(const struct launch_options *options, struct launched *ret, struct error *error)
 {
 	const struct plan *plan = options->plan;
-	struct launched launched = {.init = -1, .pidfd = -1, .control = -1, .broker = -1,
-		.id_slot = -1};
+	struct launched launched = {
+		.init = -1, .pidfd = -1, .control = -1, .broker = -1, .id_slot = -1};
 	struct inside inside = {.options = options, .plan = plan, .master = -1, .slave = -1,
 		.root_tree = -1};
 	memcpy(inside.stdio, options->stdio, sizeof(inside.stdio));

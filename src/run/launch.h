@@ -24,11 +24,11 @@ struct launch_options {
 
 /* A box that is being, or has been, built. Owned by the caller; launched_release() closes it. */
 struct launched {
-	pid_t init;   /* where there is no PID namespace, its keeper */
-	int pidfd;    /* of that */
-	int control;  /* the supervisor's end */
-	int broker;   /* landlock tier: see broker_wake(); else -1 */
-	int id_slot;  /* as root: the lock on the box's id range, or -1 */
+	pid_t init;  /* where there is no PID namespace, its keeper */
+	int pidfd;   /* of that */
+	int control; /* the supervisor's end */
+	int broker;  /* landlock tier: see broker_wake(); else -1 */
+	int id_slot; /* as root: the lock on the box's id range, or -1 */
 };
 
 /* Starts init. What becomes of it is told over `control` (MESSAGE_READY or MESSAGE_FAILED). */

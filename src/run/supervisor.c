@@ -45,7 +45,7 @@ struct supervisor {
 	struct git_commit *git;
 	struct denials *denials;
 	uint64_t *continued;
-	pid_t init; /* of the box as seen from here; launched.init, but for a keeper between */
+	pid_t init;   /* of the box as seen from here; launched.init, but for a keeper between */
 	pid_t broker; /* the container tier's; the other's is the keeper's child */
 	int listener;
 	int namespaces[BROKER_NAMESPACES]; /* container tier: of init, for the broker */
@@ -793,8 +793,7 @@ int supervise(const struct supervise_options *options, struct report *ret_report
 		.listener = -1,
 		.signals = -1,
 		.namespaces = {-1, -1, -1},
-		.launched = {.init = -1, .pidfd = -1, .control = -1, .broker = -1,
-			.id_slot = -1}};
+		.launched = {.init = -1, .pidfd = -1, .control = -1, .broker = -1, .id_slot = -1}};
 	int r = prepare(&s);
 	if (r == 0)
 		r = start_box(&s);
