@@ -2,8 +2,8 @@
  * So before the first such byte it gives up everything but what relaying takes: sockets of the
  * internet families that it may connect, and its memory. Whoever takes it over can then do what the
  * box may do anyway, and no more: no file by any path (Landlock, and no call that takes a path), no
- * program, no process, no signal, no executable memory, no debugger's view of anyone; nor can others
- * of the same user look into it (not dumpable).
+ * program, no process, no signal, no executable memory, no debugger's view of anyone; nor can
+ * others of the same user look into it (not dumpable).
  *
  * The filter is an allow-list. A call that no library here has a reason to try kills the process,
  * since then it is not ours any more; any other gives EPERM, so that a library which only probes
@@ -56,7 +56,7 @@
 #define KILL(call) SKIP_UNLESS(SYS_##call, 1), RETURN(SECCOMP_RET_KILL_PROCESS)
 #define ALLOW_VALUE(value) SKIP_UNLESS((value), 1), RETURN(SECCOMP_RET_ALLOW)
 /* After LOAD_ARGUMENT(level of a socket option): options of that level, two instructions each. */
-#define LEVEL(level, options_count) SKIP_UNLESS((level), 1 + 2 * (options_count) + 1), LOAD_ARGUMENT(2)
+#define LEVEL(level, count) SKIP_UNLESS((level), 1 + 2 * (count) + 1), LOAD_ARGUMENT(2)
 
 static const struct sock_filter code[] = {
 	LOAD(offsetof(struct seccomp_data, arch)),

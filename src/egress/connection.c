@@ -1,7 +1,8 @@
-/* Theory of operation. A connection is handed from step to step: its target is set, decided, dialed,
- * and what its protocol needs looking at is looked at by a handler, until the relay (or the end).
- * Each step either goes on to the next, waits for an event, or ends the connection; the three ends
- * (refuse, reset, end) free it at once, so no step may touch it after it has called another. */
+/* Theory of operation. A connection is handed from step to step: its target is set, decided,
+ * dialed, and what its protocol needs looking at is looked at by a handler, until the relay (or the
+ * end). Each step either goes on to the next, waits for an event, or ends the connection; the three
+ * ends (refuse, reset, end) free it at once, so no step may touch it after it has called another.
+ */
 #include "egress/egress.h"
 
 #include "base/cleanup.h"
@@ -388,8 +389,8 @@ void connection_dial(
 	struct connection_wait *wait = &connection->wait;
 	wait->dialed = then;
 	wait->dial_done = false;
-	/* What is answered before upstream_dial() returns is passed on after it, when nothing on the
-	 * way back looks at a connection that its end has freed. */
+	/* What is answered before upstream_dial() returns is passed on after it, when nothing on
+	 * the way back looks at a connection that its end has freed. */
 	wait->dial_starting = true;
 	struct dial *dial = upstream_dial(connection->egress->upstream,
 		*connection->name ? connection->name : NULL,
@@ -437,7 +438,8 @@ void connection_go(struct connection *connection)
 		return;
 	case NETWORK_RAW:
 	case NETWORK_BY_PORT:
-		/* The program's own connect() ends as the real one does, as far as it can be told. */
+		/* The program's own connect() ends as the real one does, as far as it can be told.
+		 */
 		connection_dial(connection, relay_dialed);
 		return;
 	}

@@ -1,10 +1,10 @@
 /* Theory of operation. One SOCK_SEQPACKET socket to the supervisor. What comes is few and small.
- * What goes are mostly records, as many as the box makes connections, and the supervisor may be slow
- * or stopped; egress must not stop with it. So a message that the socket does not take is queued,
- * and while anything is queued everything new goes behind it: order is kept. The queue is bounded;
- * records beyond it are counted, and one record says how many when there is room again. A refusal
- * that is the same as the last one queued only counts that one up, so a program that tries in a
- * loop cannot push other records out. */
+ * What goes are mostly records, as many as the box makes connections, and the supervisor may be
+ * slow or stopped; egress must not stop with it. So a message that the socket does not take is
+ * queued, and while anything is queued everything new goes behind it: order is kept. The queue is
+ * bounded; records beyond it are counted, and one record says how many when there is room again. A
+ * refusal that is the same as the last one queued only counts that one up, so a program that tries
+ * in a loop cannot push other records out. */
 #include "egress/egress.h"
 
 #include "base/cleanup.h"

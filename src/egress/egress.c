@@ -1,7 +1,8 @@
 /* Theory of operation. The process in order: read the configuration, make everything that needs
- * files, children or rights (sources of secrets, resolv.conf, certificates, the helper for published
- * ports), drop the ids and whatever else is left, say READY, serve. A step that fails is told to the
- * supervisor in one message, and nothing runs: there is no egress that is half set up. */
+ * files, children or rights (sources of secrets, resolv.conf, certificates, the helper for
+ * published ports), drop the ids and whatever else is left, say READY, serve. A step that fails is
+ * told to the supervisor in one message, and nothing runs: there is no egress that is half set up.
+ */
 #include "egress/egress.h"
 
 #include "base/cleanup.h"

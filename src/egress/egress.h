@@ -164,8 +164,8 @@ struct connection {
 
 /* Takes client over. NULL (client is closed): too many, or no memory. */
 struct connection *connection_new(struct egress *egress, int client, enum egress_how how);
-/* The target is what the program named: the name behind a stand-in address, or a literal. false: the
- * connection was refused and is gone, since no name has that stand-in. */
+/* The target is what the program named: the name behind a stand-in address, or a literal. false:
+ * the connection was refused and is gone, since no name has that stand-in. */
 bool connection_set_address(
 	struct connection *connection, const struct in6_addr *address, uint16_t port);
 /* name NULL: the literal address. */

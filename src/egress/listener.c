@@ -1,7 +1,8 @@
-/* Theory of operation. A listener accepts a bounded batch in a turn, so that a box which connects in
- * a loop does not keep everything else waiting. When no more connections are taken (their number,
- * or descriptors, or memory) all listeners pause, and clients wait in the kernel's backlog, until a
- * connection has ended; a timer looks again too, since what was short may not have been ours. */
+/* Theory of operation. A listener accepts a bounded batch in a turn, so that a box which connects
+ * in a loop does not keep everything else waiting. When no more connections are taken (their
+ * number, or descriptors, or memory) all listeners pause, and clients wait in the kernel's backlog,
+ * until a connection has ended; a timer looks again too, since what was short may not have been
+ * ours. */
 #include "egress/egress.h"
 
 #include "base/cleanup.h"

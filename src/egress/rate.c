@@ -1,7 +1,8 @@
-/* Theory of operation. Each limit is a token bucket: it holds tokens up to its depth, they come back
- * at a steady rate, and whoever needs some takes them or is told how long to wait. Nobody holds a
- * place in a queue: who waited asks again. So that a crowd of waiters does not come back all at
- * once for one token, each is told a slot of its own, a token's time after the last one's. */
+/* Theory of operation. Each limit is a token bucket: it holds tokens up to its depth, they come
+ * back at a steady rate, and whoever needs some takes them or is told how long to wait. Nobody
+ * holds a place in a queue: who waited asks again. So that a crowd of waiters does not come back
+ * all at once for one token, each is told a slot of its own, a token's time after the last one's.
+ */
 #include "egress/egress.h"
 
 #include "base/clock.h"

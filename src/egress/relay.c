@@ -7,9 +7,9 @@
  * epoll_ctl(). So each flow remembers whether its source may have something and its target may
  * take something, until a call says EAGAIN.
  *
- * Pipes are scarce (their pages are limited for each user, not for each process, and even empty ones
- * count), so a flow holds one only while bytes are in it, and spare ones are closed after a second
- * in which nobody needed them. A flow that gets none, or whose sockets cannot be spliced,
+ * Pipes are scarce (their pages are limited for each user, not for each process, and even empty
+ * ones count), so a flow holds one only while bytes are in it, and spare ones are closed after a
+ * second in which nobody needed them. A flow that gets none, or whose sockets cannot be spliced,
  * copies: it looks at what has come (MSG_PEEK), sends it, and then takes off what was sent, so
  * that again nothing is held here.
  *
@@ -113,8 +113,8 @@ void pipes_free(struct pipes *pipes)
 	free(pipes);
 }
 
-/* As large as the user's share allows. Once that is used up new pipes hold two pages, and copying is
- * faster. */
+/* As large as the user's share allows. Once that is used up new pipes hold two pages, and copying
+ * is faster. */
 static bool pipe_is_large(int fd)
 {
 	return fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES) >= 0 ||
@@ -180,8 +180,8 @@ static void count(struct relay *relay, int direction, size_t bytes)
 	rate_used(relay->connection->egress->rate, direction == TO_SERVER, bytes);
 }
 
-/* The target takes no more: what is on its way is lost, as it is when a program dies. What the other
- * side still sends is passed on until its end. */
+/* The target takes no more: what is on its way is lost, as it is when a program dies. What the
+ * other side still sends is passed on until its end. */
 static enum step target_failed(struct relay *relay, int direction)
 {
 	struct flow *flow = &relay->flows[direction];

@@ -1,5 +1,5 @@
-/* Stand-ins for what connection.c, control.c and listener.c hand their work to, so that those can be
- * tested alone. Included once by a test program; each call is counted in egress_fakes. */
+/* Stand-ins for what connection.c, control.c and listener.c hand their work to, so that those can
+ * be tested alone. Included once by a test program; each call is counted in egress_fakes. */
 #ifndef COFFER_TESTS_EGRESS_FAKES_H
 #define COFFER_TESTS_EGRESS_FAKES_H
 

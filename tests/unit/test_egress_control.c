@@ -108,7 +108,8 @@ static void test_records_are_clean(void **state)
 	assert_int_equal(strlen(message.record.reason), sizeof(record.reason) - 1);
 }
 
-/* Nothing is read: egress goes on, memory is bounded, order is kept, and what is missing is said. */
+/* Nothing is read: egress goes on, memory is bounded, order is kept, and what is missing is said.
+ */
 static void test_slow_supervisor(void **state)
 {
 	(void)state;
