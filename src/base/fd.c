@@ -1,6 +1,7 @@
 #include "base/fd.h"
 
 #include "base/cleanup.h"
+#include "base/sys.h"
 
 #include <fcntl.h>
 #include <stdbool.h>
@@ -80,6 +81,22 @@ int fd_read_file(int at, const char *path, size_t max_bytes, char **ret, size_t 
 		*ret_length_bytes = length;
 	*ret = steal_pointer(&data);
 	return 0;
+}
+
+int fd_open_result(const char *path)
+{
+	int fd = sys_openat2_mode(AT_FDCWD, path,
+		O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK, 0644,
+		path[0] == '/' ? 0 : RESOLVE_NO_SYMLINKS);
+	if (fd < 0)
+		return -errno;
+	struct stat st;
+	bool good = fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISCHR(st.st_mode));
+	if (good && (!S_ISREG(st.st_mode) || ftruncate(fd, 0) == 0))
+		return fd;
+	int r = good ? -errno : -EINVAL;
+	close(fd);
+	return r;
 }
 
 int fd_write_file(int at, const char *path, const char *string)

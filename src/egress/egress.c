@@ -195,7 +195,7 @@ static int make_parts(struct egress *egress, struct error *error)
 		r = resolver_new(egress, &egress->resolver, error);
 	if (r == 0 && egress->policy.secrets_count > 0)
 		r = secrets_new(egress, &egress->secrets, error);
-	if (r == 0 && egress->policy.inspects_count > 0)
+	if (r == 0 && (egress->policy.inspects_count > 0 || egress->policy.secrets_count > 0))
 		r = authority_new(egress, &egress->authority, error);
 	if (r == 0)
 		r = publish_prepare(egress, error);

@@ -75,6 +75,7 @@ struct pending {
 struct broker {
 	const struct plan *plan;
 	struct denials *denials;
+	struct connects *connects; /* or NULL */
 	uint64_t *continued;
 	bool landlock;    /* the landlock tier: no namespaces, so more is decided here */
 	bool own_network; /* the box's network namespace is not the host's */
@@ -122,6 +123,8 @@ int broker_raise(int capability, bool on);
 
 int client_read(const struct broker *broker, const struct request *request, uint64_t address,
 	void *buffer, size_t length_bytes);
+/* The program's name (comm); empty when it cannot be read. */
+void client_program(const struct broker *broker, const struct request *request, char program[32]);
 /* The length without its NUL, or -EFAULT, or -ENAMETOOLONG when room_bytes does not hold it. */
 int client_read_string(const struct broker *broker, const struct request *request, uint64_t address,
 	char *buffer, size_t room_bytes);
