@@ -2,6 +2,7 @@
 
     world           a small internet without any uplink (world.py), for the whole session
     net             coffer run in it: net("curl", …, allow=["allowed.coffer-world.com"]) -> Result
+    attack          the same for Python code that has inside.py's words; what it tells is in .told
 """
 
 import json
@@ -9,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -143,6 +145,20 @@ def net(world, workspace, coffer):
         result = world.run(coffer, *args, cwd=cwd, **keywords)
         result.report = json.loads(report.read_text()) if report.exists() else {}
         report.unlink(missing_ok=True)
+        return result
+
+    return run
+
+
+@pytest.fixture
+def attack(net):
+    """The words of the code are in sys.argv[1:]."""
+    words = (Path(__file__).resolve().parent / "inside.py").read_text()
+
+    def run(code, *arguments, **keywords):
+        result = net("/usr/bin/python3", "-c", words + textwrap.dedent(code), *arguments,
+                     **keywords).ok()  # fmt: skip
+        result.told = json.loads(result.out)
         return result
 
     return run

@@ -59,6 +59,7 @@ NAMES = {
     f"silent.{DOMAIN}": None,  # no answer ever comes
     **{name: [SITE] for name in REGISTRIES},
 }
+TTLS = {f"rebind.{DOMAIN}": 0}  # else 5
 WILDCARD = f".wild.{DOMAIN}"
 
 log = []
@@ -119,7 +120,8 @@ def answer_query(data):
             address = ipaddress.ip_address(text)
             if (kind, address.version) in ((1, 4), (28, 6)):
                 packed = address.packed
-                records += encode_name(current) + struct.pack("!HHIH", kind, 1, 5, len(packed))
+                ttl = TTLS.get(current, 5)
+                records += encode_name(current) + struct.pack("!HHIH", kind, 1, ttl, len(packed))
                 records += packed
                 count += 1
         break
@@ -270,6 +272,20 @@ class Banner(socketserver.StreamRequestHandler):
             self.wfile.write(line.upper())
 
 
+class Recorder(socketserver.BaseRequestHandler):
+    """Keeps the bytes that arrive until there is a silence, then answers in the way of HTTP."""
+
+    def handle(self):
+        data = b""
+        self.request.settimeout(0.3)
+        with contextlib.suppress(OSError):
+            while block := self.request.recv(65536):
+                data += block
+        note("raw", address=self.server.server_address[0], data=data.decode("latin-1"))
+        with contextlib.suppress(OSError):
+            self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+
+
 class UdpEcho(socketserver.BaseRequestHandler):
     def handle(self):
         data, server = self.request
@@ -313,6 +329,7 @@ def serve(directory):
         start(Tcp((address, 22), Banner))
         start(Udp((address, 9999), UdpEcho))
     start(HttpServer((SITE, 8080), Site))
+    start(Tcp((SITE, 8081), Recorder))
     start(HttpServer6((SITE6, 80), Site))
     start(over_tls(HttpServer6((SITE6, 443), Site), certificate, key))
     start(Tcp6((SITE6, 22), Banner))
