@@ -1,0 +1,496 @@
+"""P3: what is said on a connection is what the rule is about, and clients that say anything else
+cost neither the promise nor the service."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import support
+
+DOMAIN = "coffer-world.com"
+ALLOWED, DENIED, V4 = f"allowed.{DOMAIN}", f"denied.{DOMAIN}", f"v4.{DOMAIN}"
+
+
+def hosts_reached(world):
+    return [entry["host"] for entry in world.log("http")]
+
+
+# Names.
+
+
+@pytest.mark.core
+def test_the_name_in_tls_is_the_name_that_was_asked_for(attack, world):
+    code = """
+        allowed, denied, site = sys.argv[1:]
+        address = socket.gethostbyname(allowed)
+        tell({
+            "good": hello(allowed, allowed),
+            "letter case": hello(allowed, allowed.upper(), then=request(allowed)),
+            "other": hello(allowed, denied),
+            "sibling": hello(allowed, "x" + allowed),
+            "below": hello(allowed, "x." + allowed),
+            "none": hello(allowed, None),
+            "stand-in": hello(address, denied),
+            "plain http": talk(allowed, 443, request(allowed)),
+            "by proxy": proxied(f"CONNECT {allowed}:443 HTTP/1.1", f"Host: {allowed}\\r\\n", b"\\x16\\x03\\x01" * 3),
+            "ssh": talk(allowed, 443, "SSH-2.0-x\\r\\n"),
+        })
+        """
+    run = attack(code, ALLOWED, DENIED, world.SITE, allow=[ALLOWED])
+    told = run.told
+    for good in ("good", "letter case"):
+        assert "hello from" in told.pop(good), run.describe()
+    for case, answer in told.items():
+        assert "hello from" not in answer and "SSH" not in answer, (case, answer)
+    assert hosts_reached(world) == [ALLOWED, ALLOWED]
+    reasons = str([entry["reason"] for entry in run.report["network"]["entries"]])
+    assert run.denials(promise="P3") and DENIED in reasons and "SNI" in reasons, run.describe()
+
+
+@pytest.mark.core
+def test_the_host_in_http_is_the_name_that_was_asked_for(attack, world):
+    code = """
+        allowed, denied = sys.argv[1:]
+        def head(*lines):
+            return "\\r\\n".join(["GET / HTTP/1.1", *lines, "Connection: close", "", ""])
+        tell({
+            "good": talk(allowed),
+            "port": talk(allowed, 80, head(f"Host: {allowed}:80")),
+            "letter case": talk(allowed, 80, head(f"hOsT: {allowed.upper()}")),
+            "dot": talk(allowed, 80, head(f"Host: {allowed}.")),
+            "other": talk(allowed, 80, head(f"Host: {denied}")),
+            "other port": talk(allowed, 80, head(f"Host: {allowed}:8080")),
+            "none": talk(allowed, 80, head("X: y")),
+            "empty": talk(allowed, 80, head("Host:")),
+            "two": talk(allowed, 80, head(f"Host: {allowed}", f"Host: {denied}")),
+            "two, the other first": talk(allowed, 80, head(f"Host: {denied}", f"Host: {allowed}")),
+            "list": talk(allowed, 80, head(f"Host: {allowed}, {denied}")),
+            "user": talk(allowed, 80, head(f"Host: {allowed}@{denied}")),
+            "absolute": talk(allowed, 80, f"GET http://{denied}/ HTTP/1.1\\r\\nHost: {allowed}\\r\\n\\r\\n"),
+            "space before colon": talk(allowed, 80, head(f"Host: {allowed}", f"Host : {denied}")),
+            "folded": talk(allowed, 80, head(f"X: y", f" Host: {denied}", f"Host: {allowed}")),
+            "http/1.0 without": talk(allowed, 80, "GET / HTTP/1.0\\r\\n\\r\\n"),
+            "http/0.9": talk(allowed, 80, "GET /\\r\\n\\r\\n"),
+            "second request": talk(allowed, 80, f"GET / HTTP/1.1\\r\\nHost: {allowed}\\r\\n\\r\\n" + head(f"Host: {denied}")),
+        })
+        """
+    run = attack(code, ALLOWED, DENIED, allow=[ALLOWED])
+    for good in ("good", "port", "letter case", "dot"):
+        assert "hello from" in run.told[good].lower(), (good, run.told[good])
+    assert run.told["second request"].count("hello from") == 1, run.told["second request"]
+    for case, answer in run.told.items():
+        assert DENIED not in "".join(re.findall(r"hello from.*", answer)), (case, answer)
+    for entry in world.log("http"):
+        assert re.fullmatch(re.escape(ALLOWED) + r"\.?(:80)?", entry["host"].lower()), entry
+        assert entry["path"] == "/", entry
+    assert len(world.log("http")) <= 5, world.log("http")
+
+
+def test_fronting_on_an_inspected_host(attack, world):
+    """The name in TLS is the allowed one, the Host within another: seen where TLS is inspected."""
+    code = """
+        allowed, denied = sys.argv[1:]
+        tell({
+            "good": hello(allowed, allowed),
+            "fronted": hello(allowed, allowed, then=request(denied)),
+            "absolute": hello(allowed, allowed, then=f"GET https://{denied}/ HTTP/1.1\\r\\nHost: {allowed}\\r\\n\\r\\n"),
+            "second": hello(allowed, allowed, then=f"GET / HTTP/1.1\\r\\nHost: {allowed}\\r\\n\\r\\n" + request(denied)),
+        })
+        """
+    flags = ["--net-inspect", ALLOWED, "--upstream-ca", world.ca]
+    run = attack(code, ALLOWED, DENIED, allow=[ALLOWED], flags=flags)
+    assert "hello from" in run.told["good"], run.describe()
+    assert "421" in run.told["fronted"] and "hello" not in run.told["fronted"], run.told
+    assert "hello" not in run.told["absolute"], run.told
+    assert run.told["second"].count("hello from") == 1, run.told
+    assert set(hosts_reached(world)) == {ALLOWED}
+    assert run.denials(promise="P3"), run.describe()
+
+
+# DNS as a way out.
+
+
+@pytest.mark.core
+def test_no_question_leaves_for_a_name_that_is_not_allowed(attack, world):
+    code = """
+        allowed, denied, domain = sys.argv[1:]
+        names = [denied, "c2VjcmV0." + denied, "c2VjcmV0." + domain, "c2VjcmV0." + allowed, domain,
+                 "com", "", "evil" + allowed, allowed + ".evil.org", "localhost.evil.org"]
+        answers = {n: query(n) for n in names}
+        answers["many labels"] = query("a." * 120 + denied)
+        answers["dot within a label"] = query(["x.allowed", *domain.split(".")])
+        answers["whole as one label"] = query([allowed])
+        answers["nul"] = query([allowed.split(".")[0] + "\\0", *domain.split(".")])
+        answers.update({f"type {k}": query(denied, k) for k in (2, 5, 6, 12, 15, 16, 28, 33, 65, 255)})
+        answers["mine"] = query(allowed)
+        answers["mine in capitals"] = query(allowed.upper())
+        answers["mine as TXT"] = query(allowed, 16)
+        for server in ("93.184.10.53", "8.8.8.8", "1.2.3.4", "127.0.0.1", "2001:2::1"):
+            answers[f"mine by {server}"] = query(allowed, server=(server, 53))
+            answers[f"other by {server}"] = query(denied, server=(server, 53))
+        tell(answers)
+        """
+    run = attack(code, ALLOWED, DENIED, DOMAIN, allow=[ALLOWED])
+    mine = {case: answer for case, answer in run.told.items() if case.startswith("mine")}
+    assert mine.pop("mine") == mine.pop("mine in capitals") == [0, 1], run.told
+    assert mine.pop("mine as TXT")[1] == 0
+    assert all(answer == [0, 1] for answer in mine.values()), mine
+    for case, answer in run.told.items():
+        assert case.startswith("mine") or answer[1] == 0, (case, answer)
+    assert {entry["name"] for entry in world.log("dns")} <= {ALLOWED}
+    assert {entry["type"] for entry in world.log("dns")} <= {1, 28}
+    assert run.denials(call="resolve", promise="P3", target=DENIED), run.describe()
+
+
+def test_names_below_a_wildcard_are_slowed(attack, world):
+    """20 a minute go at once, the rest waits or is refused; a name that is known costs nothing."""
+    code = """
+        below = sys.argv[1]
+        began = time.monotonic()
+        quick = [query(f"n{i}.{below}")[1] for i in range(18)]
+        quick_s = time.monotonic() - began
+        answers = []
+        def one(i):
+            answers.append(query(f"exfil{i}.{below}", patience=1))
+        threads = [threading.Thread(target=one, args=[i]) for i in range(40)]
+        [t.start() for t in threads]
+        [t.join() for t in threads]
+        began = time.monotonic()
+        known = query(f"n3.{below}")[1]
+        tell({"quick": quick, "quick_s": quick_s, "late": answers, "known": known,
+              "known_s": time.monotonic() - began})
+        """
+    below = f"wild.{DOMAIN}"
+    run = attack(code, below, allow=[f"*.{below}"])
+    told = run.told
+    assert told["quick"] == [1] * 18 and told["quick_s"] < 2 * support.SLOWDOWN, told
+    assert sum(1 for answer in told["late"] if answer != "timeout" and answer[1] == 1) <= 5, told
+    assert told["known"] == 1 and told["known_s"] < 1 * support.SLOWDOWN, told
+    assert len({entry["name"] for entry in world.log("dns")}) <= 18 + 5
+    assert "20 new names a minute" in str(run.report) or "slow" in str(run.report), run.describe()
+
+
+def test_long_labels_below_a_wildcard_are_slowed(attack, world):
+    code = """
+        below = sys.argv[1]
+        answers = []
+        def one(i):
+            answers.append(query(f"{'a' * 60}.{'b' * 60}.{'c' * 50}{i}.{below}", patience=1))
+        threads = [threading.Thread(target=one, args=[i]) for i in range(15)]
+        [t.start() for t in threads]
+        [t.join() for t in threads]
+        tell(answers)
+        """
+    below = f"wild.{DOMAIN}"
+    run = attack(code, below, allow=[f"*.{below}"])
+    left = {entry["name"] for entry in world.log("dns")}
+    assert sum(len(name) for name in left) <= 256 * 4, left  # the burst, and what a second gives
+    assert 1 <= len(left) < 6
+
+
+# Requests within requests.
+
+SMUGGLING = {
+    "two lengths": "POST / HTTP/1.1\r\nHost: {h}\r\nContent-Length: 5\r\nContent-Length: 60\r\n\r\nabcde{evil}",
+    "list of lengths": "POST / HTTP/1.1\r\nHost: {h}\r\nContent-Length: 5, 60\r\n\r\nabcde{evil}",
+    "CL.TE": "POST / HTTP/1.1\r\nHost: {h}\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nG{evil}",
+    "TE.CL": "POST / HTTP/1.1\r\nHost: {h}\r\nTransfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n5c\r\n{evil}\r\n0\r\n\r\n",
+    "TE.TE": "POST / HTTP/1.1\r\nHost: {h}\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: x\r\n\r\n0\r\n\r\n{evil}",
+    "TE of tab": "POST / HTTP/1.1\r\nHost: {h}\r\nTransfer-Encoding:\tchunked, identity\r\n\r\n0\r\n\r\n{evil}",
+    "TE with a space": "POST / HTTP/1.1\r\nHost: {h}\r\nTransfer-Encoding : chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n{evil}",
+    "TE unknown": "POST / HTTP/1.1\r\nHost: {h}\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n{evil}",
+    "TE in 1.0": "POST / HTTP/1.0\r\nHost: {h}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{evil}",
+    "chunk size of sign": "POST / HTTP/1.1\r\nHost: {h}\r\nTransfer-Encoding: chunked\r\n\r\n+0\r\n\r\n{evil}",
+    "chunk size of 0x": "POST / HTTP/1.1\r\nHost: {h}\r\nTransfer-Encoding: chunked\r\n\r\n0x0\r\n\r\n{evil}",
+    "chunk size too large": "POST / HTTP/1.1\r\nHost: {h}\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000000\r\n{evil}",
+    "chunk extension": "POST / HTTP/1.1\r\nHost: {h}\r\nTransfer-Encoding: chunked\r\n\r\n1;\nxx\r\nZ\r\n0\r\n\r\n{evil}",
+    "negative length": "POST / HTTP/1.1\r\nHost: {h}\r\nContent-Length: -1\r\n\r\n{evil}",
+    "length of sign": "POST / HTTP/1.1\r\nHost: {h}\r\nContent-Length: +0\r\n\r\n{evil}",
+    "bare LF": "POST / HTTP/1.1\nHost: {h}\nContent-Length: 0\n\n{evil}",
+    "bare CR": "GET / HTTP/1.1\r\nHost: {h}\r\nX: y\rZ: w\r\n\r\n{evil}",
+    "NUL": "GET / HTTP/1.1\r\nHost: {h}\r\nX: y\0z\r\n\r\n{evil}",
+    "fold": "GET / HTTP/1.1\r\nHost: {h}\r\nX: y\r\n\tz: w\r\n\r\n{evil}",
+    "space in the target": "GET / HTTP/1.1 HTTP/1.1\r\nHost: {h}\r\n\r\n{evil}",
+    "method of controls": "GE\x01T / HTTP/1.1\r\nHost: {h}\r\n\r\n{evil}",
+    "length on GET": "GET / HTTP/1.1\r\nHost: {h}\r\nContent-Length: 60\r\n\r\n{evil}",
+    "upgrade": "GET / HTTP/1.1\r\nHost: {h}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n{evil}",
+    "h2c": "GET / HTTP/1.1\r\nHost: {h}\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQ\r\nConnection: Upgrade, HTTP2-Settings\r\n\r\n{evil}",
+    "h2 preface": "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{evil}",
+    "connect within": "CONNECT {d}:80 HTTP/1.1\r\nHost: {h}\r\n\r\n{evil}",
+    "connection drops the length": "POST / HTTP/1.1\r\nHost: {h}\r\nConnection: Content-Length\r\nContent-Length: 6\r\n\r\nabcdef{evil}",
+    "connection drops the host": "GET / HTTP/1.1\r\nHost: {h}\r\nConnection: Host\r\n\r\n{evil}",
+}
+SMUGGLE = """
+way, host, port, denied = sys.argv[1:5]
+PATIENCE_S = 2  # some wait for the rest of a body
+answers = {}
+def one(case):
+    text = cases[case]
+    if way == "proxy":  # absolute-form, as a proxy is spoken to
+        text = text.replace(" /", f" http://{host}:{port}/", 1)
+        with socket.create_connection(PROXY, PATIENCE_S) as connection:
+            answers[case] = say(connection, text)
+    else:
+        answers[case] = talk(host, int(port), text)
+cases = json.loads(sys.argv[5])
+threads = [threading.Thread(target=one, args=[c]) for c in cases]
+[t.start() for t in threads]
+[t.join() for t in threads]
+tell(answers)
+"""
+
+
+def split_requests(data):
+    """What a strict server reads: the requests in the bytes of one connection."""
+    requests = []
+    while data:
+        head, end, data = data.partition("\r\n\r\n")
+        assert end, f"not a whole head: {head!r}"
+        lines = head.split("\r\n")
+        assert re.fullmatch(r"[A-Z]+ /[^ \x00-\x1f]* HTTP/1\.1", lines[0]), head
+        fields = []
+        for line in lines[1:]:
+            assert re.fullmatch(r"[!-9;-~]+:[^\x00-\x08\x0a-\x1f\x7f]*", line), repr(line)
+            name, _, value = line.partition(":")
+            fields.append((name.lower(), value.strip().lower()))
+        names = [name for name, _ in fields]
+        assert names.count("host") == 1, head
+        framing = names.count("content-length") + names.count("transfer-encoding")
+        assert framing <= 1, head
+        fields = dict(fields)
+        if "transfer-encoding" in fields:
+            assert fields["transfer-encoding"] == "chunked"
+            while True:
+                size, _, data = data.partition("\r\n")
+                assert re.fullmatch("[0-9a-f]+", size), size
+                assert data[int(size, 16) :][:2] == "\r\n"
+                data = data[int(size, 16) + 2 :]
+                if int(size, 16) == 0:
+                    break
+        else:
+            data = data[int(fields.get("content-length", 0)) :]
+        requests.append((lines[0], fields["host"]))
+    return requests
+
+
+@pytest.mark.parametrize("way", ["direct", "proxy"])
+def test_request_smuggling(attack, world, way):
+    """Whatever a client sends, what arrives is requests that can be read in one way only, none of
+    which is the hidden one's host."""
+    evil = f"GET /hidden HTTP/1.1\r\nHost: {DENIED}\r\n\r\n"
+    cases = {c: t.format(h=f"{ALLOWED}:8081", d=DENIED, evil=evil) for c, t in SMUGGLING.items()}
+    cases["honest"] = f"POST / HTTP/1.1\r\nHost: {ALLOWED}:8081\r\nContent-Length: 5\r\n\r\nabcde"
+    cases["honest chunks"] = (
+        f"POST /chunks HTTP/1.1\r\nHost: {ALLOWED}:8081\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "5\r\nabcde\r\n0\r\n\r\n"
+    )
+    run = attack(SMUGGLE, way, ALLOWED, 8081, DENIED, json.dumps(cases),
+                 allow=[f"{ALLOWED}:8081/http"], timeout=40)  # fmt: skip
+    assert run.told["honest"].endswith("ok") and run.told["honest chunks"].endswith("ok"), run.told
+    arrived = [entry["data"] for entry in world.log("raw")]
+    assert any("abcde" in data for data in arrived)
+    for data in arrived:
+        requests = split_requests(data)
+        for line, host in requests:
+            assert host.startswith(ALLOWED), data
+            assert "/hidden" not in line, data
+    assert {entry["address"] for entry in world.log("raw")} <= {world.SITE, world.SITE6}
+    assert not [name for name in world.log("dns") if DENIED in name["name"]]
+
+
+@pytest.mark.core
+def test_header_injection_by_proxy(attack, world):
+    code = """
+        allowed, denied = sys.argv[1:]
+        get = request(allowed)
+        tell({
+            "good connect": proxied(f"CONNECT {allowed}:80 HTTP/1.1", f"Host: {allowed}:80\\r\\n", get),
+            "good socks": socks(allowed, 80, get),
+            "connect crlf": proxied(f"CONNECT {allowed}:80\\r\\nX: y HTTP/1.1", "", get),
+            "connect lf": proxied(f"CONNECT {allowed}:80\\n HTTP/1.1", "", get),
+            "connect encoded": proxied(f"CONNECT {denied}%00.{allowed}:80 HTTP/1.1", "", get),
+            "connect nul": proxied(f"CONNECT {denied}\\0.{allowed}:80 HTTP/1.1", "", get),
+            "connect user": proxied(f"CONNECT {allowed}@{denied}:80 HTTP/1.1", "", get),
+            "connect slash": proxied(f"CONNECT {denied}/{allowed}:80 HTTP/1.1", "", get),
+            "connect hash": proxied(f"CONNECT {denied}#{allowed}:80 HTTP/1.1", "", get),
+            "connect two ports": proxied(f"CONNECT {allowed}:80:443 HTTP/1.1", "", get),
+            "connect no port": proxied(f"CONNECT {allowed} HTTP/1.1", "", get),
+            "connect port 65616": proxied(f"CONNECT {allowed}:65616 HTTP/1.1", "", get),
+            "connect port 0": proxied(f"CONNECT {allowed}:0 HTTP/1.1", "", get),
+            "connect then other": proxied(f"CONNECT {allowed}:80 HTTP/1.1", f"Host: {allowed}\\r\\n", request(denied)),
+            "connect host other": proxied(f"CONNECT {denied}:80 HTTP/1.1", f"Host: {allowed}\\r\\n", get),
+            "absolute user": proxied(f"GET http://{allowed}@{denied}/ HTTP/1.1", f"Host: {denied}\\r\\n"),
+            "absolute backslash": proxied(f"GET http://{denied}\\\\@{allowed}/ HTTP/1.1", f"Host: {allowed}\\r\\n"),
+            "absolute ftp": proxied(f"GET ftp://{allowed}/ HTTP/1.1", f"Host: {allowed}\\r\\n"),
+            "absolute https": proxied(f"GET https://{denied}/ HTTP/1.1", f"Host: {denied}\\r\\n"),
+            "socks nul": socks(f"{denied}\\0.{allowed}", 80, get),
+            "socks nul after": socks(f"{allowed}\\0", 80, get),
+            "socks crlf": socks(f"{allowed}\\r\\nX: y", 80, get),
+            "socks empty": socks("", 80, get),
+            "socks other": socks(denied, 80, request(denied)),
+            "socks 255": socks("a" * 255, 80, get),
+            "socks port 0": socks(allowed, 0, get),
+        })
+        """
+    run = attack(code, ALLOWED, DENIED, allow=[ALLOWED])
+    for case, answer in run.told.items():
+        assert ("hello from" in answer) == case.startswith("good"), (case, answer)
+    assert hosts_reached(world) == [ALLOWED, ALLOWED]
+    assert {entry["name"] for entry in world.log("dns")} <= {ALLOWED}
+
+
+# Clients that are no clients.
+
+
+@pytest.mark.core
+def test_garbage(attack, world):
+    """Whoever speaks garbage is let go of; others are served meanwhile, and afterwards."""
+    code = """
+        import random
+        allowed = sys.argv[1]
+        chance = random.Random(4711)
+        def garbage(length):
+            return chance.randbytes(length)
+        pieces = [b"", b"\\0", b"\\r\\n" * 500, b"\\x16\\x03\\x01\\xff\\xff" + garbage(400),
+                  b"\\x16\\x03\\x01\\x00\\x05\\x01\\x00\\x00\\x01\\x00", b"\\x05", b"\\x05\\xff" + garbage(300),
+                  b"\\x05\\x01\\x00\\x05\\x03\\x00\\x01\\x00\\x00\\x00\\x00\\x00\\x00", b"\\x04\\x01\\x00\\x50\\x5d\\xb8\\x0a\\x0a\\x00",
+                  b"GET " * 50, b"GET / HTTP/9.9\\r\\n\\r\\n", b"\\x80\\x2e\\x01" + garbage(60), garbage(10), garbage(3000)]
+        outcomes = []
+        def one(target, piece):
+            try:
+                with socket.create_connection(target, PATIENCE_S) as c:
+                    c.settimeout(PATIENCE_S)
+                    c.sendall(piece)
+                    c.shutdown(socket.SHUT_WR)
+                    outcomes.append(read_all(c))
+            except OSError as e:
+                outcomes.append(word(e))
+        targets = [PROXY, RESOLVER, (allowed, 80), (allowed, 443), ("198.18.0.1", 1)]
+        threads = [threading.Thread(target=one, args=[t, p]) for t in targets for p in pieces]
+        [t.start() for t in threads]
+        meanwhile = talk(allowed)
+        [t.join() for t in threads]
+        for piece in pieces:  # and datagrams to the resolver
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as u:
+                u.sendto(piece, RESOLVER)
+        tell({"meanwhile": meanwhile, "afterwards": talk(allowed), "over tls": hello(allowed, allowed),
+              "through": [o for o in outcomes if "hello" in o or "HTTP/1.1 200" in o],
+              "hung": [o for o in outcomes if o == "timeout"]})
+        """
+    run = attack(code, ALLOWED, allow=[ALLOWED], timeout=40)
+    for kind in ("meanwhile", "afterwards", "over tls"):
+        assert "hello from" in run.told[kind], (kind, run.describe())
+    assert run.told["through"] == [] and run.told["hung"] == [], run.told
+    assert {entry["name"] for entry in world.log("dns")} <= {ALLOWED}
+
+
+# Runs in the world beside the box: the peak of egress's memory, sampled until the box has ended.
+MEASURED = """
+import json, os, subprocess, sys, time
+box = subprocess.Popen(sys.argv[1:])
+peak = 0
+while box.poll() is None:
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{pid}/status") as f:
+                status = dict(line.split(":", 1) for line in f)
+        except OSError:
+            continue
+        if status["Name"].strip() == "coffer-egress" and "VmHWM" in status:
+            peak = max(peak, int(status["VmHWM"].split()[0]))
+    time.sleep(0.05)
+print(json.dumps({"egress_peak_kib": peak}))
+sys.exit(box.returncode)
+"""
+
+
+@pytest.fixture
+def measured(world, coffer, workspace):
+    """Runs the code in a box that may reach ALLOWED; what it told, and the peak of egress in KiB."""
+    words = (Path(__file__).resolve().parent / "inside.py").read_text()
+
+    def run(code, timeout):
+        box = [coffer, "run", "--quiet", "--allow-domain", ALLOWED, "--", "/usr/bin/python3", "-c"]
+        result = world.run("/usr/bin/python3", "-c", MEASURED, *box, words + code, ALLOWED,
+                           cwd=workspace, timeout=timeout).ok()  # fmt: skip
+        told, peak = (json.loads(line) for line in result.out.splitlines())
+        assert peak["egress_peak_kib"] > 1000, "the peak of egress was not seen"
+        return told, peak["egress_peak_kib"]
+
+    return run
+
+
+def test_ten_thousand_half_open_connections(measured, world):
+    code = """
+import resource
+allowed = sys.argv[1]
+soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+address = socket.gethostbyname(allowed)
+targets = [PROXY, (address, 80), (address, 443), RESOLVER]
+each = 10000 // 8
+started = []
+done_read, done_write = os.pipe()
+go_read, go_write = os.pipe()
+children = []
+for k in range(8):
+    child = os.fork()
+    if child == 0:
+        os.close(go_write)
+        held = []
+        for i in range(each):
+            s = socket.socket()
+            s.setblocking(False)
+            s.connect_ex(targets[(i + k) % len(targets)])
+            held.append(s)
+        os.write(done_write, struct.pack("i", len(held)))
+        os.read(go_read, 1)
+        os._exit(0)
+    children.append(child)
+os.close(go_read)
+opened = sum(struct.unpack("i", os.read(done_read, 4))[0] for _ in children)
+meanwhile = query(allowed)
+os.close(go_write)
+for child in children:
+    os.waitpid(child, 0)
+tell({"opened": opened, "meanwhile": meanwhile, "afterwards": talk(allowed), "tls": hello(allowed, allowed)})
+"""
+    told, peak_kib = measured(code, timeout=50)
+    assert told["opened"] == 10000
+    assert told["meanwhile"] == [0, 1], told
+    assert "hello from" in told["afterwards"] and "hello from" in told["tls"], told
+    assert peak_kib < 48 * 1024
+
+
+@pytest.mark.timeout(120)
+def test_a_request_line_of_a_gibibyte(measured, world):
+    code = """
+allowed = sys.argv[1]
+block = b"a" * (1 << 20)
+def pour(target, first):
+    sent = 0
+    try:
+        with socket.create_connection(target, PATIENCE_S) as c:
+            c.sendall(first)
+            for _ in range(1024):
+                c.sendall(block)
+                sent += len(block)
+    except OSError:
+        pass
+    return sent
+tell({
+    "line": pour((allowed, 80), b"GET /"),
+    "header": pour((allowed, 80), b"GET / HTTP/1.1\\r\\nX: "),
+    "proxy": pour(PROXY, b"CONNECT "),
+    "hello": pour((allowed, 443), b"\\x16\\x03\\x01\\x40\\x00\\x01\\xff\\xff\\xff"),
+    "chunk": pour((allowed, 80), f"POST / HTTP/1.1\\r\\nHost: {allowed}\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n1;".encode()),
+    "afterwards": talk(allowed),
+})
+"""
+    told, peak_kib = measured(code, timeout=60)
+    assert "hello from" in told.pop("afterwards"), told
+    for case, sent in told.items():
+        assert sent < 16 << 20, (case, sent)  # refused long before its end
+    assert peak_kib < 40 * 1024
+    assert all(len(entry["path"]) < 100 for entry in world.log("http"))
