@@ -28,7 +28,8 @@ SITE6 = "2606:4700:10::10"
 RESOLVER = "93.184.10.53"
 PRIVATE = "10.1.2.3"
 METADATA = "169.254.169.254"
-ADDRESSES = [SITE, OTHER, SITE6, RESOLVER, PRIVATE, METADATA, "192.168.7.7", "172.16.7.7"]
+PROXY = "10.9.9.9"  # of a company
+ADDRESSES = [SITE, OTHER, SITE6, RESOLVER, PRIVATE, METADATA, PROXY, "192.168.7.7", "172.16.7.7"]
 
 DOMAIN = "coffer-world.com"
 REGISTRIES = [
@@ -56,6 +57,7 @@ NAMES = {
     f"to-denied.{DOMAIN}": f"denied.{DOMAIN}",
     f"to-allowed.{DOMAIN}": f"allowed.{DOMAIN}",
     f"rebind.{DOMAIN}": [SITE],  # from the second question on: 127.0.0.1
+    f"xn--bcher-kva.{DOMAIN}": [SITE],
     f"silent.{DOMAIN}": None,  # no answer ever comes
     **{name: [SITE] for name in REGISTRIES},
 }
@@ -286,6 +288,40 @@ class Recorder(socketserver.BaseRequestHandler):
             self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
 
+class ConnectProxy(socketserver.BaseRequestHandler):
+    """What stands between a company and the internet: CONNECT with a password, nothing else."""
+
+    def handle(self):
+        head = b""
+        while b"\r\n\r\n" not in head:
+            block = self.request.recv(4096)
+            if not block:
+                return
+            head += block
+        lines = head.decode("latin-1").split("\r\n")
+        note("proxy", address=self.server.server_address[0], line=lines[0], head="\n".join(lines))
+        method, target, _ = lines[0].split(" ")
+        host, _, port = target.rpartition(":")
+        if method != "CONNECT" or "Proxy-Authorization: Basic dXNlcjpwYXNz" not in lines:
+            self.request.sendall(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
+            return
+        host = host.strip("[]")
+        known = NAMES.get(host) or [host]
+        with socket.create_connection((known[0], int(port)), 5) as server:
+            self.request.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+            back = threading.Thread(target=pump, args=[server, self.request], daemon=True)
+            back.start()
+            pump(self.request, server)
+            back.join()
+
+
+def pump(source, target):
+    with contextlib.suppress(OSError):
+        while block := source.recv(65536):
+            target.sendall(block)
+        target.shutdown(socket.SHUT_WR)
+
+
 class UdpEcho(socketserver.BaseRequestHandler):
     def handle(self):
         data, server = self.request
@@ -330,6 +366,7 @@ def serve(directory):
         start(Udp((address, 9999), UdpEcho))
     start(HttpServer((SITE, 8080), Site))
     start(Tcp((SITE, 8081), Recorder))
+    start(Tcp((PROXY, 3128), ConnectProxy))
     start(HttpServer6((SITE6, 80), Site))
     start(over_tls(HttpServer6((SITE6, 443), Site), certificate, key))
     start(Tcp6((SITE6, 22), Banner))
