@@ -126,12 +126,14 @@ def world(_world):
 
 @pytest.fixture
 def net(world, workspace, coffer):
-    """Clients find the world's authority by the variables that they usually look at."""
+    """Clients find the world's authority by the variables that they usually look at, unless
+    trusting=False. env: variables inside; own: coffer's."""
     trust = {n: world.ca for n in ("CURL_CA_BUNDLE", "SSL_CERT_FILE", "GIT_SSL_CAINFO",
                                    "NODE_EXTRA_CA_CERTS", "REQUESTS_CA_BUNDLE",
                                    "PIP_CERT", "NPM_CONFIG_CAFILE")}  # fmt: skip
 
-    def run(*command, allow=(), flags=(), cwd=workspace, env=None, trusting=True, **keywords):
+    def run(*command, allow=(), flags=(), cwd=workspace, env=None, trusting=True, own=None,
+            **keywords):  # fmt: skip
         report = world.directory / "report.json"
         args = ["run", "--quiet", "--report", report]
         for pattern in allow:
@@ -142,7 +144,7 @@ def net(world, workspace, coffer):
             args += ["--env", f"{name}={value}"]
         # The certificate lies below a home; where that is hidden, it is shown by name.
         args += ["--allow-read", world.ca, *flags, "--", *command]
-        result = world.run(coffer, *args, cwd=cwd, **keywords)
+        result = world.run(coffer, *args, cwd=cwd, env=own, **keywords)
         result.report = json.loads(report.read_text()) if report.exists() else {}
         report.unlink(missing_ok=True)
         return result
@@ -156,8 +158,10 @@ def attack(net):
     words = (Path(__file__).resolve().parent / "inside.py").read_text()
 
     def run(code, *arguments, **keywords):
-        result = net("/usr/bin/python3", "-c", words + textwrap.dedent(code), *arguments,
-                     **keywords).ok()  # fmt: skip
+        whole = words + textwrap.dedent(code)
+        result = net("/usr/bin/python3", "-c", whole, *arguments, **keywords)
+        result.args = [a for a in result.args if a != whole]  # a failure shows what differs
+        result.ok()
         result.told = json.loads(result.out)
         return result
 
