@@ -190,6 +190,8 @@ static int make_parts(struct egress *egress, struct error *error)
 	if (r == 0)
 		r = upstream_new(egress, &egress->upstream, error);
 	if (r == 0)
+		r = upstream_probe(egress->upstream, error);
+	if (r == 0)
 		r = standins_new(egress, &egress->standins, error);
 	if (r == 0)
 		r = resolver_new(egress, &egress->resolver, error);
@@ -197,6 +199,9 @@ static int make_parts(struct egress *egress, struct error *error)
 		r = secrets_new(egress, &egress->secrets, error);
 	if (r == 0 && (egress->policy.inspects_count > 0 || egress->policy.secrets_count > 0))
 		r = authority_new(egress, &egress->authority, error);
+	if (r == 0 && egress->policy.upstream_ca)
+		r = inspect_read_authorities(
+			egress->policy.upstream_ca, &egress->upstream_ca, error);
 	if (r == 0)
 		r = publish_prepare(egress, error);
 	return r;
@@ -207,6 +212,7 @@ static void release(struct egress *egress)
 	listeners_free(egress->listeners);
 	publish_stop(egress);
 	authority_free(egress->authority);
+	free(egress->upstream_ca);
 	secrets_free(egress->secrets);
 	resolver_free(egress->resolver);
 	standins_free(egress->standins);
@@ -254,9 +260,15 @@ static int seal_answer(const struct egress *egress, const char *note, struct err
 	int r = 0;
 	for (size_t i = 0; i < count && r == 0; i++)
 		r = strv_add(&variables, secrets_variable(egress->secrets, i));
-	char *pem[] = {NULL, NULL};
-	if (egress->authority)
-		pem[0] = (char *)(uintptr_t)authority_pem(egress->authority);
+	cleanup_free char *authorities = NULL;
+	if (r == 0 && (egress->authority || egress->upstream_ca) &&
+		asprintf(&authorities, "%s%s",
+			egress->authority ? authority_pem(egress->authority) : "",
+			egress->upstream_ca ?: "") < 0) {
+		authorities = NULL;
+		r = -ENOMEM;
+	}
+	char *pem[] = {authorities, NULL};
 	char *notes[] = {(char *)(uintptr_t)note, NULL};
 	request_add(&buffer, variables.items);
 	request_add(&buffer, pem);

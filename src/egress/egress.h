@@ -57,6 +57,7 @@ struct egress {
 	struct upstream *upstream;
 	struct resolver *resolver;
 	struct authority *authority; /* NULL: nothing is inspected */
+	char *upstream_ca;           /* PEM of the policy's file: trusted inside as well; or NULL */
 	struct secrets *secrets;     /* NULL: there are none */
 	struct rate *rate;
 	struct udp *udp;         /* these three are NULL until something needs them */
@@ -220,6 +221,9 @@ struct upstream_answer {
  * and there is no nameserver. */
 int upstream_new(struct egress *egress, struct upstream **ret, struct error *error);
 void upstream_free(struct upstream *upstream);
+/* Waits for an answer of any of the nameservers that the policy names: an error if none comes. The
+ * host's own are taken as they are, since they come and go with its networks. */
+int upstream_probe(const struct upstream *upstream, struct error *error);
 /* Resolves a normalized name (cached for its TTL; several asking at once share one query). Every
  * CNAME on the way and every address of the answer has been checked against the policy: one that
  * is refused refuses the name. answer may be called before this returns. The answer is borrowed. */
@@ -310,6 +314,8 @@ void http_respond(struct connection *connection, struct bufferevent *client, int
 int authority_new(struct egress *egress, struct authority **ret, struct error *error);
 void authority_free(struct authority *authority);
 const char *authority_pem(const struct authority *authority);
+/* A file of certificates that a person named, checked to hold some; its text is allocated. */
+int inspect_read_authorities(const char *path, char **ret_pem, struct error *error);
 /* The client's TLS (its first bytes in connection->pending) ends here, with a certificate for the
  * connection's name; then http_run(). */
 void inspect_start(struct connection *connection);

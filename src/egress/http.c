@@ -701,7 +701,7 @@ static ssize_t move(
 static enum step fail_move(struct http *http, ssize_t error, const char *reason, int direction)
 {
 	if (error == -EDQUOT)
-		return refuse(http, 429, "the limit on the bytes of this box is used up",
+		return refuse(http, 429, "the limit on bytes in all is reached (net-limit total)",
 			"--net-limit total=...");
 	if (error == -EACCES)
 		return refuse(http, 403, "a secret's placeholder in a request's body", NULL);

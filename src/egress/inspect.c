@@ -75,6 +75,20 @@ static int load_named(X509_STORE *store, const char *path, const char *who, size
 	return r;
 }
 
+int inspect_read_authorities(const char *path, char **ret_pem, struct error *error)
+{
+	X509_STORE *scratch = X509_STORE_new();
+	char *pem = NULL;
+	int r = scratch ? load_named(scratch, path, "--upstream-ca", SIZE_MAX, &pem, error)
+			: error_set_errno(error, ENOMEM, "egress", "certificate authorities");
+	X509_STORE_free(scratch);
+	if (r < 0)
+		free(pem);
+	else
+		*ret_pem = pem;
+	return r;
+}
+
 /* Of a bundle of the whole world's authorities only the first is parsed at the start: all of them
  * take 25 ms, which the box need not wait for. The rest follows when the event loop first has
  * nothing else to do, or at the first use; what is broken there is not trusted. */

@@ -89,6 +89,14 @@ def test_a_server_that_cannot_be_verified(net, world):
     assert "certificate" in run.out + str(run.report), run.describe()
 
 
+def test_an_authority_of_the_policys_own(net, world):
+    """A company's: what it signs is trusted inside too, where nothing is inspected."""
+    run = net("curl", "-sS", f"https://{ALLOWED}/", allow=[ALLOWED], trusting=False,
+              flags=["--upstream-ca", world.ca]).ok()  # fmt: skip
+    assert "hello from" in run.out
+    assert [e["requests"] for e in run.report["network"]["entries"] if e["protocol"] == "tls"] == [0]
+
+
 # Requests.
 
 ASK = """

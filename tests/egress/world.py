@@ -155,6 +155,7 @@ class DnsTcp(socketserver.StreamRequestHandler):
 
 class Site(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else an answer in two parts waits for the client's ACK
     root = None
 
     def log_message(self, *_):

@@ -1334,7 +1334,9 @@ static void contradictions(void **state)
 			"no rule allows over TLS", "--allow-domain *.a.org:443"},
 		{{{"net-request", "GET a.org/"}, {"allow-domain", "a.org"}}, "cannot be seen",
 			"--net-inspect a.org"},
-		{{{"net-request", "GET **.a.org/"}, {"allow-domain", "a.org"},
+		{{{"net-inspect", "a.org"}, {"allow-domain", "a.org:80"}}, "nothing to look into",
+			"--allow-domain a.org:443"},
+		{{{"net-request", "GET **.a.org/"}, {"allow-domain", "**.a.org"},
 			 {"net-inspect", "*.a.org"}},
 			"cannot be seen", "--net-inspect **.a.org"},
 	};
