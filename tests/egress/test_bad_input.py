@@ -101,6 +101,6 @@ def test_good_input(world, coffer, workspace):
     ran = workspace / "ran"
     world.run(coffer, "run", *INSPECT, "--upstream-ca", world.ca, "--publish", "18080:8000",
               "--net-limit", "requests=100/m,connections=10/s,rate=50M,total=1G,over=wait",
-              "--net-secret", f"name=T,host={ALLOWED},from=env:HOME", "--", "touch", ran,
+              "--net-secret", f"name=T,host={ALLOWED},from=env:PATH", "--", "touch", ran,
               cwd=workspace).ok()  # fmt: skip
     assert ran.exists()
