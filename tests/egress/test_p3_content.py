@@ -48,6 +48,72 @@ def test_the_name_in_tls_is_the_name_that_was_asked_for(attack, world):
     assert run.denials(promise="P3") and DENIED in reasons and "SNI" in reasons, run.describe()
 
 
+def test_a_client_hello_in_pieces(attack, world):
+    """However it is cut, into segments or records, its name is read, or it is refused."""
+    code = """
+        allowed, denied = sys.argv[1:]
+        def client_hello(name):
+            context = ssl.create_default_context()
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+            tls = context.wrap_bio(incoming, outgoing, server_hostname=name)
+            try:
+                tls.do_handshake()
+            except ssl.SSLWantReadError:
+                pass
+            return outgoing.read()
+        def send(pieces, pause=0.0):
+            try:
+                with socket.create_connection((allowed, 443), PATIENCE_S) as c:
+                    c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    for piece in pieces:
+                        c.sendall(piece)
+                        time.sleep(pause)
+                    c.settimeout(PATIENCE_S)
+                    answer = c.recv(5)
+                    return "server hello" if answer[:1] == b"\\x16" else answer.hex() or "closed"
+            except OSError as error:
+                return word(error)
+        def records(data, size):
+            body = data[5:]
+            return [data[:3] + struct.pack("!H", len(body[i:i + size])) + body[i:i + size] for i in range(0, len(body), size)]
+        def parts(data, size):
+            return [data[i:i + size] for i in range(0, len(data), size)]
+        good, bad = client_hello(allowed), client_hello(denied)
+        two = bytes.fromhex("0000") + struct.pack("!HHBH", len(denied) + 5, len(denied) + 3, 0, len(denied)) + denied.encode()
+        def with_extension(data, extension):  # one more, at the end
+            data = bytearray(data + extension)
+            at = 5 + 4 + 2 + 32
+            at += 1 + data[at]
+            at += 2 + struct.unpack("!H", data[at:at + 2])[0]
+            at += 1 + data[at]
+            grow = len(extension)
+            for where, size in ((at, 2), (3, 2)):
+                data[where:where + size] = struct.pack("!H", struct.unpack("!H", data[where:where + size])[0] + grow)
+            data[6:9] = (int.from_bytes(data[6:9], "big") + grow).to_bytes(3, "big")
+            return bytes(data)
+        tell({
+            "good": send([good]),
+            "good in segments": send(parts(good, 7)),
+            "good, slowly": send(parts(good, 100), 0.05),
+            "good in records": send([b"".join(records(good, 50))]),
+            "bad": send([bad]),
+            "bad in segments": send(parts(bad, 7)),
+            "bad in records": send([b"".join(records(bad, 50))]),
+            "bad in records of one": send([b"".join(records(bad, 1))]),
+            "bad, cut in the name": send(parts(bad, bad.index(denied.encode()) + 4), 0.05),
+            "two names, the good first": send([with_extension(good, two)]),
+            "two names, the bad first": send([with_extension(bad, two.replace(denied.encode(), allowed.encode()[:len(denied)]))]),
+            "an alert first": send([b"\\x15\\x03\\x01\\x00\\x02\\x01\\x00" + bad]),
+            "an empty record first": send([b"\\x16\\x03\\x01\\x00\\x00" + bad]),
+        })
+        """
+    run = attack(code, ALLOWED, DENIED, allow=[ALLOWED])
+    through = {case for case, answer in run.told.items() if answer == "server hello"}
+    assert through == {"good", "good in segments", "good, slowly", "good in records"}, run.told
+
+
 @pytest.mark.core
 def test_the_host_in_http_is_the_name_that_was_asked_for(attack, world):
     code = """

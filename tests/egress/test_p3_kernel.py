@@ -50,7 +50,8 @@ def test_datagrams(attack, world):
                     threads.append(threading.Thread(target=one))
         [t.start() for t in threads]
         [t.join() for t in threads]
-        answers["the name, another port"] = datagram(allowed, 9998)
+        answers["the name, another port, connect"] = datagram(allowed, 9998, "connect")
+        answers["the name, for QUIC, connect"] = datagram(allowed, 443, "connect")
         tell(answers)
         """
     run = attack(code, world.SITE, world.OTHER, world.PRIVATE, world.RESOLVER, f"v4.{DOMAIN}",
@@ -344,3 +345,31 @@ one.wait()
 """
     run = world.run("/usr/bin/python3", "-c", driver, coffer, ALLOWED, cwd=workspace).ok()
     assert run.out == "ConnectionRefusedError\n" * 3 + "one lives True\n", run.describe()
+
+
+@pytest.mark.core
+def test_inherited_descriptors(world, coffer, workspace):
+    """A socket of the host's that coffer was started with is not the box's."""
+    driver = """
+import os, socket, subprocess, sys
+other, coffer, *flags = sys.argv[1:]
+with socket.create_connection((other, 80)) as s:
+    os.dup2(s.fileno(), 9)
+    os.set_inheritable(9, True)
+    code = '''
+import os, socket
+for fd in range(3, 64):
+    try:
+        os.write(fd, b"GET / HTTP/1.0" + bytes([13, 10, 13, 10]))
+        print("wrote to", fd)
+    except OSError:
+        pass
+print("done")
+'''
+    box = [coffer, "run", "--quiet", *flags, "--", "/usr/bin/python3", "-c", code]
+    sys.exit(subprocess.run(box, pass_fds=[9]).returncode)
+"""
+    for flags in ([], ["--allow-domain", ALLOWED]):
+        run = world.run("/usr/bin/python3", "-c", driver, world.OTHER, coffer, *flags, cwd=workspace)
+        assert run.ok().out == "done\n", run.describe()
+    assert world.log("http") == []
