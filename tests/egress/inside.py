@@ -97,6 +97,17 @@ def proxied(line, more="", then=None):
         return say(connection, then)
 
 
+def absolute(host, named=None, scheme="http"):
+    """A request for host by the proxy, in which `named` is the Host."""
+    line = f"GET {scheme}://{host}/ HTTP/1.1"
+    return proxied(line, f"Host: {named or host}\r\nConnection: close\r\n")
+
+
+def tunnel(target, then, named=None):
+    """A tunnel by the proxy, in which `then` is said."""
+    return proxied(f"CONNECT {target} HTTP/1.1", f"Host: {named or target}\r\n", then)
+
+
 def socks(target, port, then):
     """target: a name, or packed bytes of an address. "socks N": refused with that code."""
     packed = target.encode("latin-1") if isinstance(target, str) else target

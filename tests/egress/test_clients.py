@@ -154,7 +154,8 @@ def test_npm_install(net, world, workspace):
     listing = {"name": "tiny", "dist-tags": {"latest": "1.0.0"}, "versions": {"1.0.0": version}}
     (world.www / "tiny" / "index.html").write_text(json.dumps(listing))
     (workspace / "package.json").write_text('{"name":"w","version":"1.0.0"}')
-    run = "npm install --no-audit --no-fund --loglevel=error --fetch-retries 0 {0} tiny && node -p 'require(\"tiny\")'"
+    run = "npm install --no-audit --no-fund --loglevel=error --fetch-retries 0 {0} tiny && "
+    run += "node -p 'require(\"tiny\")'"
     install = net("sh", "-c", run.format(f"--registry {registry}"),
                   flags=["--net-preset", "npm"], timeout=90).ok()  # fmt: skip
     assert "tiny works" in install.out

@@ -17,8 +17,14 @@ def inspecting(world, *names):
     return [w for n in names for w in ("--net-inspect", n)] + ["--upstream-ca", world.ca]
 
 
-PYTHON = "import urllib.request, sys; print(urllib.request.urlopen(sys.argv[1]).read().decode(), end='')"
-NODE = "fetch(process.argv[1]).then(r => r.text()).then(t => process.stdout.write(t)).catch(e => { console.log(e.cause); process.exit(3) })"
+PYTHON = """
+import sys, urllib.request
+print(urllib.request.urlopen(sys.argv[1]).read().decode(), end="")
+"""
+NODE = """
+fetch(process.argv[1]).then(r => r.text()).then(t => process.stdout.write(t))
+    .catch(e => { console.log(e.cause); process.exit(3) })
+"""
 CLIENTS = {
     "curl": ["curl", "-sS"],
     "wget": ["wget", "-qO-"],
@@ -47,17 +53,19 @@ def test_git(net, world, tmp_path):
     bare = world.www / "repo.git"
     subprocess.run([*git, "clone", "-q", "--bare", source, bare], check=True)
     subprocess.run([*git, "-C", bare, "update-server-info"], check=True)
-    clone = ["sh", "-c", f"git clone -q https://{ALLOWED}/repo.git /tmp/c && git -C /tmp/c log --format=%s"]
-    run = net(*clone, allow=[ALLOWED], flags=inspecting(world, ALLOWED), trusting=False)
+    clone = f"git clone -q https://{ALLOWED}/repo.git /tmp/c && git -C /tmp/c log --format=%s"
+    run = net("sh", "-c", clone, allow=[ALLOWED], flags=inspecting(world, ALLOWED), trusting=False)
     assert run.ok().out == "one\n"
 
 
 ISSUER = """
 def issuer(host, authority=None):
     context = ssl.create_default_context(cafile=authority)
-    with socket.create_connection((host, 443), PATIENCE_S) as c, context.wrap_socket(c, server_hostname=host) as t:
-        der = t.getpeercert()
-        return [dict(x[0] for x in der["issuer"])["commonName"], [n for _, n in der["subjectAltName"]]]
+    with socket.create_connection((host, 443), PATIENCE_S) as c:
+        with context.wrap_socket(c, server_hostname=host) as t:
+            shown = t.getpeercert()
+    issuer = dict(part[0] for part in shown["issuer"])
+    return [issuer["commonName"], [name for _, name in shown["subjectAltName"]]]
 """
 
 
@@ -99,13 +107,17 @@ def test_an_authority_of_the_policys_own(net, world):
 # Requests.
 
 ASK = """
+import base64
+def basic(token):
+    return "Authorization: Basic " + base64.b64encode(f"me:{token}".encode()).decode() + "\\r\\n"
 def over(host, method="GET", path="/", more="", body=""):
     context = ssl.create_default_context()
     try:
-        with socket.create_connection((host, 443), PATIENCE_S) as c, context.wrap_socket(c, server_hostname=host) as t:
-            if body:
-                more += f"Content-Length: {len(body)}\\r\\n"
-            return say(t, request(host, method, path, more) + body)
+        with socket.create_connection((host, 443), PATIENCE_S) as c:
+            with context.wrap_socket(c, server_hostname=host) as t:
+                if body:
+                    more += f"Content-Length: {len(body)}\\r\\n"
+                return say(t, request(host, method, path, more) + body)
     except OSError as error:
         return f"failed: {error}"
 def status(answer):
@@ -142,9 +154,13 @@ tell({f"{m} {p}": status(over(host, m, p)) for m, p in json.loads(sys.argv[2])})
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_read_only(net, world, scheme):
-    script = f'for m in GET HEAD OPTIONS POST PUT DELETE PATCH; do curl -sS -o /dev/null -X $m -w "$m %{{http_code}}\\n" -m 5 $([ $m = HEAD ] && echo -I) {scheme}://{ALLOWED}/; done'
-    run = net("sh", "-c", script, allow=[ALLOWED], trusting=False,
-              flags=["--net-read", *(inspecting(world, ALLOWED) if scheme == "https" else [])])  # fmt: skip
+    script = """for m in GET HEAD OPTIONS POST PUT DELETE PATCH; do
+        [ $m = HEAD ] && head=-I || head=
+        curl -sS -o /dev/null -X $m $head -w "$m %{http_code}\\n" -m 5 $0
+    done"""
+    flags = inspecting(world, ALLOWED) if scheme == "https" else []
+    run = net("sh", "-c", script, f"{scheme}://{ALLOWED}/", allow=[ALLOWED], trusting=False,
+              flags=["--net-read", *flags])  # fmt: skip
     codes = dict(line.split() for line in run.out.splitlines())
     assert {m for m, code in codes.items() if code == "200"} == {"GET", "HEAD", "OPTIONS"}, codes
     assert {codes[m] for m in ("POST", "PUT", "DELETE", "PATCH")} == {"403"}
@@ -161,8 +177,9 @@ def secret(*more, source="env:REAL_TOKEN", host=ALLOWED):
 @pytest.fixture
 def with_secret(attack, world):
     def run(code, *flags, allow=(ALLOWED,), inspect=(ALLOWED,), **keywords):
-        return attack(ASK + "token = os.environ['API_TOKEN']\nhost = 'allowed.coffer-world.com'\n" + code,
-                      allow=allow, flags=[*flags, *inspecting(world, *inspect)], trusting=False,
+        known = f"token = os.environ['API_TOKEN']\nhost, other = '{ALLOWED}', '{V4}'\n"
+        return attack(ASK + known + code, allow=allow,
+                      flags=[*flags, *inspecting(world, *inspect)], trusting=False,
                       own={"REAL_TOKEN": VALUE}, **keywords)  # fmt: skip
 
     return run
@@ -178,14 +195,15 @@ def test_a_secret_in_a_header(with_secret, world):
 import glob
 answer = over(host, more=f"Authorization: Bearer {token}\\r\\n", path="/echo")
 found = []
-for path in [*glob.glob("/proc/[0-9]*/environ"), *glob.glob("/proc/[0-9]*/cmdline"), *glob.glob("/tmp/**", recursive=True),
-             *glob.glob("/run/**", recursive=True), *glob.glob("./**", recursive=True), *glob.glob("/etc/ssl/**", recursive=True)]:
-    try:
-        with open(path, "rb") as f:
-            if b"s3cr3t" + b"-Value" in f.read(1 << 22):  # not what is written here
-                found.append(path)
-    except OSError:
-        pass
+places = "/proc/[0-9]*/environ /proc/[0-9]*/cmdline /tmp/** /run/** ./** /etc/ssl/**"
+for place in places.split():
+    for path in glob.glob(place, recursive=True):
+        try:
+            with open(path, "rb") as f:
+                if b"s3cr3t" + b"-Value" in f.read(1 << 22):  # not what is written here
+                    found.append(path)
+        except OSError:
+            pass
 tell({"answer": answer, "token": token, "environment": dict(os.environ), "found": found})
 """
     run = with_secret(code, *secret())
@@ -201,8 +219,8 @@ tell({"answer": answer, "token": token, "environment": dict(os.environ), "found"
 @pytest.mark.parametrize("more, code, expected", [
     ("in=header:x-api-key", "over(host, more=f'X-Api-Key: {token}\\r\\n')",
      lambda e: e["headers"]["X-Api-Key"] == VALUE),
-    ("in=basic", "over(host, more='Authorization: Basic ' + __import__('base64').b64encode(f'me:{token}'.encode()).decode() + '\\r\\n')",
-     lambda e: base64.b64decode(e["headers"]["Authorization"].split()[1]).decode() == f"me:{VALUE}"),
+    ("in=basic", "over(host, more=basic(token))",
+     lambda e: base64.b64decode(e["headers"]["Authorization"][6:]) == f"me:{VALUE}".encode()),
     ("in=query", "over(host, path=f'/?key={token}&x=1')",
      lambda e: e["path"] == "/?key=s3cr3t-Value%2F42%2Bof%3Dthe%2Atoken&x=1"),
     ("method=POST,path=/echo", "over(host, 'POST', '/echo', f'Authorization: {token}\\r\\n')",
@@ -216,13 +234,13 @@ def test_places_of_a_secret(with_secret, world, more, code, expected):
 
 
 MISUSES = {
-    "another host": "over('v4.coffer-world.com', more=f'Authorization: {token}\\r\\n')",
+    "another host": "over(other, more=f'Authorization: {token}\\r\\n')",
     "plain http": "talk(host, 80, request(host, more=f'Authorization: {token}\\r\\n'))",
-    "plain http to another": "talk('v4.coffer-world.com', 80, request('v4.coffer-world.com', more=f'X: {token}\\r\\n'))",
-    "proxy, plain": "proxied(f'GET http://{host}/ HTTP/1.1', f'Host: {host}\\r\\nX: {token}\\r\\n')",
+    "plain http to another": "talk(other, 80, request(other, more=f'X: {token}\\r\\n'))",
+    "proxy, plain": "proxied(f'GET http://{host}/{token} HTTP/1.1', f'Host: {host}\\r\\n')",
     "the path": "over(host, path=f'/{token}')",
     "the query": "over(host, path=f'/?{token}')",
-    "basic": "over(host, more='Authorization: Basic ' + __import__('base64').b64encode(f'me:{token}'.encode()).decode() + '\\r\\n')",
+    "basic": "over(host, more=basic(token))",
     "the body": "over(host, 'POST', '/echo', body=f'token={token}')",
     "a header's name": "over(host, more=f'{token}: x\\r\\n')",
     "the query, encoded": "over(host, path='/?' + ''.join(f'%{ord(c):02x}' for c in token))",
@@ -244,12 +262,14 @@ def test_placeholders_anywhere_else_are_refused(with_secret, world):
     # The one that may be got it; whatever else arrived holds neither the value nor a placeholder.
     arrived = json.dumps(world.log("http"))
     assert arrived.count(VALUE) == 1 and "coffer-secret-" not in arrived, arrived
-    assert len([d for d in run.report["denials"] if "placeholder" in d["reason"]]) >= 3, run.describe()
+    told = [d for d in run.report["denials"] if "placeholder" in d["reason"]]
+    assert len(told) >= 3, run.describe()
 
 
 def test_an_echo_is_masked(with_secret, world):
     code = """
-answers = [over(host, "POST", "/echo", f"Authorization: Bearer {token}\\r\\nAccept-Encoding: gzip\\r\\n", body="x" * n) for n in (1, 5000)]
+more = f"Authorization: Bearer {token}\\r\\nAccept-Encoding: gzip\\r\\n"
+answers = [over(host, "POST", "/echo", more, "x" * n) for n in (1, 5000)]
 tell([answers, answers[0].count(token)])
 """
     run = with_secret(code, *secret())
@@ -264,5 +284,6 @@ def test_sources_of_a_secret(with_secret, world, kind):
     path = world.directory / "token"
     path.write_text(VALUE + "\n")
     source = f"file:{path}" if kind == "file" else f"command:cat {path}"
-    run = with_secret("tell(over(host, more=f'Authorization: {token}\\r\\n'))", *secret(source=source))
+    code = "tell(over(host, more=f'Authorization: {token}\\r\\n'))"
+    run = with_secret(code, *secret(source=source))
     assert seen(world) == [VALUE], run.describe()

@@ -39,7 +39,6 @@ def reach(attack):
 # Off and on.
 
 
-@pytest.mark.core
 def test_net_off(reach, world):
     run = reach(f"{ALLOWED}:80", f"{world.SITE}:80", flags=["--net", "off"])
     assert run.reached == set() and world.log() == []
@@ -52,11 +51,10 @@ def test_net_on(reach, world):
     assert run.reached == set(targets[:3]), run.describe()
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("order", [1, -1])
 def test_deny_wins(reach, order):
-    rules = [["--allow-domain", f"*.{DOMAIN}"], ["--deny-domain", DENIED], ["--allow-domain", DENIED]]
-    flags = [word for rule in rules[::order] for word in rule]
+    rules = [("allow", f"*.{DOMAIN}"), ("deny", DENIED), ("allow", DENIED)]
+    flags = [word for what, name in rules[::order] for word in (f"--{what}-domain", name)]
     run = reach(f"{V4}:80", f"{DENIED}:80", flags=flags)
     assert run.reached == {f"{V4}:80"}
     run = reach(f"{V4}:80", f"{DENIED}:80", flags=["--net", "on", "--deny-domain", f"**.{DENIED}"])
@@ -72,7 +70,6 @@ def test_monitor_lets_through_and_logs(reach, net):
     assert verdicts == {(V4, "monitor"), (ALLOWED, "allow")}, run.describe()
 
 
-@pytest.mark.core
 @pytest.mark.parametrize("ports, reached", [
     ("", {80}),
     (":80", {80}),
@@ -118,7 +115,10 @@ def test_presets(reach, run_coffer):
 def test_names_in_letters_of_their_own(reach, attack):
     """Whether the rule or the program writes A-labels or letters."""
     name = f"bücher.{DOMAIN}"
-    code = 'tell([talk(sys.argv[1].encode("idna").decode()), talk("xn--bcher-kva.coffer-world.com")])'
+    code = """
+        encoded = sys.argv[1].encode("idna").decode()
+        tell([talk(encoded), talk("xn--bcher-kva.coffer-world.com")])
+        """
     for pattern in (name, name.upper(), f"xn--bcher-kva.{DOMAIN}"):
         run = attack(code, name, allow=[pattern])
         assert all("hello from" in answer for answer in run.told), (pattern, run.describe())
@@ -161,7 +161,8 @@ def test_allow_udp(attack, world):
                                      (sys.argv[3], 9999), (sys.argv[4], 9999))])
         """
     run = attack(code, V4, DENIED, world.OTHER, world.SITE,
-                 flags=["--allow-udp", f"{V4}:9999", "--allow-udp", f"{world.OTHER}:9999"])  # fmt: skip
+                 flags=["--allow-udp", f"{V4}:9999",
+                        "--allow-udp", f"{world.OTHER}:9999"])  # fmt: skip
     assert run.told[0] == run.told[3] == "HELLO", run.describe()
     for refused in (run.told[1], run.told[2], run.told[4]):
         assert refused in (*CLOSED, "forbidden"), run.told
@@ -175,7 +176,8 @@ def test_allow_udp(attack, world):
 PUBLISH = """
 import json, socket, subprocess, sys, time
 coffer, report = sys.argv[1:3]
-box = subprocess.Popen([coffer, "run", "--quiet", "--report", report, "--publish", "18080:8000", "--publish", "8001", "--", "/usr/bin/python3", "-c", '''
+flags = ["--quiet", "--report", report, "--publish", "18080:8000", "--publish", "8001"]
+box = subprocess.Popen([coffer, "run", *flags, "--", "/usr/bin/python3", "-c", '''
 import socket, threading
 def serve(port):
     with socket.create_server(("127.0.0.1", port)) as s:
@@ -197,8 +199,9 @@ def ask(host, port):
     except OSError as e:
         return type(e).__name__
 time.sleep(0.2)
-answers = {f"{h} {p}": ask(h, p) for h, p in [("127.0.0.1", 18080), ("127.0.0.1", 8001), ("127.0.0.1", 8002),
-    ("127.0.0.1", 8000), ("93.184.10.10", 18080), ("10.1.2.3", 18080), ("198.18.0.1", 8000), ("198.18.0.1", 3128)]}
+ways = [("127.0.0.1", 18080), ("127.0.0.1", 8001), ("127.0.0.1", 8002), ("127.0.0.1", 8000)]
+ways += [("93.184.10.10", 18080), ("10.1.2.3", 18080), ("198.18.0.1", 8000), ("198.18.0.1", 3128)]
+answers = {f"{h} {p}": ask(h, p) for h, p in ways}
 box.terminate()
 box.wait()
 answers["afterwards"] = ask("127.0.0.1", 18080)
@@ -257,7 +260,8 @@ for address in (sys.argv[1] + "/good", sys.argv[1] + "/bad", "\\0coffer-world"):
     for more in ([], ["--allow-domain", ALLOWED]):
         support.remove_tree(directory)
         run = world.run("/usr/bin/python3", "-c", driver, directory, *box, *more, "--",
-                        "/usr/bin/python3", "-c", inside, directory, cwd=workspace).ok()  # fmt: skip
+                        "/usr/bin/python3", "-c", inside, directory,
+                        cwd=workspace).ok()  # fmt: skip
         assert run.out == "unix good\nfailed\nfailed\n", run.describe()
 
 
@@ -269,7 +273,8 @@ COMPANY = ["--upstream-proxy", "http://user:pass@10.9.9.9:3128"]
 def test_upstream_proxy(attack, world):
     code = """
         v4, denied = sys.argv[1:]
-        tell({"http": talk(v4), "tls": hello(v4, v4), "denied": talk(denied), "sni": hello(v4, denied),
+        tell({"http": talk(v4), "tls": hello(v4, v4), "denied": talk(denied),
+              "sni": hello(v4, denied),
               "private": talk("10.1.2.3"), "proxy": talk("10.9.9.9", 3128)})
         """
     run = attack(code, V4, DENIED, allow=[V4], flags=COMPANY)
@@ -312,7 +317,7 @@ def serve():
         if behaviour == "slow":
             time.sleep(1.5)
         if behaviour == "garbage":
-            peer.sendall(b"what?\\n{\\n[1]\\n" + json.dumps({"id": 99999, "verdict": "allow"}).encode() + b"\\n")
+            peer.sendall(b'what?\\n{\\n[1]\\n{"id":99999,"verdict":"allow"}\\n')
         verdict = "allow" if behaviour in ("allow", "slow") else "deny"
         peer.sendall(json.dumps({"id": question["id"], "verdict": verdict}).encode() + b"\\n")
 threading.Thread(target=serve, daemon=True).start()
@@ -435,9 +440,9 @@ def test_what_a_refused_program_sees(attack, world):
         denied, other = sys.argv[1:]
         began = time.monotonic()
         told = {"name": query(denied), "talk": talk(denied), "literal": talk(other),
-                "absolute": proxied(f"GET http://{denied}/ HTTP/1.1", f"Host: {denied}\\r\\n"),
-                "connect": proxied(f"CONNECT {denied}:443 HTTP/1.1", f"Host: {denied}\\r\\n"),
-                "connect 22": proxied(f"CONNECT {denied}:22 HTTP/1.1", f"Host: {denied}\\r\\n")}
+                "absolute": absolute(denied),
+                "connect": tunnel(f"{denied}:443", ""),
+                "connect 22": tunnel(f"{denied}:22", "")}
         tell({**told, "seconds": time.monotonic() - began})
         """
     run = attack(code, DENIED, world.OTHER, allow=[ALLOWED])

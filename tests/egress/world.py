@@ -1,5 +1,6 @@
 """A small internet without any uplink: a network namespace with public-looking addresses on its
-loopback, a resolver, and servers of HTTP, TLS, a protocol in which the server speaks first, and UDP.
+loopback, a resolver, and servers of HTTP, TLS, UDP and a protocol in which the server speaks
+first.
 
 Run as a program it is the inside: it serves, and runs commands that it is told of on standard input
 (lines of JSON), so that they see this internet. As root it makes its namespaces itself; as an
