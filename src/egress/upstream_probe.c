@@ -31,8 +31,7 @@ static int ask(const struct nameserver *server)
 	bool is_v4 = IN6_IS_ADDR_V4MAPPED(&server->address);
 	memcpy(&v4.sin_addr, &server->address.s6_addr[12], sizeof(v4.sin_addr));
 	const struct sockaddr *to = is_v4 ? (void *)&v4 : (void *)&v6;
-	cleanup_close int fd =
-		socket(to->sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	cleanup_close int fd = socket(to->sa_family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 || connect(fd, to, is_v4 ? sizeof(v4) : sizeof(v6)) < 0 ||
 		send(fd, question, sizeof(question), 0) < 0)
 		return -errno;
@@ -95,7 +94,7 @@ int upstream_probe(const struct upstream *upstream, struct error *error)
 		close_fd(&fds[i].fd);
 	if (r > 0)
 		return 0;
-	error_set(error, -r, "resolver", "--net-resolver %.100s%s: no answer: %s", resolvers->items[0],
-		resolvers->count > 1 ? " and the others" : "", strerror(-r));
+	error_set(error, -r, "resolver", "--net-resolver %.100s%s: no answer: %s",
+		resolvers->items[0], resolvers->count > 1 ? " and the others" : "", strerror(-r));
 	return error_hint(error, "name a DNS server that can be reached from here");
 }

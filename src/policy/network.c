@@ -664,8 +664,8 @@ static int validate_seen(const struct network_policy *policy, struct error *erro
 		error_set(error, EINVAL, "policy",
 			"%s: no rule allows TLS to it, so there is nothing to look into",
 			inspect->source);
-		return error_hint(error, "add --allow-domain %s%s:443", stars(inspect->match),
-			inspect->name);
+		return error_hint(
+			error, "add --allow-domain %s%s:443", stars(inspect->match), inspect->name);
 	}
 	for (size_t i = 0; i < policy->requests_count; i++) {
 		const struct network_request_rule *rule = &policy->requests[i];

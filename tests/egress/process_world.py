@@ -493,7 +493,7 @@ def scenario_open_connections_are_logged(program, uid):
         greeting = client.recv(100).decode()
         os.set_inheritable(client.fileno(), True)
         if os.fork() == 0:  # stays
-            time.sleep(30)
+            time.sleep(5)
             os._exit(0)
         return {"greeting": greeting}
 

@@ -467,3 +467,46 @@ def test_secrets_are_hidden_once_there_is_a_network(net, workspace):
         assert "plain" in run.out and "very-secret" not in run.out, run.describe()
     shown = net(*read, allow=[ALLOWED], flags=["--allow-read", workspace / ".env"]).ok()
     assert "very-secret" in shown.out, shown.describe()
+
+
+# A profile that has a network of its own.
+
+
+def test_the_cloud_profile(world, coffer, workspace, run_coffer):
+    """Registries, documentation and search, at most 100 requests a minute and 50 Mbit/s; rules of
+    one's own take its list's place, rules that deny narrow it."""
+    code = """
+import http.client, sys
+for host in sys.argv[1:]:
+    try:
+        connection = http.client.HTTPConnection(host, timeout=5)
+        connection.request("GET", "/")
+        print(host, connection.getresponse().status)
+    except OSError as error:
+        print(host, "failed")
+"""
+
+    # An ordinary user may have no control group for the others.
+    profile = ["--profile", "cloud", "--limit", "cpu=none,memory=none,pids=none"]
+
+    def codes(*flags):
+        run = world.run(coffer, "run", "--quiet", *profile, *flags, "--",
+                        "/usr/bin/python3", "-c", code, "pypi.org", "deb.debian.org", ALLOWED,
+                        cwd=workspace).ok()  # fmt: skip
+        return dict(line.split() for line in run.out.splitlines())
+
+    assert codes() == {"pypi.org": "200", "deb.debian.org": "200", ALLOWED: "failed"}
+    assert codes("--deny-domain", "pypi.org")["pypi.org"] == "failed"
+    assert codes("--allow-domain", ALLOWED) == {
+        "pypi.org": "failed", "deb.debian.org": "failed", ALLOWED: "200"}  # fmt: skip
+    plan = run_coffer("plan", *profile, "--", "true", cwd=workspace).ok().out
+    assert "requests=100/m,rate=50M" in plan, plan
+
+
+def test_a_check_without_a_box(run_coffer):
+    check = run_coffer("net", "check", f"{DENIED}:443", "--allow-domain", ALLOWED)
+    assert check.code == 1 and f"--allow-domain {DENIED}" in check.out, check.describe()
+    check = run_coffer("net", "check", ALLOWED, "--allow-domain", ALLOWED)
+    assert check.code == 0 and "allow" in check.out, check.describe()
+    check = run_coffer("net", "check", "0x7f.1:80", "--net", "on")
+    assert check.code == 1 and "loopback" in check.out, check.describe()
