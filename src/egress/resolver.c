@@ -10,7 +10,6 @@
 #include <string.h>
 #include <strings.h>
 
-enum { ASK_MS = 5000 }; /* what a C library's resolver waits before it asks again */
 
 struct question {
 	TAILQ_ENTRY(question) link;
@@ -19,8 +18,6 @@ struct question {
 	struct dns_query query;
 	char name[NETWORK_NAME_BYTES]; /* normalized */
 	struct network_decision decision;
-	struct event *timer;
-	uint32_t ask_id;
 	bool resolving;
 };
 
@@ -32,12 +29,8 @@ static const struct in6_addr loopback_v4 = {
 static void question_free(struct question *question)
 {
 	struct resolver *resolver = question->resolver;
-	if (question->ask_id)
-		egress_ask_forget(resolver->egress, question->ask_id);
 	if (question->resolving)
 		upstream_forget(resolver->egress->upstream, question);
-	if (question->timer)
-		event_free(question->timer);
 	TAILQ_REMOVE(&resolver->questions, question, link);
 	resolver->questions_count--;
 	free(question);
@@ -170,50 +163,6 @@ static void resolve(struct question *question)
 
 /* --- the decision --------------------------------------------------------------------------- */
 
-static void on_verdict(void *context, enum network_verdict verdict)
-{
-	struct question *question = context;
-	question->ask_id = 0;
-	event_del(question->timer);
-	if (verdict != NETWORK_ALLOW && verdict != NETWORK_MONITOR) {
-		refuse(question, question->name, "it was asked for, and the answer was no");
-		return;
-	}
-	question->decision.verdict = verdict;
-	resolve(question);
-}
-
-static void on_ask_timer(evutil_socket_t fd, short what, void *context)
-{
-	(void)fd, (void)what;
-	struct question *question = context;
-	refuse(question, question->name, "it was asked for, and nobody answered in time");
-}
-
-static void ask(struct question *question)
-{
-	struct egress *egress = question->resolver->egress;
-	struct egress_record record = {
-		.verdict = NETWORK_ASK, .how = EGRESS_HOW_RESOLVER, .count = 1};
-	memcpy(record.name, question->name, sizeof(question->name));
-	fill_client(&record, &question->to);
-	question->timer = evtimer_new(egress->base, on_ask_timer, question);
-	if (question->timer && event_add(question->timer, &(struct timeval){ASK_MS / 1000, 0}) == 0)
-		question->ask_id = egress_ask(egress, &record, on_verdict, question);
-	if (!question->ask_id)
-		refuse(question, question->name, "it cannot be asked for now");
-}
-
-/* Denied, but only because nothing speaks of it: somebody may be asked. */
-static bool is_undecided(const struct question *question)
-{
-	const struct network_decision *decision = &question->decision;
-	return decision->verdict == NETWORK_ASK ||
-	       (decision->verdict == NETWORK_DENY && !decision->rule &&
-		       !network_special_name(question->name) &&
-		       strcmp(question->name, NETWORK_HOST_NAME) != 0);
-}
-
 /* _service._protocol.HOST (RFC 8552) is never a host. Programs look there first and take no for
  * an answer, so for a host that is allowed there is nothing to tell. */
 static bool is_service_of_allowed(const struct network_policy *policy, const char *name)
@@ -245,13 +194,15 @@ static void decide(struct question *question)
 
 	if (decision->verdict == NETWORK_DENY && is_service_of_allowed(policy, question->name))
 		reply_code(question, DNS_NXDOMAIN);
-	else if (egress->ask && is_undecided(question))
-		ask(question);
 	else if (decision->verdict == NETWORK_DENY)
 		refuse(question, question->name, decision->reason);
-	else if (decision->verdict == NETWORK_ASK)
+	else if (decision->verdict == NETWORK_ASK && !egress->ask)
 		refuse(question, question->name,
 			"it would have to be asked for, and nobody can be");
+	else if (decision->verdict == NETWORK_ASK)
+		/* The connection is what is asked for, and can wait for longer than a resolver is
+		 * waited for. Until then no question leaves the host. */
+		give_standin(question);
 	else
 		resolve(question);
 }

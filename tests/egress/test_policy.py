@@ -315,7 +315,7 @@ def serve():
             peer.close()
             return
         if behaviour == "slow":
-            time.sleep(1.5)
+            time.sleep(6)
         if behaviour == "garbage":
             peer.sendall(b'what?\\n{\\n[1]\\n{"id":99999,"verdict":"allow"}\\n')
         verdict = "allow" if behaviour in ("allow", "slow") else "deny"
@@ -352,14 +352,13 @@ def test_asking(asked, world, behaviour, reached):
     run = asked(behaviour, V4, "--ask-domain", f"*.{DOMAIN}", "--allow-domain", ALLOWED)
     assert (run.code == 0) == reached, run.describe()
     assert len(world.log("http")) == reached
-    names = {question["name"] for question in run.questions}
-    assert names == {V4}, run.questions
+    # Asked once, of the connection, and no name left the host before the answer.
+    assert [(q["name"], q["port"]) for q in run.questions] == [(V4, 80)]
+    assert reached or not world.log("dns")
     if behaviour == "slow":
-        assert run.seconds > 1.5  # the connection waited
+        assert run.seconds > 6  # the connection waited, for longer than a resolver is waited for
     else:
         assert run.seconds < 5 * support.SLOWDOWN
-    ports = {question["port"] for question in run.questions}
-    assert ports <= {0, 80}
     if not reached:
         assert [d for d in run.denials(promise="P3") if V4 in d["target"]], run.describe()
 

@@ -49,12 +49,6 @@ struct world {
 	struct sockaddr_in resolver_udp, resolver_tcp;
 	struct egress_record records[RECORDS_MAX];
 	size_t records_count;
-
-	/* What the asker says. */
-	egress_answer ask_answer;
-	void *ask_context;
-	char ask_name[NETWORK_NAME_BYTES];
-	unsigned ask_forgotten;
 };
 
 static struct world *the_world;
@@ -66,24 +60,6 @@ void egress_log(struct egress *egress, const struct egress_record *record)
 	(void)egress;
 	assert_in_range(the_world->records_count, 0, RECORDS_MAX - 1);
 	the_world->records[the_world->records_count++] = *record;
-}
-
-uint32_t egress_ask(struct egress *egress, const struct egress_record *record, egress_answer answer,
-	void *context)
-{
-	(void)egress;
-	the_world->ask_answer = answer;
-	the_world->ask_context = context;
-	memcpy(the_world->ask_name, record->name, sizeof(the_world->ask_name));
-	return 7;
-}
-
-void egress_ask_forget(struct egress *egress, uint32_t id)
-{
-	(void)egress;
-	assert_int_equal(id, 7);
-	the_world->ask_forgotten++;
-	the_world->ask_answer = NULL;
 }
 
 /* The last record of a name, or NULL. */
