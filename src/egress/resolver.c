@@ -10,7 +10,6 @@
 #include <string.h>
 #include <strings.h>
 
-
 struct question {
 	TAILQ_ENTRY(question) link;
 	struct resolver *resolver;
@@ -179,6 +178,17 @@ static bool is_service_of_allowed(const struct network_policy *policy, const cha
 	return decision.verdict != NETWORK_DENY;
 }
 
+/* The connection is what somebody is asked for, and it can wait for longer than a resolver is waited
+ * for; until then no question leaves the host. There is one address only: a program that is refused
+ * would try the next, and somebody would be asked again. */
+static void answer_asked(struct question *question)
+{
+	if (question->query.type == DNS_TYPE_AAAA)
+		reply_code(question, DNS_NOERROR);
+	else
+		give_standin(question);
+}
+
 static void decide(struct question *question)
 {
 	const struct egress *egress = question->resolver->egress;
@@ -200,9 +210,7 @@ static void decide(struct question *question)
 		refuse(question, question->name,
 			"it would have to be asked for, and nobody can be");
 	else if (decision->verdict == NETWORK_ASK)
-		/* The connection is what is asked for, and can wait for longer than a resolver is
-		 * waited for. Until then no question leaves the host. */
-		give_standin(question);
+		answer_asked(question);
 	else
 		resolve(question);
 }
