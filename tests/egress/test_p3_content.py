@@ -548,7 +548,7 @@ tell({"opened": opened, "meanwhile": meanwhile, "afterwards": talk(allowed),
     assert told["opened"] == 10000
     assert told["meanwhile"] == [0, 1], told
     assert "hello from" in told["afterwards"] and "hello from" in told["tls"], told
-    assert peak_kib < 48 * 1024
+    assert peak_kib < 32 * 1024
 
 
 @pytest.mark.timeout(120)
@@ -581,5 +581,5 @@ tell({
     assert "hello from" in told.pop("afterwards"), told
     for case, sent in told.items():
         assert sent < 16 << 20, (case, sent)  # refused long before its end
-    assert peak_kib < 40 * 1024
+    assert peak_kib < 12 * 1024
     assert all(len(entry["path"]) < 100 for entry in world.log("http"))
