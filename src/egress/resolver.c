@@ -178,9 +178,9 @@ static bool is_service_of_allowed(const struct network_policy *policy, const cha
 	return decision.verdict != NETWORK_DENY;
 }
 
-/* The connection is what somebody is asked for, and it can wait for longer than a resolver is waited
- * for; until then no question leaves the host. There is one address only: a program that is refused
- * would try the next, and somebody would be asked again. */
+/* The connection is what somebody is asked for, and it can wait for longer than a resolver is
+ * waited for; until then no question leaves the host. There is one address only: a program that is
+ * refused would try the next, and somebody would be asked again. */
 static void answer_asked(struct question *question)
 {
 	if (question->query.type == DNS_TYPE_AAAA)

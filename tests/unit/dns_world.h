@@ -287,6 +287,9 @@ static inline int loopback_socket(int type, struct sockaddr_in *ret)
 		.sin_port = ret->sin_port,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t size = sizeof(*ret);
+	/* A port that the other protocol was given may have been a connection's a moment ago. */
+	if (type == SOCK_STREAM)
+		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
 	assert_int_equal(bind(fd, (struct sockaddr *)ret, size), 0);
 	assert_int_equal(getsockname(fd, (struct sockaddr *)ret, &size), 0);
 	if (type == SOCK_STREAM)
