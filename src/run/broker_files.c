@@ -420,25 +420,25 @@ static int serve_open(struct broker *broker, const struct request *request)
 
 const struct broker_call broker_file_calls[] = {
 #ifdef SYS_mkdir
-	{SYS_mkdir, "mkdir", serve_entry, true},
-	{SYS_mknod, "mknod", serve_entry, true},
-	{SYS_symlink, "symlink", serve_entry, true},
-	{SYS_unlink, "unlink", serve_entry, true},
-	{SYS_rmdir, "rmdir", serve_entry, true},
-	{SYS_rename, "rename", serve_pair, true},
-	{SYS_link, "link", serve_pair, true},
-	{SYS_open, "open", serve_open, true},
-	{SYS_creat, "creat", serve_open, true},
+	{SYS_mkdir, "mkdir", serve_entry},
+	{SYS_mknod, "mknod", serve_entry},
+	{SYS_symlink, "symlink", serve_entry},
+	{SYS_unlink, "unlink", serve_entry},
+	{SYS_rmdir, "rmdir", serve_entry},
+	{SYS_rename, "rename", serve_pair},
+	{SYS_link, "link", serve_pair},
+	{SYS_open, "open", serve_open},
+	{SYS_creat, "creat", serve_open},
 #endif
 #ifdef SYS_renameat
-	{SYS_renameat, "renameat", serve_pair, true},
+	{SYS_renameat, "renameat", serve_pair},
 #endif
-	{SYS_mkdirat, "mkdirat", serve_entry, true},
-	{SYS_mknodat, "mknodat", serve_entry, true},
-	{SYS_symlinkat, "symlinkat", serve_entry, true},
-	{SYS_unlinkat, "unlinkat", serve_entry, true},
-	{SYS_renameat2, "renameat2", serve_pair, true},
-	{SYS_linkat, "linkat", serve_pair, true},
-	{SYS_openat, "openat", serve_open, true},
+	{SYS_mkdirat, "mkdirat", serve_entry},
+	{SYS_mknodat, "mknodat", serve_entry},
+	{SYS_symlinkat, "symlinkat", serve_entry},
+	{SYS_unlinkat, "unlinkat", serve_entry},
+	{SYS_renameat2, "renameat2", serve_pair},
+	{SYS_linkat, "linkat", serve_pair},
+	{SYS_openat, "openat", serve_open},
 };
 const size_t broker_file_calls_count = ARRAY_SIZE(broker_file_calls);

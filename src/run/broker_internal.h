@@ -52,7 +52,6 @@ struct broker_call {
 	int nr;
 	const char *name;
 	int (*serve)(struct broker *broker, const struct request *request);
-	bool always; /* whatever its arguments: the filter's tables need not be asked */
 };
 
 struct bound_socket {

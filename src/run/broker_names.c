@@ -177,19 +177,19 @@ static int serve_name(struct broker *broker, const struct request *request)
 
 const struct broker_call broker_name_calls[] = {
 #ifdef SYS_mkdir
-	{SYS_mkdir, "mkdir", serve_name, true},
-	{SYS_mknod, "mknod", serve_name, true},
-	{SYS_symlink, "symlink", serve_name, true},
-	{SYS_link, "link", serve_name, true},
-	{SYS_rename, "rename", serve_name, true},
+	{SYS_mkdir, "mkdir", serve_name},
+	{SYS_mknod, "mknod", serve_name},
+	{SYS_symlink, "symlink", serve_name},
+	{SYS_link, "link", serve_name},
+	{SYS_rename, "rename", serve_name},
 #endif
 #ifdef SYS_renameat
-	{SYS_renameat, "renameat", serve_name, true},
+	{SYS_renameat, "renameat", serve_name},
 #endif
-	{SYS_mkdirat, "mkdirat", serve_name, true},
-	{SYS_mknodat, "mknodat", serve_name, true},
-	{SYS_symlinkat, "symlinkat", serve_name, true},
-	{SYS_linkat, "linkat", serve_name, true},
-	{SYS_renameat2, "renameat2", serve_name, true},
+	{SYS_mkdirat, "mkdirat", serve_name},
+	{SYS_mknodat, "mknodat", serve_name},
+	{SYS_symlinkat, "symlinkat", serve_name},
+	{SYS_linkat, "linkat", serve_name},
+	{SYS_renameat2, "renameat2", serve_name},
 };
 const size_t broker_name_calls_count = ARRAY_SIZE(broker_name_calls);

@@ -365,18 +365,18 @@ static int serve_priority(struct broker *broker, const struct request *request)
 }
 
 const struct broker_call broker_signal_calls[] = {
-	{SYS_kill, "kill", serve_kill, false},
-	{SYS_tkill, "tkill", serve_tkill, false},
-	{SYS_tgkill, "tgkill", serve_tkill, false},
-	{SYS_rt_sigqueueinfo, "rt_sigqueueinfo", serve_sigqueue, false},
-	{SYS_rt_tgsigqueueinfo, "rt_tgsigqueueinfo", serve_sigqueue, false},
-	{SYS_pidfd_send_signal, "pidfd_send_signal", serve_pidfd_send_signal, false},
-	{SYS_prlimit64, "prlimit64", serve_process, false},
-	{SYS_sched_setaffinity, "sched_setaffinity", serve_process, false},
-	{SYS_sched_setparam, "sched_setparam", serve_process, false},
-	{SYS_sched_setscheduler, "sched_setscheduler", serve_process, false},
-	{SYS_sched_setattr, "sched_setattr", serve_sched_setattr, false},
-	{SYS_setpriority, "setpriority", serve_priority, false},
-	{SYS_ioprio_set, "ioprio_set", serve_priority, false},
+	{SYS_kill, "kill", serve_kill},
+	{SYS_tkill, "tkill", serve_tkill},
+	{SYS_tgkill, "tgkill", serve_tkill},
+	{SYS_rt_sigqueueinfo, "rt_sigqueueinfo", serve_sigqueue},
+	{SYS_rt_tgsigqueueinfo, "rt_tgsigqueueinfo", serve_sigqueue},
+	{SYS_pidfd_send_signal, "pidfd_send_signal", serve_pidfd_send_signal},
+	{SYS_prlimit64, "prlimit64", serve_process},
+	{SYS_sched_setaffinity, "sched_setaffinity", serve_process},
+	{SYS_sched_setparam, "sched_setparam", serve_process},
+	{SYS_sched_setscheduler, "sched_setscheduler", serve_process},
+	{SYS_sched_setattr, "sched_setattr", serve_sched_setattr},
+	{SYS_setpriority, "setpriority", serve_priority},
+	{SYS_ioprio_set, "ioprio_set", serve_priority},
 };
 const size_t broker_signal_calls_count = ARRAY_SIZE(broker_signal_calls);

@@ -575,7 +575,7 @@ static int serve_bind(struct broker *broker, const struct request *request)
 }
 
 const struct broker_call broker_socket_calls[] = {
-	{SYS_connect, "connect", serve_connect, false},
-	{SYS_bind, "bind", serve_bind, false},
+	{SYS_connect, "connect", serve_connect},
+	{SYS_bind, "bind", serve_bind},
 };
 const size_t broker_socket_calls_count = ARRAY_SIZE(broker_socket_calls);
