@@ -118,6 +118,12 @@ static int collect_scan(struct planning *planning, struct points *points)
 			if (collect_watch(points, item) < 0)
 				return plan_out_of_memory(planning->error);
 			continue;
+		} else if (item->kind == SCAN_MISSING && planning->plan->tier == TIER_LANDLOCK) {
+			/* So that the directory it would be in is opened, like one of SCAN_WATCH. */
+			point.kind = POINT_READ;
+			point.origin = ORIGIN_PROMISE;
+			point.mode = S_IFDIR;
+			point.id = (struct file_id){0};
 		} else if (planning->plan->tier == TIER_CONTAINER &&
 			   (item->kind == SCAN_WATCH || item->kind == SCAN_MISSING)) {
 			point.kind = POINT_PIN;

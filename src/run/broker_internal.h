@@ -54,6 +54,12 @@ struct broker_call {
 	int (*serve)(struct broker *broker, const struct request *request);
 };
 
+/* A directory where a protected name could appear. */
+struct broker_watch {
+	struct file_id id;
+	const char *name; /* one more name that must not; or NULL. The plan's */
+};
+
 struct bound_socket {
 	dev_t device;
 	ino_t inode;
@@ -85,7 +91,7 @@ struct broker {
 	int proc;     /* the host's /proc: its numbers are those of notifications */
 	int self_fds; /* the host's /proc/<broker>/fd: names any descriptor by a short path */
 
-	struct file_id *watches;
+	struct broker_watch *watches;
 	int *watch_pins;
 	size_t watches_count;
 
@@ -138,6 +144,11 @@ int client_open(const struct broker *broker, const struct request *request, int 
 int client_open_parent(const struct broker *broker, const struct request *request, int dirfd,
 	char *path, int *ret_parent, const char **ret_name);
 
+/* broker_walk.c: client_open()'s resolution in the landlock tier, from the held directory base. */
+
+int walk_open(const struct broker *broker, const struct request *request, int base,
+	const char *path, int flags);
+
 /* broker_names.c */
 
 extern const struct broker_call broker_name_calls[];
@@ -146,6 +157,8 @@ int names_start(struct broker *broker, struct error *error);
 /* Whether name (trailing slashes allowed) in the directory parent is protected and missing ones are
  * kept from appearing there: the table's spelling, or NULL. */
 const char *names_watched(const struct broker *broker, int parent, const char *name);
+/* Whether path is a watched directory, or one lies below it. */
+bool names_holds_watch(const struct broker *broker, const char *path);
 
 /* broker_territory.c: the landlock tier's places. */
 
@@ -155,9 +168,13 @@ enum territory {
 	TERRITORY_CLOSED,
 };
 int territory_start(struct broker *broker, struct error *error);
-enum territory territory_of_path(const struct broker *broker, const char *path);
+/* Where what fd stands for lies, and its path. What cannot be found there by its path again (it was
+ * deleted, has no name, or is of another mount namespace) is CLOSED. */
+enum territory territory_of_fd(const struct broker *broker, int fd, char path[PATH_MAX]);
 /* Whether path is a carve-out or one lies below it. */
 bool territory_holds_carve_out(const struct broker *broker, const char *path);
+/* Whether the program may read path under some grant. */
+bool territory_is_readable(const struct broker *broker, const char *path);
 /* The path of what fd stands for; no absolute one for what has none. */
 int territory_path_of(const struct broker *broker, int fd, char path[PATH_MAX]);
 

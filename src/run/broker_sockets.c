@@ -444,8 +444,7 @@ static int bind_name(struct broker *broker, struct socket_call *call, const char
 static bool may_bind_in(const struct broker *broker, int parent)
 {
 	char path[PATH_MAX];
-	return territory_path_of(broker, parent, path) == 0 &&
-	       territory_of_path(broker, path) != TERRITORY_CLOSED;
+	return territory_of_fd(broker, parent, path) != TERRITORY_CLOSED;
 }
 
 static int refuse_place(struct broker *broker, const struct socket_call *call)

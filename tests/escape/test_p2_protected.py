@@ -274,6 +274,46 @@ def test_the_hooks_directory_of_the_configuration(box, workspace):
     assert tree_of(workspace / "hooks") == {"pre-push": b"#!/bin/sh\n"}
 
 
+HOOKS_ATTACKS = {
+    "directory": "mkdir $d",
+    "link": "mkdir own; ln -s $PWD/own $d",
+    "rename": "mkdir own; mv own $d",
+    "through-a-descriptor": 'exec 9<"$(dirname $d)"; mkdir /proc/self/fd/9/$(basename $d)',
+    "through-a-link-to-a-descriptor": """
+        exec 9<"$(dirname $d)"; ln -s /proc/self/fd/9 way; mkdir way/$(basename $d)""",
+    "another-parent": "mv tools other && mkdir -p $d",
+    "no-parent": "rm -rf tools && mkdir -p $d",
+}
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("way", HOOKS_ATTACKS)
+@pytest.mark.parametrize("hooks", ["githooks", "tools/hooks"])
+def test_a_hooks_directory_that_is_not_there_yet(box, workspace, hooks, way):
+    """Nothing that git would run comes to be where the configuration points."""
+    (workspace / "tools").mkdir()
+    (workspace / "tools" / "file").write_text("a tool\n")
+    git(workspace, "config", "core.hooksPath", hooks)
+    script = f"""
+        d={hooks}
+        ({HOOKS_ATTACKS[way]}) 2>/dev/null
+        (printf '#!/bin/sh\ntrue\n' >$d/pre-commit && chmod 755 $d/pre-commit) 2>/dev/null
+        sleep 0.2
+        mkdir -p beside tools/beside; echo x >tools/made; cat tools/made"""
+    result = box("sh", "-c", script).ok()
+    assert result.out == "x\n", result.describe()
+    assert not os.path.lexists(workspace / hooks)
+    assert (workspace / "tools" / "beside").is_dir()
+    assert (workspace / "beside").is_dir()
+
+
+def test_an_included_configuration_that_is_not_there_yet(box, tier, workspace):
+    git(workspace, "config", "include.path", "../project.gitconfig")
+    result = box("sh", "-c", "echo evil >project.gitconfig; sleep 1; true")
+    assert result.code == (REFUSED if tier == "container" else 0), result.describe()
+    assert not os.path.lexists(workspace / "project.gitconfig")
+
+
 # --git commit
 
 
