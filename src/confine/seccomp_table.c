@@ -291,8 +291,14 @@ static const struct seccomp_rule ioprio_set_check[] = {
 	OTHERWISE(DO_NOTIFY(SIGNAL, EPERM)),
 };
 
+/* A lease on a host's file stalls whoever opens it there, up to /proc/sys/fs/lease-break-time. */
+static const struct seccomp_rule fcntl_check[] = {
+	{DO_REFUSE(EPERM), {IS(1, F_SETLEASE)}},
+	OTHERWISE(DO_ALLOW),
+};
+
 /* The owner of a descriptor's signal may be any process of the user, and F_SETSIG chooses the
- * signal; Landlock looks at it only from ABI 6. A lease on a host's file stalls its writers. */
+ * signal; Landlock looks at it only from ABI 6. */
 static const struct seccomp_rule fcntl_landlock_check[] = {
 	{DO_REFUSE(EPERM), {IS(1, F_SETOWN)}},
 	{DO_REFUSE(EPERM), {IS(1, F_SETOWN_EX)}},
@@ -395,7 +401,8 @@ static const struct seccomp_line default_lines[] = {
 	{"setxattr lsetxattr fsetxattr getxattr lgetxattr fgetxattr listxattr llistxattr "
 	 "flistxattr removexattr lremovexattr fremovexattr",
 		ALLOW, "extended attributes: read-only mounts refuse changes"},
-	{"dup dup3 fcntl flock close_range", ALLOW, "descriptors and locks"},
+	{"dup dup3 flock close_range", ALLOW, "descriptors and locks"},
+	{"fcntl", CHECK(fcntl_check), "descriptors and locks, but no leases on others' files"},
 	{"dup2", ALLOW, "descriptors, the older form", X86},
 	{"ioctl", CHECK(ioctl_check), "drivers: no terminal injection, no directory by ioctl"},
 	{"inotify_init1 inotify_add_watch inotify_rm_watch", ALLOW, "watching files: build tools"},
@@ -592,7 +599,8 @@ static const struct seccomp_line strict_lines[] = {
 	{"readlink access mkdir rmdir symlink link unlink rename", ALLOW,
 		"the same, as libcs on x86-64 call it", X86},
 	{"creat chmod", CHECK(mode_1_check), "the same, without set-id bits", X86},
-	{"dup dup3 fcntl pipe2", ALLOW, "redirections and pipelines"},
+	{"dup dup3 pipe2", ALLOW, "redirections and pipelines"},
+	{"fcntl", CHECK(fcntl_check), "redirections, locks"},
 	{"dup2", ALLOW, "redirections, the older form", X86},
 	{"ioctl", CHECK(ioctl_strict_check), "what programs ask of terminals"},
 

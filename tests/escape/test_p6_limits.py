@@ -1,5 +1,6 @@
 """P6: limits hold; a fork bomb or a filler of memory or disk harms only its box."""
 
+import errno
 import os
 import resource
 import time
@@ -226,3 +227,27 @@ def test_strict_is_refused_on_the_landlock_tier(run_coffer, workspace):
                         cwd=workspace)
     assert result.code == support.SETUP_FAILED, result.describe()
     assert not (workspace / "ran").exists()
+
+
+LEASE = """
+import fcntl, sys
+for path in sys.argv[1:]:
+    with open(path) as f:
+        try:
+            fcntl.fcntl(f, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            print("leased", path)
+        except OSError as e:
+            print(e.errno)
+with open("own", "w") as f:
+    fcntl.flock(f, fcntl.LOCK_EX)
+    fcntl.lockf(f, fcntl.LOCK_EX)
+    flags = fcntl.fcntl(f, fcntl.F_GETFL)
+    print(fcntl.fcntl(f, fcntl.F_SETFL, flags))
+"""
+
+
+@pytest.mark.core
+def test_no_lease_holds_up_the_host(box, outside):
+    """Who opens a leased file for writing waits until the lease is broken: 45 seconds by default."""
+    result = box("/usr/bin/python3", "-c", LEASE, outside / "sentinel", "README").ok()
+    assert result.out == f"{errno.EPERM}\n{errno.EPERM}\n0\n", result.describe()

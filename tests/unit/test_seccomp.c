@@ -309,6 +309,7 @@ static const struct expectation {
 	{"ioprio_set", LANDLOCKS, ASKS, {3 /* IOPRIO_WHO_USER */, 0}},
 	{"sched_setaffinity", LANDLOCKS, PASSES, {0}},
 	{"sched_setaffinity", LANDLOCKS, ASKS, {1234}},
+	{"fcntl", ALL, ASKS, {5, F_SETLEASE}},
 	{"fcntl", LANDLOCKS, PASSES, {5, F_SETFL}},
 	{"fcntl", LANDLOCKS, ASKS, {5, F_SETOWN}},
 	{"fcntl", LANDLOCKS, ASKS, {5, F_SETOWN_EX | HIGH}},
