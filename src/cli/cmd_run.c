@@ -2,13 +2,11 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
-#include "base/sys.h"
 
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static void help(void)
 {
@@ -33,20 +31,11 @@ static int open_report(const char *where)
 		cli_complain_text("--report %s: that is not an open descriptor", where);
 		return -2;
 	}
-	/* The place may be in a workspace that an earlier box has written: no link is followed to
-	 * somewhere else, and nothing that is no file is opened for writing. */
-	int fd = sys_openat2_mode(AT_FDCWD, where,
-		O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK, 0644,
-		where[0] == '/' ? 0 : RESOLVE_NO_SYMLINKS);
-	struct stat st;
-	if (fd >= 0 && fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISCHR(st.st_mode)) &&
-		(!S_ISREG(st.st_mode) || ftruncate(fd, 0) == 0))
-		return fd;
-	int code = fd < 0 ? errno : EINVAL;
+	int fd = fd_open_result(where);
 	if (fd >= 0)
-		close(fd);
+		return fd;
 	cli_complain_text("--report %s: %s", where,
-		code == ELOOP ? "a symbolic link is in the way" : strerrordesc_np(code));
+		fd == -ELOOP ? "a symbolic link is in the way" : strerrordesc_np(-fd));
 	return -2;
 }
 

@@ -216,6 +216,31 @@ def test_a_path_that_is_swapped_between_two_looks(box, cc, workspace):
         assert (workspace / name).read_text() in ("kept\n", "KEY=a\n")
 
 
+def test_a_report_goes_through_no_link_that_a_box_made(box, outside, workspace):
+    """Written by coffer itself, outside of every wall, wherever the box left its links."""
+    results = workspace / "results"
+    (results / "sub").mkdir(parents=True)
+    (outside / "report.json").write_text("precious\n")
+    (outside / "sub").mkdir()
+    (outside / "sub" / "report.json").write_text("precious\n")
+    places = ["results/report.json", "results/sub/report.json", "results/./sub/../report.json"]
+    for place in places:
+        for name in place, workspace / place:
+            box("true", flags=["--report", name], report=False).ok()
+            assert (workspace / place).read_text().startswith("{")
+    script = f"rm -r results; ln -s {outside} results; mkdir own; ln -s {outside}/sentinel own/file"
+    box("sh", "-c", script).ok()
+    for place in [*places, "own/file", "own/../results/report.json"]:
+        for name in place, workspace / place:
+            result = box("touch", "ran", flags=["--report", name], report=False)
+            assert result.code == support.SETUP_FAILED, result.describe()
+            assert "symbolic link" in result.err
+    assert not (workspace / "ran").exists()
+    assert (outside / "sentinel").read_text() == "untouched\n"
+    assert (outside / "report.json").read_text() == "precious\n"
+    assert (outside / "sub" / "report.json").read_text() == "precious\n"
+
+
 @pytest.mark.parametrize("mode", ["read-only", "workspace-write"])
 def test_the_system_cannot_be_written(box, mode, workspace):
     script = """
