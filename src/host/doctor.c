@@ -72,12 +72,15 @@ const char *doctor_tier(const struct host_facts *facts, const char **ret_why)
 	if (facts->userns) {
 		tier = "container";
 		why = "user namespaces can be made";
-	} else if (facts->landlock_abi > 0 && facts->seccomp_listener) {
+	} else if (facts->landlock_abi > 0 && facts->seccomp_listener &&
+		   ptrace_allows_brokers(facts)) {
 		tier = "landlock";
 		why = "user namespaces are forbidden, Landlock and seccomp need none";
 	} else {
 		tier = "none";
 		why = "without user namespaces, Landlock and a seccomp listener are both needed";
+		if (!ptrace_allows_brokers(facts))
+			why = "without user namespaces, programs must be read, and Yama forbids it";
 	}
 	if (ret_why)
 		*ret_why = why;
@@ -281,6 +284,29 @@ static void check_listener(const struct host_facts *facts, struct finding *findi
 			 "refusals are not recorded; the landlock tier cannot start";
 }
 
+static void check_ptrace(const struct host_facts *facts, struct finding *finding)
+{
+	static const char *const meanings[] = {"programs of the same user may read one another",
+		"programs may be read by what stands above them, as a box's broker does"};
+	if (ptrace_allows_brokers(facts)) {
+		add_text(finding, "%s (ptrace_scope %d)", meanings[facts->ptrace_scope],
+			facts->ptrace_scope);
+		return;
+	}
+	finding->state = DOCTOR_MISSING;
+	finding->means = "the landlock tier cannot start, not even as root: its broker must read "
+			 "the arguments of calls, and keeps no capability over the host";
+	add_text(finding, "Yama's ptrace_scope is %d: %s", facts->ptrace_scope,
+		facts->ptrace_scope == 2 ? "only CAP_SYS_PTRACE may read other programs"
+					 : "nobody may read other programs");
+	/* What is written to sysctl.d by a distribution is overruled by a later name. */
+	set_commands(finding, facts,
+		facts->ptrace_scope == 2 ? "sudo sysctl -w kernel.yama.ptrace_scope=1"
+					 : "echo kernel.yama.ptrace_scope=1 | sudo tee "
+					   "/etc/sysctl.d/99-ptrace-scope.conf\n"
+					   "sudo reboot");
+}
+
 /* How this user comes by a control group of its own. An ssh login stands outside the part of the
  * tree that systemd delegates to users; a scope of the user's own systemd stands inside. */
 static const char *cgroup_remedy(const struct host_facts *facts)
@@ -365,6 +391,7 @@ static const struct check {
 	{"idmapped_mounts", "id-mapped mounts", check_idmap, true},
 	{"landlock", "Landlock", check_landlock, false},
 	{"seccomp_listener", "seccomp listener", check_listener, false},
+	{"ptrace", "reading programs", check_ptrace, false},
 	{"cgroup", "control group", check_cgroup, false},
 	{"kvm", "KVM", check_kvm, false},
 };

@@ -86,6 +86,7 @@ struct host_facts {
 
 	int landlock_abi;      /* 0: none */
 	int landlock_errno;    /* why none: EOPNOTSUPP is "built, but not enabled at boot" */
+	int ptrace_scope;      /* Yama's; 0 without it */
 	bool seccomp_filtered; /* this process runs under somebody else's filter already */
 	bool seccomp_listener;
 	bool seccomp_sync_wake_up;  /* 6.6 */
@@ -126,6 +127,12 @@ void probe_full(struct host_facts *ret);
 void probe_userns_refused(struct host_facts *facts, enum userns_step step, int errno_value);
 /* Marks obstacle as the one that is met (USERNS_FREE: none), with its reason and remedy. */
 void probe_set_userns_obstacle(struct host_facts *facts, enum userns_obstacle obstacle);
+/* Whether a broker without capabilities could read the programs that it stands above, which the
+ * landlock tier needs: Yama's ptrace_scope 1 lets ancestors do that, 2 and 3 do not. */
+static inline bool ptrace_allows_brokers(const struct host_facts *facts)
+{
+	return facts->ptrace_scope < 2;
+}
 /* A stable word for reports: "apparmor", "max_user_namespaces", ... */
 const char *userns_obstacle_name(enum userns_obstacle obstacle);
 

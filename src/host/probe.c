@@ -1,5 +1,5 @@
 /* Theory of operation. The quick probe runs before every command, so it asks only what the kernel
- * answers at once: a dozen system calls and at most four small files. Wherever a call can be made
+ * answers at once: a dozen system calls and at most five small files. Wherever a call can be made
  * that fails differently with and without the feature, that is preferred to comparing kernel
  * versions: distributions backport, and containers filter. The full probe corrects the quick one by
  * trials (trial.c); where the two disagree, the trial is right. */
@@ -271,6 +271,8 @@ static void probe_landlock(struct host_facts *facts)
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	facts->landlock_abi = abi > 0 ? (int)abi : 0;
 	facts->landlock_errno = abi < 0 ? errno : 0;
+	long scope = read_sysctl("/proc/sys/kernel/yama/ptrace_scope");
+	facts->ptrace_scope = scope > 0 ? (int)scope : 0;
 }
 
 /* seccomp(2) looks at the flags before it looks at the program, so that a NULL program tells

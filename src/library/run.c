@@ -148,14 +148,13 @@ int library_run(const struct library_run *run, struct coffer_report **ret, struc
 		tell_notes(run, plan);
 		struct supervise_options options = {.plan = plan, .client = run->client};
 		memcpy(options.stdio, run->stdio, sizeof(options.stdio));
-		char *tmpdir = NULL;
-		r = plan->tier == TIER_LANDLOCK ? tmpdir_make(plan, &tmpdir, error) : 0;
+		r = plan->tier == TIER_LANDLOCK ? tmpdir_choose(plan, error) : 0;
 		if (r < 0) {
 			report.error = *error;
 			break;
 		}
 		r = supervise(&options, &report, &denials);
-		tmpdir_remove(tmpdir);
+		tmpdir_remove(plan);
 		*error = report.error;
 		enum userns_step step;
 		if (r == 0 || again || !namespaces_refused(plan, error, &step))

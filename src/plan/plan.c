@@ -152,6 +152,17 @@ static int choose_tier(struct planning *planning)
 		return error_hint(planning->error,
 			"`coffer doctor` shows what this host lacks and who can change it");
 	}
+	if (plan->tier == TIER_LANDLOCK && !ptrace_allows_brokers(facts)) {
+		error_set(planning->error, ENOTSUP, "plan",
+			"the landlock tier must read the arguments of calls, and Yama's "
+			"ptrace_scope %d forbids it",
+			facts->ptrace_scope);
+		return error_hint(planning->error, "%s",
+			facts->ptrace_scope == 2
+				? "sudo sysctl -w kernel.yama.ptrace_scope=1"
+				: "set kernel.yama.ptrace_scope=1 in /etc/sysctl.d and reboot: 3 "
+				  "cannot be taken back before");
+	}
 	return 0;
 }
 
@@ -479,6 +490,7 @@ void plan_free(struct plan *plan)
 	free(plan->directory);
 	free(plan->workspace);
 	free(plan->host_name);
+	free(plan->tmpdir);
 	for (size_t i = 0; i < plan->mounts_count; i++) {
 		free(plan->mounts[i].target);
 		free(plan->mounts[i].source);

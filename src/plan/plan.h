@@ -124,6 +124,7 @@ struct plan {
 	bool anonymous;
 	bool many_execs; /* more than one command may run in the box (libcoffer) */
 	bool share_tmp;
+	char *tmpdir; /* landlock tier: made for the box, see run/tmpdir.h; NULL: not chosen */
 
 	struct plan_note *notes; /* what is not as the policy would have it, and why */
 	size_t notes_count;

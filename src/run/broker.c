@@ -10,8 +10,12 @@
  * Two capabilities are kept, and only over the box's own user namespace: CAP_SYS_PTRACE, since a
  * program that made itself undumpable (gpg-agent) or a host with Yama would otherwise keep its
  * path arguments to itself; and CAP_NET_ADMIN, off but for the instant in which the file that a
- * unix socket was bound to is asked for. In the landlock tier, which has no such namespace, there
- * are none.
+ * unix socket was bound to is asked for.
+ *
+ * In the landlock tier, which has no such namespace, there are none. There the broker is init's
+ * parent, so that every process of the box descends from it: where Yama's ptrace_scope is 1, that
+ * is who may read a program. It sleeps, with nothing open but a socket to the supervisor, until
+ * that hands it the listener.
  *
  * An answer is one of three. Refuse: final. Let the kernel run the call (CONTINUE): only where
  * another wall holds if the program swaps the arguments meanwhile. Make the call here, on copies
@@ -130,12 +134,27 @@ int broker_raise(int capability, bool on)
 
 /* --- The way into the box --- */
 
+/* What a library prints in distress must not reach a descriptor that happens to be 2. */
+static int silence_stdio(void)
+{
+	cleanup_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	if (null < 0)
+		return -errno;
+	for (int i = 0; i < 3; i++)
+		if (dup2(null, i) < 0)
+			return -errno;
+	if (null < 3)
+		null = -1;
+	return 0;
+}
+
 /* A session of its own keeps ^C and ^Z of the caller's terminal away. */
 static int reset_process(struct broker *broker, struct error *error)
 {
 	setsid();
 	for (int i = 1; i < NSIG; i++)
-		signal(i, SIG_DFL);
+		if (i != SIGCHLD || !broker->landlock) /* there it tells of init's end */
+			signal(i, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
 	const struct sigaction alarm = {.sa_handler = on_alarm}; /* without SA_RESTART */
 	sigaction(SIGALRM, &alarm, NULL);
@@ -145,19 +164,11 @@ static int reset_process(struct broker *broker, struct error *error)
 	umask(0);
 
 	broker->self = getpid();
-	cleanup_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	if (null < 0)
-		return error_set_errno(error, errno, "broker", "/dev/null");
 	broker->proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (broker->proc < 0)
 		return error_set_errno(error, errno, "broker", "/proc");
-	/* What a library prints in distress must not reach a descriptor that happens to be 2. */
-	for (int i = 0; i < 3; i++)
-		if (dup2(null, i) < 0)
-			return error_set_errno(error, errno, "broker", "standard descriptors");
-	if (null < 3)
-		null = -1;
-	return 0;
+	int r = silence_stdio();
+	return r < 0 ? error_set_errno(error, -r, "broker", "standard descriptors") : 0;
 }
 
 static int network_cookie(uint64_t *ret)
@@ -499,6 +510,75 @@ pid_t broker_start(const struct broker_options *options, struct error *error)
 	if (n != sizeof(report))
 		return error_set(error, EPIPE, "broker", "the broker died while it started");
 	if (error)
+		*error = report;
+	return -report.errno_value;
+}
+
+/* --- The landlock tier: above init --- */
+
+/* Init is the only child, and the box ends with it, whatever is being done at that moment. */
+static void on_init_end(int signal)
+{
+	(void)signal;
+	_exit(0);
+}
+
+/* SIGCHLD is blocked until here: it is not lost if init has ended already. */
+static int end_with_init(void)
+{
+	const struct sigaction end = {.sa_handler = on_init_end, .sa_flags = SA_NOCLDSTOP};
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	return sigaction(SIGCHLD, &end, NULL) < 0 || sigprocmask(SIG_UNBLOCK, &set, NULL) < 0
+		       ? -errno
+		       : 0;
+}
+
+/* Of what was inherited, the ends of the caller's pipes above all, nothing is to stay open. */
+__attribute__((noreturn)) static void stand_by(
+	struct broker_options *options, pid_t parent, int supervisor)
+{
+	int keep[] = {supervisor};
+	if (end_with_init() < 0 || fd_close_all_but(keep, ARRAY_SIZE(keep)) < 0 ||
+		silence_stdio() < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+		_exit(1);
+	char word;
+	size_t count = 1;
+	ssize_t n = fd_receive(supervisor, &word, sizeof(word), &options->listener, &count);
+	if (n != (ssize_t)sizeof(word) || count != 1)
+		_exit(1);
+	run(options, parent, supervisor);
+}
+
+void broker_fork(const struct broker_options *options, int supervisor, int cgroup_fd)
+{
+	pid_t parent = getppid();
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	struct clone_args args = {.exit_signal = SIGCHLD};
+	if (cgroup_fd >= 0) {
+		args.flags = CLONE_INTO_CGROUP;
+		args.cgroup = (uint64_t)cgroup_fd;
+	}
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		_exit(1);
+	struct broker_options own = *options;
+	own.init = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (own.init < 0)
+		_exit(1);
+	if (own.init > 0)
+		stand_by(&own, parent, supervisor);
+}
+
+int broker_wake(int broker, int listener, struct error *error)
+{
+	struct error report;
+	if (fd_send(broker, "l", 1, &listener, 1) < 0 ||
+		fd_read_full(broker, &report, sizeof(report)) != sizeof(report))
+		return 1;
+	if (report.errno_value && error)
 		*error = report;
 	return -report.errno_value;
 }

@@ -19,6 +19,7 @@
 #include "run/init.h"
 #include "run/keeper.h"
 #include "run/protocol.h"
+#include "run/tmpdir.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -162,16 +163,36 @@ static int become_owner(const struct plan *plan, struct error *error)
 }
 
 /* Sent by a set-up that failed, in place of MESSAGE_READY. */
-static noreturn void fail(const struct error *error)
+static noreturn void fail(int control, const struct error *error)
 {
 	struct message message = {.kind = MESSAGE_FAILED, .error = *error};
-	fd_send(CONTROL_FD, &message, sizeof(message), NULL, 0);
+	fd_send(control, &message, sizeof(message), NULL, 0);
 	_exit(125);
 }
 
-/* The supervisor's death is init's; a change of ids forgets that, so it is said again after
- * each. */
-static void die_with_supervisor(void)
+/* Where no PID namespace holds the box together: leaves the processes that stand between the
+ * supervisor and init, and returns in what becomes init. */
+static void leave_guards(const struct launch_options *options, int control, int broker)
+{
+	const struct plan *plan = options->plan;
+	int cgroup_fd = options->cgroup ? cgroup_clone_v2_fd(options->cgroup) : -1;
+	if (plan->tier == TIER_NONE) {
+		keeper_fork(plan, control, cgroup_fd);
+		return;
+	}
+	/* By the keeper itself: from here on somebody removes it. */
+	struct error error = {0};
+	if (tmpdir_make(plan, &error) < 0)
+		fail(control, &error);
+	const struct broker_options broker_options = {
+		.plan = plan, .denials = options->denials, .continued = options->continued};
+	keeper_fork(plan, control, -1);
+	broker_fork(&broker_options, broker, cgroup_fd);
+}
+
+/* The supervisor's death is init's (or that of the broker or the keeper, which die with it); a
+ * change of ids forgets that, so it is said again after each. */
+static void die_with_parent(void)
 {
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 }
@@ -244,7 +265,7 @@ static noreturn void build_box(struct inside *inside, int control)
 	struct init_options init = {.plan = plan, .ruleset = -1};
 
 	hide_program_path();
-	die_with_supervisor();
+	die_with_parent();
 	int entered = enter_cgroup(inside, &error);
 	int r = take_control_fd(inside, control, &error); /* from here on a failure can be told */
 	if (r == 0)
@@ -278,11 +299,11 @@ static noreturn void build_box(struct inside *inside, int control)
 		r = error_set_errno(&error, errno, "init", "becoming a subreaper");
 	if (r >= 0 && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		r = error_set_errno(&error, errno, "init", "hiding from ptrace");
-	die_with_supervisor();
+	die_with_parent();
 	if (r >= 0)
 		r = close_the_box(inside, &error);
 	if (r < 0)
-		fail(&error);
+		fail(CONTROL_FD, &error);
 	memcpy(init.stdio, inside->stdio, sizeof(init.stdio));
 	init.slave = inside->slave;
 	init.foreground = inside->options->foreground;
@@ -421,7 +442,8 @@ static int attend(
 int launch(const struct launch_options *options, struct launched *ret, struct error *error)
 {
 	const struct plan *plan = options->plan;
-	struct launched launched = {.init = -1, .pidfd = -1, .control = -1, .id_slot = -1};
+	struct launched launched = {
+		.init = -1, .pidfd = -1, .control = -1, .broker = -1, .id_slot = -1};
 	struct inside inside = {.options = options, .plan = plan, .master = -1, .slave = -1,
 		.root_tree = -1};
 	memcpy(inside.stdio, options->stdio, sizeof(inside.stdio));
@@ -432,23 +454,33 @@ int launch(const struct launch_options *options, struct launched *ret, struct er
 	for (size_t i = 0; i < trees_count; i++)
 		trees[i] = -1;
 	inside.trees = trees;
+	/* The keeper and the broker are this user's, but not of the box. */
 	if (plan->tier == TIER_LANDLOCK || (plan->tier == TIER_NONE && plan->limits.pids))
-		inside.user_processes = rlimits_count_user_processes(plan->owner_uid);
+		inside.user_processes = rlimits_count_user_processes(plan->owner_uid) + 2;
 
-	int pair[2];
+	int pair[2], broker[2] = {-1, -1};
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return error_set_errno(error, errno, "launch", "the control socket");
+	if (plan->tier == TIER_LANDLOCK &&
+		socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, broker) < 0) {
+		int r = error_set_errno(error, errno, "launch", "the broker's socket");
+		close(pair[0]);
+		close(pair[1]);
+		return r;
+	}
+	launched.broker = broker[0];
 	pid_t pid = plan->tier == TIER_CONTAINER
 		? namespaces_clone(options->cgroup, &launched.pidfd, error)
 		: clone_plain(&launched.pidfd, error);
 	if (pid == 0) {
 		close(pair[0]);
+		close_fd(&launched.broker);
 		if (plan->tier != TIER_CONTAINER)
-			keeper_fork(pair[1],
-				options->cgroup ? cgroup_clone_v2_fd(options->cgroup) : -1);
+			leave_guards(options, pair[1], broker[1]);
 		build_box(&inside, pair[1]);
 	}
 	close(pair[1]);
+	close_fd(&broker[1]);
 	launched.control = pair[0];
 	launched.init = pid;
 	int r = pid < 0 ? (int)pid : attend(options, &launched, error);
@@ -473,5 +505,6 @@ void launched_release(struct launched *launched)
 {
 	close_fd(&launched->pidfd);
 	close_fd(&launched->control);
+	close_fd(&launched->broker);
 	close_fd(&launched->id_slot);
 }

@@ -18,14 +18,17 @@ struct launch_options {
 	bool foreground;             /* the first command has it from the start */
 	struct rlimit open_files;    /* RLIMIT_NOFILE of the caller, for the commands */
 	char *const *git_layers;     /* see confine/mounts.h */
+	struct denials *denials;     /* for the landlock tier's broker, see run/broker.h */
+	uint64_t *continued;
 };
 
 /* A box that is being, or has been, built. Owned by the caller; launched_release() closes it. */
 struct launched {
-	pid_t init;
-	int pidfd;
-	int control;  /* the supervisor's end */
-	int id_slot;  /* as root: the lock on the box's id range, or -1 */
+	pid_t init;  /* where there is no PID namespace, its keeper */
+	int pidfd;   /* of that */
+	int control; /* the supervisor's end */
+	int broker;  /* landlock tier: see broker_wake(); else -1 */
+	int id_slot; /* as root: the lock on the box's id range, or -1 */
 };
 
 /* Starts init. What becomes of it is told over `control` (MESSAGE_READY or MESSAGE_FAILED). */

@@ -68,7 +68,10 @@ static bool read_fill(int fd, uint64_t *ret_bytes, uint64_t *ret_inodes)
 static int open_disks(struct meter *meter)
 {
 	for (size_t i = 0; i < meter->plan->write_roots.count; i++) {
-		cleanup_close int fd = open(meter->plan->write_roots.items[i], O_PATH | O_CLOEXEC);
+		const char *root = meter->plan->write_roots.items[i];
+		/* TMPDIR is made later, on the file system of the directory above. */
+		bool later = meter->plan->tmpdir && strcmp(root, meter->plan->tmpdir) == 0;
+		cleanup_close int fd = open(later ? "/tmp" : root, O_PATH | O_CLOEXEC);
 		struct stat st;
 		struct disk disk;
 		if (fd < 0 || fstat(fd, &st) < 0)

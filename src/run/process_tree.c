@@ -109,16 +109,29 @@ void process_tree_signal(pid_t root, int signal)
 		kill(pids[i], signal);
 }
 
+/* Until a child has ended, or for a millisecond. */
+static void wait_for_a_child(void)
+{
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGCHLD);
+	sigtimedwait(&set, NULL, &(struct timespec){.tv_nsec = 1000000});
+}
+
 void process_tree_end(pid_t root)
 {
-	for (;;) {
-		process_tree_signal(root, SIGSTOP);
-		process_tree_signal(root, SIGKILL);
+	/* Mostly everything is ending by itself already. Then nothing has to be looked for among
+	 * all processes of the host: who has no child left has no descendant. */
+	for (bool ends_by_itself = true;; ends_by_itself = false) {
 		pid_t pid;
 		while ((pid = waitpid(-1, NULL, WNOHANG)) > 0)
 			;
 		if (pid < 0 && errno == ECHILD)
 			return;
-		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+		if (!ends_by_itself) {
+			process_tree_signal(root, SIGSTOP);
+			process_tree_signal(root, SIGKILL);
+		}
+		wait_for_a_child();
 	}
 }

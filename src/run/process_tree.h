@@ -13,7 +13,7 @@ size_t process_tree_list(pid_t root, pid_t *pids, size_t count);
 /* Sends a signal to each of them. */
 void process_tree_signal(pid_t root, int signal);
 /* Kills and reaps until root, which is the caller, has no children left. Faster than any fork bomb
- * within its process limit: each round stops before it kills. */
+ * within its process limit: each round stops before it kills. SIGCHLD is to be blocked. */
 void process_tree_end(pid_t root);
 
 #endif

@@ -45,8 +45,8 @@ struct supervisor {
 	struct git_commit *git;
 	struct denials *denials;
 	uint64_t *continued;
-	pid_t init; /* of the box as seen from here; launched.init, but for a keeper between */
-	pid_t broker;
+	pid_t init;   /* of the box as seen from here; launched.init, but for a keeper between */
+	pid_t broker; /* the container tier's; the other's is the keeper's child */
 	int listener;
 	int namespaces[BROKER_NAMESPACES]; /* container tier: of init, for the broker */
 	int signals;
@@ -81,8 +81,14 @@ static void signal_box(struct supervisor *s, int signal)
 static void kill_box(struct supervisor *s)
 {
 	s->killed = true;
-	if (s->launched.pidfd >= 0)
+	if (s->launched.pidfd >= 0 && s->plan->tier == TIER_CONTAINER) {
 		sys_pidfd_send_signal(s->launched.pidfd, SIGKILL);
+	} else if (s->launched.pidfd >= 0) {
+		/* The keeper kills; with SIGKILL it could not clean up and would leave that to this
+		 * process, which may be killed at any moment. */
+		sys_pidfd_send_signal(s->launched.pidfd, SIGTERM);
+		sys_pidfd_send_signal(s->launched.pidfd, SIGCONT);
+	}
 	if (s->cgroup)
 		cgroup_kill(s->cgroup);
 }
@@ -230,7 +236,9 @@ static int start_box(struct supervisor *s)
 		.terminal = s->terminal,
 		.foreground = output_takes_terminal(s->output),
 		.open_files = s->open_files,
-		.git_layers = git_commit_layers(s->git)};
+		.git_layers = git_commit_layers(s->git),
+		.denials = s->denials,
+		.continued = s->continued};
 	for (int i = 0; i < 3; i++)
 		options.stdio[i] = output_child_fd(s->output, i);
 	s->started_us = clock_now_us();
@@ -376,11 +384,18 @@ static void handle_init(struct supervisor *s)
 /* The first notification is waiting: from now on the broker answers them. */
 static void start_broker(struct supervisor *s)
 {
+	if (s->plan->tier == TIER_LANDLOCK) {
+		int r = broker_wake(s->launched.broker, s->listener, s->error);
+		close_fd(&s->launched.broker);
+		close_fd(&s->listener);
+		if (r < 0)
+			end_with(s, CAUSE_SETUP_FAILED, NULL);
+		return;
+	}
 	struct broker_options options = {.plan = s->plan,
 		.listener = s->listener,
 		.init = s->init,
-		.init_pidfd = s->launched.pidfd,
-		.namespaces = s->plan->tier == TIER_CONTAINER ? s->namespaces : NULL,
+		.namespaces = s->namespaces,
 		.denials = s->denials,
 		.continued = s->continued};
 	s->broker = broker_start(&options, s->error);
@@ -399,6 +414,15 @@ static void hear_out_init(struct supervisor *s)
 		handle_init(s);
 }
 
+/* Nothing that is notified gets an answer any more. */
+static void lose_broker(struct supervisor *s)
+{
+	if (s->killed)
+		return;
+	error_set(s->error, EPIPE, "broker", "the broker has ended");
+	end_with(s, CAUSE_SETUP_FAILED, NULL);
+}
+
 static void reap(struct supervisor *s)
 {
 	int status;
@@ -408,9 +432,12 @@ static void reap(struct supervisor *s)
 			s->init_ended = true;
 			s->rusage = rusage;
 			hear_out_init(s);
+			/* The keeper exits as the broker did, which ends with init, with 0. */
+			if (s->plan->tier == TIER_LANDLOCK && WIFEXITED(status) &&
+				WEXITSTATUS(status) != 0 && s->ready && !s->command_ended)
+				lose_broker(s);
 		} else if (pid == s->broker) {
-			/* Without it nothing that is notified gets an answer. It also ends when the
-			 * box has, on its own, with 0. */
+			/* It also ends when the box has, on its own, with 0. */
 			s->broker = 0;
 			hear_out_init(s);
 			if (status == 0) {
@@ -421,8 +448,7 @@ static void reap(struct supervisor *s)
 				if (!s->command_ended)
 					end_with(s, CAUSE_KILLED, NULL);
 			} else if (!s->command_ended && !s->init_ended) {
-				error_set(s->error, EPIPE, "broker", "the broker has ended");
-				end_with(s, CAUSE_SETUP_FAILED, NULL);
+				lose_broker(s);
 			}
 		}
 	}
@@ -767,7 +793,7 @@ int supervise(const struct supervise_options *options, struct report *ret_report
 		.listener = -1,
 		.signals = -1,
 		.namespaces = {-1, -1, -1},
-		.launched = {.init = -1, .pidfd = -1, .control = -1, .id_slot = -1}};
+		.launched = {.init = -1, .pidfd = -1, .control = -1, .broker = -1, .id_slot = -1}};
 	int r = prepare(&s);
 	if (r == 0)
 		r = start_box(&s);

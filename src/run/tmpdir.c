@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
 enum { DEPTH_MAX = 128 }; /* each level holds a descriptor */
@@ -34,29 +35,31 @@ static int enter_in_plan(struct plan *plan, const char *path)
 	return strv_add_owned(&plan->environment, assignment);
 }
 
-int tmpdir_make(struct plan *plan, char **ret_path, struct error *error)
+int tmpdir_choose(struct plan *plan, struct error *error)
 {
 	char top[PATH_MAX];
+	uint64_t number;
 	if (!realpath("/tmp", top))
 		return error_set_errno(error, errno, "tmpdir", "/tmp");
-	char *path = NULL;
-	if (asprintf(&path, "%s/coffer-XXXXXX", top) < 0)
+	if (getrandom(&number, sizeof(number), 0) != (ssize_t)sizeof(number))
+		return error_set_errno(error, errno, "tmpdir", "a random number");
+	if (asprintf(&plan->tmpdir, "%s/coffer-%d-%016llx", top, getpid(),
+		    (unsigned long long)number) < 0) {
+		plan->tmpdir = NULL;
 		return error_set_errno(error, ENOMEM, "tmpdir", "its name");
-	if (!mkdtemp(path)) {
-		int r = error_set_errno(error, errno, "tmpdir", "a directory in %s", top);
-		free(path);
-		return r;
 	}
-	int r = 0;
-	if (geteuid() == 0 && lchown(path, plan->owner_uid, plan->owner_gid) < 0)
-		r = error_set_errno(error, errno, "tmpdir", "giving %s to its owner", path);
-	if (r == 0 && enter_in_plan(plan, path) < 0)
-		r = error_set_errno(error, ENOMEM, "tmpdir", "its grant");
-	if (r < 0) {
-		tmpdir_remove(path);
-		return r;
-	}
-	*ret_path = path;
+	if (enter_in_plan(plan, plan->tmpdir) < 0)
+		return error_set_errno(error, ENOMEM, "tmpdir", "its grant");
+	return 0;
+}
+
+int tmpdir_make(const struct plan *plan, struct error *error)
+{
+	if (mkdir(plan->tmpdir, 0700) < 0)
+		return error_set_errno(error, errno, "tmpdir", "%s", plan->tmpdir);
+	if (geteuid() == 0 && lchown(plan->tmpdir, plan->owner_uid, plan->owner_gid) < 0)
+		return error_set_errno(
+			error, errno, "tmpdir", "giving %s to its owner", plan->tmpdir);
 	return 0;
 }
 
@@ -87,13 +90,13 @@ static void empty_directory(int directory, int depth)
 	}
 }
 
-void tmpdir_remove(char *path)
+void tmpdir_remove(const struct plan *plan)
 {
-	if (!path)
+	if (!plan->tmpdir)
 		return;
-	cleanup_close int fd = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd >= 0)
-		empty_directory(fd, 0);
-	rmdir(path);
-	free(path);
+	cleanup_close int fd = open(plan->tmpdir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return;
+	empty_directory(fd, 0);
+	rmdir(plan->tmpdir);
 }

@@ -1,8 +1,10 @@
 """What everybody who types `coffer run` relies on: exit codes, streams, the report."""
 
 import signal
+from pathlib import Path
 
 import pytest
+import support
 from support import NOT_FOUND, REFUSED, SETUP_FAILED, TIMED_OUT
 
 pytestmark = pytest.mark.core
@@ -80,3 +82,33 @@ def test_no_network(box, tcp_listener):
     script = f"exec 3<>/dev/tcp/127.0.0.1/{tcp_listener.port} && cat <&3"
     assert box("bash", "-c", script).code != 0
     assert not tcp_listener.reached
+
+
+PTRACE_SCOPE = Path("/proc/sys/kernel/yama/ptrace_scope")
+
+
+@pytest.fixture
+def ptrace_scope():
+    """Sets Yama's for the time of a test."""
+    support.need_root()
+    if not support.ON_SECOND_KERNEL:
+        pytest.skip("sets a sysctl: on the second kernel only")
+    before = PTRACE_SCOPE.read_text()
+    yield PTRACE_SCOPE.write_text
+    PTRACE_SCOPE.write_text(before)
+
+
+def test_where_no_broker_may_read_a_program(run_coffer, workspace, ptrace_scope):
+    """The landlock tier says so and what to do, instead of refusing half of what a program does. (3
+    could not be taken back.)"""
+    run = ["run", "--isolation", "landlock", "--", "mkdir", "made"]
+    ptrace_scope("2")
+    refused = run_coffer(*run, cwd=workspace)
+    assert refused.code == SETUP_FAILED, refused.describe()
+    assert "ptrace_scope 2" in refused.err
+    assert "sysctl -w kernel.yama.ptrace_scope=1" in refused.err
+    assert not (workspace / "made").exists()
+    assert "ptrace_scope is 2" in run_coffer("doctor", report=False).out
+    ptrace_scope("1")
+    run_coffer(*run, cwd=workspace).ok()
+    assert (workspace / "made").is_dir()

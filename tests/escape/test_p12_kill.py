@@ -1,5 +1,5 @@
 """P12: kill -9 of any of coffer's processes, at any moment, leaves, one second later, no orphan
-process, mount, or process in a control group of its own."""
+process, mount, temporary directory, or process in a control group of its own."""
 
 import concurrent.futures
 import os
@@ -75,6 +75,11 @@ def start(tier, workspace, marker, flags=()):
     )
 
 
+def temporary_directories(supervisor):
+    """What the landlock tier's boxes of that supervisor have for TMPDIR."""
+    return list(Path("/tmp").glob(f"coffer-{supervisor}-*"))
+
+
 def new_marker():
     return f"coffer-marker-{uuid.uuid4().hex}"
 
@@ -87,7 +92,7 @@ def kill_at(tier, workspace, delay, flags=()):
     process.kill()
     process.wait()
     time.sleep(PROMISED_S)
-    return delay, processes_with(marker)
+    return delay, processes_with(marker) + temporary_directories(process.pid)
 
 
 @pytest.mark.slow
@@ -117,10 +122,53 @@ def test_kill_of_the_supervisor(tier, workspace):
     marker = new_marker()
     process = start(tier, workspace, marker)
     family(process, marker)
+    assert bool(temporary_directories(process.pid)) == (tier == "landlock")
     process.kill()
     process.wait()
     time.sleep(PROMISED_S)
     assert processes_with(marker) == []
+    assert temporary_directories(process.pid) == []
+
+
+def children_of(parent):
+    """Read from /proc, where the name in the second field may hold anything."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            stat = (entry / "stat").read_text() if entry.name.isdigit() else ""
+        except OSError:
+            continue
+        if stat and int(stat.rpartition(")")[2].split()[1]) == parent:
+            found.append(int(entry.name))
+    return found
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("served", [False, True], ids=["asleep", "serving"])
+def test_kill_of_the_broker_above_init(tier, workspace, served):
+    """Before its first call and after: the box ends, and the reason is told."""
+    if tier != "landlock":
+        pytest.skip("the container tier's broker has nobody below it")
+    marker = new_marker()
+    command = f"{'mkdir made; ' if served else ''} echo up; sleep 100"
+    process = subprocess.Popen(
+        [support.COFFER, "run", "--isolation", tier, "--", "sh", "-c", command, marker],
+        cwd=workspace,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout.readline() == "up\n"
+    (keeper,) = children_of(process.pid)
+    (broker,) = children_of(keeper)
+    os.kill(broker, signal.SIGKILL)
+    _, told = process.communicate(timeout=10 * support.SLOWDOWN)
+    assert process.returncode == support.SETUP_FAILED
+    assert "the broker has ended" in told
+    assert (workspace / "made").is_dir() == served
+    assert processes_with(marker) == []
+    assert temporary_directories(process.pid) == []
 
 
 def test_kill_of_every_process_in_turn(tier, workspace):
@@ -144,6 +192,8 @@ def test_kill_of_every_process_in_turn(tier, workspace):
         process.kill()
         process.wait()
         support.wait_until(lambda: processes_with(marker) == [], 1, f"the end after {what}")
+        left = lambda: temporary_directories(process.pid)
+        support.wait_until(lambda: left() == [], 1, f"no TMPDIR after {what}")
 
 
 def test_kill_of_the_whole_group_at_once(tier, workspace):

@@ -139,6 +139,30 @@ def test_the_parent_of_the_command_cannot_be_traced(box, probe_program, workspac
         assert found[name] != "ok", (name, found)
 
 
+@pytest.mark.core
+def test_nothing_above_the_command_can_be_touched(box, probe_program, tier):
+    """The landlock tier's init, broker, keeper and supervisor have the same ids as the command."""
+    if tier != "landlock":
+        pytest.skip("the container tier has a PID namespace between them")
+    script = """
+import os, subprocess, sys
+pid = os.getppid()
+while pid > 1:
+    name = open(f"/proc/{pid}/comm").read().strip()
+    if name != "coffer":
+        break
+    out = subprocess.run([sys.argv[1], "touch", str(pid)], stdout=subprocess.PIPE, text=True).stdout
+    found = dict(line.split(" ") for line in out.splitlines())
+    for attempt in sorted(name for name, result in found.items() if result == "ok"):
+        print("reached", attempt)
+    print("above")
+    pid = int(next(l for l in open(f"/proc/{pid}/status") if l.startswith("PPid")).split()[1])
+"""
+    result = box("python3", "-c", script, probe_program).ok()
+    assert result.out.count("above") == 4, result.describe()
+    assert not set(result.out.split()) - {"above", "reached", "pidfd"}, result.describe()
+
+
 def test_system_v_memory_of_the_host(box, tier, outside):
     """The container tier has its own; the landlock tier says that it has not."""
     support.need_program("ipcmk", "ipcrm")

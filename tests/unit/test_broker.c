@@ -46,6 +46,7 @@ enum { UID_INSIDE = 1000, UID_OF_ROOTS_BOX = 100000 };
 
 /* What both sides of a test see. */
 struct shared {
+	pid_t init;
 	int failed_line; /* of the client's check that failed; 0: none */
 	int failed_errno;
 	uint64_t continued;
@@ -245,29 +246,72 @@ static void write_map(pid_t pid, const char *file, unsigned inside, unsigned out
 	assert_int_equal(fd_write_file(AT_FDCWD, path, line), 0);
 }
 
-static pid_t start_init(int *ret_control, client_function client)
+/* The landlock tier's broker stands above init: the process returned is the broker, that sleeps at
+ * the other end of *ret_broker, and init comes back to this one as an orphan. */
+static pid_t start_init(int *ret_control, int *ret_broker, client_function client)
 {
-	int sockets[2];
+	int sockets[2], broker[2];
 	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, broker), 0);
+	assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, world.landlock), 0);
 	struct clone_args args = {.exit_signal = SIGCHLD};
 	if (!world.landlock)
 		args.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET;
 	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	if (pid == 0) {
 		close(sockets[0]);
+		close(broker[0]);
+		const struct broker_options options = {.plan = &world.plan,
+			.denials = world.denials,
+			.continued = &world.shared->continued};
+		if (world.landlock)
+			broker_fork(&options, broker[1], -1);
+		close(broker[1]);
+		world.shared->init = getpid();
 		_exit(box_prepare_and_init(sockets[1], client) != 0);
 	}
 	close(sockets[1]);
+	close(broker[1]);
 	*ret_control = sockets[0];
+	*ret_broker = broker[0];
 	return pid;
+}
+
+/* The first notification has come. Returns the broker's pid, or -errno. */
+static pid_t serve_from_now_on(int broker, int listener, pid_t first, struct error *error)
+{
+	if (world.landlock) {
+		int r = broker_wake(broker, listener, error);
+		return r == 0 ? first : r < 0 ? r : -EPIPE;
+	}
+	const struct broker_options options = {
+		.plan = &world.plan,
+		.listener = listener,
+		.init = first,
+		.denials = world.denials,
+		.continued = &world.shared->continued,
+	};
+	return broker_start(&options, error);
+}
+
+/* Waits for the end of what start_init() has started. Returns init's wait status. */
+static int wait_for_init(pid_t first)
+{
+	int status = 0;
+	assert_int_equal(waitpid(first, &status, 0), first);
+	if (world.landlock) {
+		assert_int_equal(status, 0); /* the broker ends with init */
+		assert_int_equal(waitpid(world.shared->init, &status, 0), world.shared->init);
+	}
+	return status;
 }
 
 /* Runs client in a box that the broker serves, and fails the test where a check of it failed. */
 static void run_client(client_function client)
 {
 	world.shared->failed_line = 0;
-	cleanup_close int control = -1;
-	pid_t init = start_init(&control, client);
+	cleanup_close int control = -1, broker_socket = -1;
+	pid_t init = start_init(&control, &broker_socket, client);
 	if (init < 0) {
 		print_message("no user namespace can be made here: %s\n", strerror(errno));
 		skip();
@@ -288,21 +332,13 @@ static void run_client(client_function client)
 	assert_int_equal(count, 1);
 
 	cleanup_close int init_pidfd = sys_pidfd_open(init, 0);
-	struct broker_options options = {
-		.plan = &world.plan,
-		.listener = listener,
-		.init = init,
-		.init_pidfd = init_pidfd,
-		.denials = world.denials,
-		.continued = &world.shared->continued,
-	};
 	pid_t broker = 0;
 	struct pollfd fds[2] = {
 		{.fd = listener, .events = POLLIN}, {.fd = init_pidfd, .events = POLLIN}};
 	assert_true(poll(fds, 2, 60000) > 0);
 	if (fds[0].revents & POLLIN) {
 		struct error error = {0};
-		broker = broker_start(&options, &error);
+		broker = serve_from_now_on(broker_socket, listener, init, &error);
 		if (broker < 0) {
 			kill(init, SIGKILL);
 			waitpid(init, NULL, 0);
@@ -310,9 +346,8 @@ static void run_client(client_function client)
 		}
 	}
 	close(listener);
-	int status = 0;
-	assert_int_equal(waitpid(init, &status, 0), init);
-	if (broker > 0) {
+	int status = wait_for_init(init);
+	if (broker > 0 && !world.landlock) {
 		kill(broker, SIGKILL);
 		waitpid(broker, NULL, 0);
 	}

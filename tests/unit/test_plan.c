@@ -211,6 +211,13 @@ static void auto_takes_the_strongest_tier(void **state)
 	assert_non_null(strstr(note_of(plan, "tier"), "AppArmor forbids them"));
 	assert_int_equal(plan->mounts_count, 0);
 
+	world->facts.ptrace_scope = 1; /* the broker is an ancestor */
+	assert_int_equal(made(world)->tier, TIER_LANDLOCK);
+	for (int scope = 2; scope <= 3; scope++) {
+		world->facts.ptrace_scope = scope;
+		refused(world, -ENOTSUP, "ptrace_scope");
+	}
+
 	world->facts.landlock_abi = 0;
 	refused(world, -ENOTSUP, "neither user namespaces nor Landlock");
 }

@@ -105,6 +105,12 @@ static void test_tier(void **state)
 	facts.seccomp_listener = false;
 	assert_string_equal(doctor_tier(&facts, NULL), "none");
 	facts.seccomp_listener = true;
+	facts.ptrace_scope = 1;
+	assert_string_equal(doctor_tier(&facts, NULL), "landlock");
+	facts.ptrace_scope = 2;
+	assert_string_equal(doctor_tier(&facts, &why), "none");
+	assert_non_null(strstr(why, "Yama"));
+	facts.ptrace_scope = 0;
 	facts.landlock_abi = 0;
 	assert_string_equal(doctor_tier(&facts, NULL), "none");
 }
@@ -150,6 +156,15 @@ static void test_text_of_a_poor_host(void **state)
 	assert_has(text, "Landlock (ABI 2)");
 	assert_has(text, "truncate");
 	assert_has_not(text, "  refer");
+
+	facts.ptrace_scope = 2;
+	cleanup_free char *scope = doctor_text(&facts);
+	assert_has(scope, "ptrace_scope is 2");
+	assert_has(scope, "sudo sysctl -w kernel.yama.ptrace_scope=1\n");
+	facts.ptrace_scope = 3;
+	cleanup_free char *locked = doctor_text(&facts);
+	assert_has(locked, "ptrace_scope is 3: nobody may");
+	assert_has(locked, "sudo reboot\n");
 
 	facts.landlock_abi = 0;
 	facts.landlock_errno = EOPNOTSUPP;
@@ -243,6 +258,7 @@ static void test_all_texts(void **state)
 		facts.systemd = (n & 4) != 0;
 		facts.landlock_abi = n & 8 ? 0 : 1;
 		facts.landlock_errno = n & 2 ? EOPNOTSUPP : ENOSYS;
+		facts.ptrace_scope = n % 4;
 		facts.seccomp_filtered = n & 1;
 		facts.tmpfs_user_xattr = n & 4;
 		facts.overlay_in_userns = facts.userns && (n & 2);
@@ -280,7 +296,7 @@ static void test_json(void **state)
 		0);
 	assert_string_equal(tier, "landlock");
 	assert_string_equal(obstacle, "chroot");
-	assert_int_equal(json_array_size(mechanisms), 8); /* id-mapped mounts are for root */
+	assert_int_equal(json_array_size(mechanisms), 9); /* id-mapped mounts are for root */
 	const struct landlock_gap *items;
 	assert_int_equal(json_array_size(gaps), doctor_landlock_gaps(6, &items));
 	json_t *second = json_array_get(mechanisms, 1);
