@@ -153,7 +153,8 @@ static int reset_process(struct broker *broker, struct error *error)
 {
 	setsid();
 	for (int i = 1; i < NSIG; i++)
-		if (i != SIGCHLD || !broker->landlock) /* there it tells of init's end */
+		/* There they tell of init's end and of the keeper's. */
+		if (!broker->landlock || (i != SIGCHLD && i != SIGTERM))
 			signal(i, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
 	const struct sigaction alarm = {.sa_handler = on_alarm}; /* without SA_RESTART */
@@ -256,12 +257,13 @@ static int drop_privilege(const struct broker *broker, struct error *error)
 }
 
 /* Comes after the ids: taking others forgets the parent-death signal. */
-static int die_with_parent(pid_t parent, struct error *error)
+static int die_with_parent(bool scoped, pid_t parent, struct error *error)
 {
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+	int signal = scoped ? SIGTERM : SIGKILL;
+	if (prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0) < 0)
 		return error_set_errno(error, errno, "broker", "parent-death signal");
 	if (getppid() != parent)
-		_exit(0);
+		raise(signal);
 	return 0;
 }
 
@@ -294,7 +296,7 @@ static int enter(struct broker *broker, const struct broker_options *options, pi
 	if (r == 0)
 		r = drop_privilege(broker, error);
 	if (r == 0)
-		r = die_with_parent(parent, error);
+		r = die_with_parent(broker->scoped, parent, error);
 	if (r < 0)
 		return r;
 
@@ -466,6 +468,7 @@ __attribute__((noreturn)) static void run(
 	broker.denials = options->denials;
 	broker.continued = options->continued;
 	broker.landlock = options->plan->tier == TIER_LANDLOCK;
+	broker.scoped = options->scoped;
 	broker.init = options->init;
 	broker.listener = options->listener;
 	fill_calls(&broker, broker_socket_calls, broker_socket_calls_count);
@@ -523,16 +526,29 @@ static void on_init_end(int signal)
 	_exit(0);
 }
 
-/* SIGCHLD is blocked until here: it is not lost if init has ended already. */
-static int end_with_init(void)
+/* The keeper has been killed. Where no signal leaves the box this one ends all of it at once; what
+ * would be left to the supervisor could outrun it. */
+static void on_keeper_end(int signal)
 {
-	const struct sigaction end = {.sa_handler = on_init_end, .sa_flags = SA_NOCLDSTOP};
+	(void)signal;
+	kill(-1, SIGKILL);
+	_exit(1);
+}
+
+/* SIGCHLD is blocked until here: it is not lost if init has ended already. */
+static int end_with_init_or_keeper(const struct broker_options *options, pid_t keeper)
+{
+	const struct sigaction init = {.sa_handler = on_init_end, .sa_flags = SA_NOCLDSTOP};
+	const struct sigaction above = {.sa_handler = options->scoped ? on_keeper_end : SIG_DFL};
 	sigset_t set;
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
-	return sigaction(SIGCHLD, &end, NULL) < 0 || sigprocmask(SIG_UNBLOCK, &set, NULL) < 0
-		       ? -errno
-		       : 0;
+	sigaddset(&set, SIGTERM);
+	if (sigaction(SIGCHLD, &init, NULL) < 0 || sigaction(SIGTERM, &above, NULL) < 0 ||
+		sigprocmask(SIG_UNBLOCK, &set, NULL) < 0)
+		return -errno;
+	struct error error;
+	return die_with_parent(options->scoped, keeper, &error);
 }
 
 /* Of what was inherited, the ends of the caller's pipes above all, nothing is to stay open. */
@@ -540,8 +556,9 @@ __attribute__((noreturn)) static void stand_by(
 	struct broker_options *options, pid_t parent, int supervisor)
 {
 	int keep[] = {supervisor};
-	if (end_with_init() < 0 || fd_close_all_but(keep, ARRAY_SIZE(keep)) < 0 ||
-		silence_stdio() < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+	if (end_with_init_or_keeper(options, parent) < 0 ||
+		fd_close_all_but(keep, ARRAY_SIZE(keep)) < 0 || silence_stdio() < 0 ||
+		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		_exit(1);
 	char word;
 	size_t count = 1;

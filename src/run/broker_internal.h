@@ -82,6 +82,7 @@ struct broker {
 	struct denials *denials;
 	uint64_t *continued;
 	bool landlock;    /* the landlock tier: no namespaces, so more is decided here */
+	bool scoped;      /* landlock tier: no signal leaves the box and this process */
 	bool own_network; /* the box's network namespace is not the host's */
 	bool poll_first;  /* RECV would not notice the end of the box */
 	uint64_t network_cookie;

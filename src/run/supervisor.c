@@ -427,7 +427,11 @@ static void reap(struct supervisor *s)
 {
 	int status;
 	struct rusage rusage;
-	for (pid_t pid; (pid = wait4(-1, &status, WNOHANG, &rusage)) > 0;) {
+	/* Bounded: what a killed keeper leaves could end as fast as it is reaped. */
+	for (int i = 0; i < PROCESS_TREE_REAP; i++) {
+		pid_t pid = wait4(-1, &status, WNOHANG, &rusage);
+		if (pid <= 0)
+			break;
 		if (pid == s->launched.init) {
 			s->init_ended = true;
 			s->rusage = rusage;
@@ -632,7 +636,7 @@ static void end_processes(struct supervisor *s)
 		cgroup_kill(s->cgroup);
 	/* Init's orphans came to this process, if init could not end them itself. */
 	if (s->plan->tier != TIER_CONTAINER)
-		process_tree_end(getpid());
+		process_tree_end(getpid(), false);
 }
 
 static void read_cgroup(struct supervisor *s)
