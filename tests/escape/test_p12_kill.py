@@ -326,6 +326,29 @@ def test_a_quarantine_that_was_cut_short_is_finished_by_the_next_start(box, tier
     assert not (workspace / ".envrc").exists()
 
 
+HARD_TO_REMOVE = {
+    "shut": "mkdir -p $TMPDIR/a/b; echo x >$TMPDIR/a/b/f; chmod 0 $TMPDIR/a/b $TMPDIR/a $TMPDIR",
+    "read-only": "mkdir -p $TMPDIR/a/b/c; echo x >$TMPDIR/a/b/c/f; chmod -R a-w $TMPDIR",
+    "deep": """
+        cd $TMPDIR; i=0
+        while [ $i -lt 1500 ]; do mkdir d 0; echo x >0/1; cd d; i=$((i+1)); done
+        head -c 1000000 /dev/zero >big; chmod 0 .""",
+    "names": "cd $TMPDIR; for i in 0 1 2 3; do mkdir -p $i/$i/$i/0; done; ln -s /tmp 1/2; mkfifo 9",
+}
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("how", HARD_TO_REMOVE)
+def test_no_temporary_directory_is_left(box, tier, workspace, outside, how):
+    """The landlock tier's lies on the host, and a stranger has filled it."""
+    result = box("sh", "-c", f"ln -s {outside} $TMPDIR/link; echo $TMPDIR; {HARD_TO_REMOVE[how]}")
+    directory = Path(result.ok().out.strip())
+    if tier == "landlock":
+        assert directory.parent == Path("/tmp") and directory.name.startswith("coffer-")
+        assert not os.path.lexists(directory)
+    assert (outside / "sentinel").read_text() == "untouched\n"
+
+
 def test_a_run_that_ends_by_itself_leaves_nothing_either(tier, workspace, run_coffer):
     before = mounts()
     marker = new_marker()
