@@ -76,6 +76,21 @@ int client_read(const struct broker *broker, const struct request *request, uint
 	return 0;
 }
 
+int client_write(const struct broker *broker, const struct request *request, uint64_t address,
+	const void *data, size_t length_bytes)
+{
+	char path[32];
+	snprintf(path, sizeof(path), "%d/mem", request->tid);
+	cleanup_close int fd = openat(broker->proc, path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	/* From here on it is this memory that is written, whoever gets the number. */
+	if (!broker_valid(broker, request->id))
+		return -ESRCH;
+	ssize_t n = pwrite(fd, data, length_bytes, (off_t)address);
+	return n == (ssize_t)length_bytes ? 0 : -EFAULT;
+}
+
 int client_read_string(const struct broker *broker, const struct request *request, uint64_t address,
 	char *buffer, size_t room_bytes)
 {

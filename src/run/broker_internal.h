@@ -128,6 +128,9 @@ int broker_raise(int capability, bool on);
 
 int client_read(const struct broker *broker, const struct request *request, uint64_t address,
 	void *buffer, size_t length_bytes);
+/* The same the other way, only to the program that waits. */
+int client_write(const struct broker *broker, const struct request *request, uint64_t address,
+	const void *data, size_t length_bytes);
 /* The length without its NUL, or -EFAULT, or -ENAMETOOLONG when room_bytes does not hold it. */
 int client_read_string(const struct broker *broker, const struct request *request, uint64_t address,
 	char *buffer, size_t room_bytes);
@@ -158,6 +161,8 @@ int names_start(struct broker *broker, struct error *error);
 /* Whether name (trailing slashes allowed) in the directory parent is protected and missing ones are
  * kept from appearing there: the table's spelling, or NULL. */
 const char *names_watched(const struct broker *broker, int parent, const char *name);
+/* The table's spelling of name, or the watch's, if it is protected in any directory; or NULL. */
+const char *names_protected_anywhere(const struct broker *broker, const char *name);
 /* Whether path is a watched directory, or one lies below it. */
 bool names_holds_watch(const struct broker *broker, const char *path);
 

@@ -102,8 +102,7 @@ static bool last_component(const char *path, char name[NAME_MAX + 1])
 	return strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
-/* The spelling of name that is protected somewhere, or NULL. */
-static const char *protected_anywhere(const struct broker *broker, const char *name)
+const char *names_protected_anywhere(const struct broker *broker, const char *name)
 {
 	const char *spelling = names_protected(name);
 	for (size_t i = 0; !spelling && i < broker->watches_count; i++)
@@ -116,7 +115,7 @@ static const char *protected_in(const struct broker *broker, int directory, cons
 {
 	struct stat st;
 	if (fstat(directory, &st) < 0)
-		return protected_anywhere(broker, name); /* cannot tell: fail closed */
+		return names_protected_anywhere(broker, name); /* cannot tell: fail closed */
 	for (size_t i = 0; i < broker->watches_count; i++) {
 		const struct broker_watch *watch = &broker->watches[i];
 		if (watch->id.device != st.st_dev || watch->id.inode != st.st_ino)
@@ -156,7 +155,7 @@ static int look_at_name(struct broker *broker, const struct request *request, in
 			"the program's memory cannot be read, so the name cannot be checked");
 		return -EACCES;
 	}
-	if (!last_component(path, last) || !protected_anywhere(broker, last))
+	if (!last_component(path, last) || !names_protected_anywhere(broker, last))
 		return 0;
 
 	/* What cannot be resolved here might be for the program, so it is never let through. */

@@ -414,8 +414,9 @@ static bool means_the_same_here(const char *path, const char *name, int parent)
 
 /* Binds in the directory parent, under the program's own umask. getsockname() should tell what the
  * program wrote, so its own words are used where a swapped link could do no harm: where the walls
- * are mounts. In the landlock tier the broker is not under the box's rules, and the address is the
- * bare name. */
+ * are mounts, and the name is protected nowhere, so that it does not matter which directory the
+ * kernel finds. In the landlock tier the broker is not under the box's rules, and the address is
+ * the bare name. */
 static int bind_name(struct broker *broker, struct socket_call *call, const char *path,
 	const char *name, int parent, mode_t mask)
 {
@@ -428,7 +429,8 @@ static int bind_name(struct broker *broker, struct socket_call *call, const char
 	cleanup_close int here = client_open(broker, call->request, AT_FDCWD, ".", O_DIRECTORY);
 	if (here < 0)
 		return here;
-	if (!broker->landlock && fchdir(here) == 0 && means_the_same_here(path, name, parent)) {
+	if (!broker->landlock && !names_protected_anywhere(broker, name) && fchdir(here) == 0 &&
+		means_the_same_here(path, name, parent)) {
 		address = (const struct sockaddr *)&call->address;
 		address_bytes = call->address_bytes;
 	} else if (fchdir(parent) < 0) {

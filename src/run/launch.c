@@ -273,6 +273,8 @@ static noreturn void build_box(struct inside *inside, int control)
 	if (r == 0 && container)
 		r = settle_ids(inside, &error);
 	if (r == 0 && container)
+		namespaces_limit();
+	if (r == 0 && container)
 		r = open_namespaces(inside, &error);
 	if (r == 0 && container)
 		r = build_root(inside, &error);
