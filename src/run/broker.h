@@ -38,9 +38,9 @@ pid_t broker_start(const struct broker_options *options, struct error *error);
  * box, and Yama (ptrace_scope 1) lets only an ancestor read a program's memory and descriptors.
  * Called in the child of the keeper. Forks: returns only in the new child, which goes on to become
  * init, in the v2 group of cgroup_fd (-1: in this process's own). The process itself sleeps until
- * broker_wake(), and ends with its parent, or, with 0, with init. If it is its parent that ends, and
- * the box is scoped, it kills all of the box as the keeper would have. Of options, listener, init and
- * namespaces are not looked at. */
+ * broker_wake(), and ends with its parent, or, with 0, with init. If it is its parent that ends,
+ * and the box is scoped, it kills all of the box as the keeper would have. Of options, listener,
+ * init and namespaces are not looked at. */
 void broker_fork(const struct broker_options *options, int supervisor, int cgroup_fd);
 
 /* Hands the listener to the broker that sleeps at the other end of the socket, when the first

@@ -13,9 +13,10 @@
  *
  * A place is judged by the path of a held descriptor, if that path leads to the same file of the
  * same mount here. It can change only by a rename, and the box cannot rename into or out of a
- * carve-out, nor an ancestor of one: these renames come through here. A grant belongs to an inode, not to a name: an entry that was replaced since launch
- * (rm -r build; mkdir build) is BROKER, which is seen by its number; Landlock itself keeps the old
- * inode, so the number is not used again.
+ * carve-out, nor an ancestor of one: these renames come through here. A grant belongs to an inode,
+ * not to a name: an entry that was replaced since launch (rm -r build; mkdir build) is BROKER,
+ * which is seen by its number; Landlock itself keeps the old inode, so the number is not used
+ * again.
  *
  * Carve-outs are what the opened directories hold, when the broker starts, that is under no grant
  * for writing. The box can have put nothing there by then: that takes the broker. A link is judged

@@ -134,8 +134,8 @@ print(os.fstat(own).st_size, end="")
 @pytest.mark.core
 @pytest.mark.parametrize("place", ["outside", "workspace"])
 def test_files_that_only_a_process_of_the_host_has(box, outside, workspace, place):
-    """Its memory files, what it has unlinked, and its own mounts where the workspace's path leads to
-    them: reached by its number in /proc, by the program or by whoever makes a call for it."""
+    """Its memory files, what it has unlinked, and its own mounts where the workspace's path leads
+    to them: reached by its number in /proc, by the program or by whoever makes a call for it."""
     directory = outside if place == "outside" else workspace / "src"
     command = ["/usr/bin/python3", "-c", VICTIM]
     if place == "workspace":

@@ -198,8 +198,9 @@ def test_a_secret_that_appears_while_the_box_runs(box, tier, workspace):
     script = """
         echo mine >own; cat <>own; echo started >flag
         while [ ! -e .env.production ]; do sleep 0.05; done
-        for n in .env .env.production; do cat $n; cat <>$n; echo x >>$n; echo x >$n; done 2>/dev/null
-        true"""
+        for n in .env .env.production; do
+            cat $n; cat <>$n; echo x >>$n; echo x >$n
+        done 2>/dev/null; true"""
     maker = threading.Thread(target=make_when_started, args=[workspace])
     maker.start()
     result = box("sh", "-c", script, flags=["--hide-secrets"])

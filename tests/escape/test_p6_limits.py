@@ -251,7 +251,7 @@ with open("own", "w") as f:
 
 @pytest.mark.core
 def test_no_lease_holds_up_the_host(box, outside):
-    """Who opens a leased file for writing waits until the lease is broken: 45 seconds by default."""
+    """Who opens a leased file for writing waits until it is broken: 45 seconds by default."""
     result = box("/usr/bin/python3", "-c", LEASE, outside / "sentinel", "README").ok()
     assert result.out == f"{errno.EPERM}\n{errno.EPERM}\n0\n", result.describe()
 
