@@ -57,6 +57,15 @@ struct coffer_key {
 /* The table of keys; static. */
 COFFER_API const struct coffer_key *coffer_policy_keys(size_t *ret_count);
 
+/* ---- network ---- */
+
+/* The presets of the key "net-preset", as text or JSON; the caller frees. NULL: out of memory. */
+COFFER_API char *coffer_net_presets(int json);
+/* Whether the policy lets HOST[:PORT] be reached (443 unless said): 1 or 0, or -errno. *ret_text
+ * says by which rule or why not, as text or JSON; the caller frees. Nothing is resolved. */
+COFFER_API int coffer_net_check(const struct coffer_policy *policy, const char *target, int json,
+	char **ret_text, struct coffer_error *error);
+
 /* ---- plan ---- */
 
 struct coffer_plan;

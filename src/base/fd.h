@@ -15,6 +15,7 @@ int fd_write_full(int fd, const void *data, size_t length_bytes);
 int fd_read_file(int at, const char *path, size_t max_bytes, char **ret, size_t *ret_length_bytes);
 /* One write(2) of string to path (for /proc and cgroup files); 0 or -errno. */
 int fd_write_file(int at, const char *path, const char *string);
+
 /* Opens the file that a person named for results, empty, for writing; made where there is none. The
  * place may be in a workspace that a box has written, so a symbolic link is followed only where no
  * box can have put it (-ELOOP), and nothing that is neither file nor character device is opened

@@ -29,11 +29,16 @@ enum {
 	MAX_SCAN_ENTRIES = 100000,
 	MAX_SCAN_FINDINGS = 8192,
 
+	/* The host's bundle of trusted certificates (Debian's has 220 KiB). */
+	MAX_CERTIFICATES_BYTES = 4 * 1024 * 1024,
+
 	/* Small files of /proc and /sys. */
 	MAX_PROC_FILE_BYTES = 1024 * 1024,
 
 	/* A report: distinct denials kept (later ones are only counted). */
 	MAX_DENIALS = 256,
+	/* The same for what it says of the network: entries, equal ones counted together. */
+	MAX_TRAFFIC = 512,
 	MAX_REPORT_BYTES = 64 * 1024 * 1024,
 
 	/* Output kept by --capture when no limit is given, each stream. */

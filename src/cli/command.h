@@ -14,6 +14,7 @@ enum {
 int cmd_run(int argc, char *argv[]);
 int cmd_plan(int argc, char *argv[]);
 int cmd_doctor(int argc, char *argv[]);
+int cmd_net(int argc, char *argv[]);
 int cmd_profiles(int argc, char *argv[]);
 int cmd_supervise(int argc, char *argv[]);
 

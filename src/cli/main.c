@@ -18,6 +18,7 @@ static const struct verb verbs[] = {
 	{"plan", cmd_plan, "print what a run would do, as JSON"},
 	{"doctor", cmd_doctor, "what this machine can enforce, and how to mend what it lacks"},
 	{"profiles", cmd_profiles, "list the named profiles"},
+	{"net", cmd_net, "what the network's rules open: presets, and one decision"},
 	{"supervise", cmd_supervise, NULL},
 };
 

@@ -296,16 +296,34 @@ static int fill_dev(struct assembly *assembly, int dev, const struct plan_mount 
 	return r < 0 ? r : make_hidden_templates(assembly, dev);
 }
 
+/* CERTIFICATES_INSIDE. */
+static int write_certificates(int dev, const char *certificates)
+{
+	if (mkdirat(dev, "coffer", 0755) < 0)
+		return -errno;
+	cleanup_close int fd = openat(
+		dev, "coffer/certificates.pem", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
+	return fd < 0 ? -errno : fd_write_full(fd, certificates, strlen(certificates));
+}
+
 static int build_dev(struct assembly *assembly, const struct plan_mount *mount)
 {
 	cleanup_close int target = open_target(assembly, mount->target, true);
 	if (target < 0)
 		return target;
-	int r = mount_fresh(target, "tmpfs", MS_NOSUID | MS_NOEXEC, "mode=755,size=64k");
+	/* It holds nodes, links, and the files of the box's own; nothing after that. */
+	const char *certificates = assembly->plan->certificates;
+	char options[64];
+	snprintf(options, sizeof(options), "mode=755,size=%zuk",
+		64 + (certificates ? strlen(certificates) / 512 : 0)); /* there are two of them */
+	int r = mount_fresh(target, "tmpfs", MS_NOSUID | MS_NOEXEC, options);
 	if (r < 0)
 		return r;
 	cleanup_close int dev = open_beneath(assembly->root, mount->target + 1);
-	return dev < 0 ? dev : fill_dev(assembly, dev, mount);
+	if (dev < 0)
+		return dev;
+	r = fill_dev(assembly, dev, mount);
+	return r == 0 && certificates ? write_certificates(dev, certificates) : r;
 }
 
 /* Where the host masks parts of /proc (as containers do), a new one may not be mounted: it would
@@ -503,11 +521,10 @@ static int build_git_layer(
 	return 0;
 }
 
-static int build_link_or_file(struct assembly *assembly, const struct plan_mount *mount)
+/* A file of the box's own, on top of one that is there (below a read-only mount). */
+static int build_file(
+	struct assembly *assembly, const struct plan_mount *mount, const char *content)
 {
-	if (mount->kind == MOUNT_SYMLINK)
-		return symlinkat(mount->source, assembly->root, mount->target + 1) < 0 ? -errno : 0;
-	/* A file of the box's own, on top of one that is there (below a read-only mount). */
 	cleanup_close int target = open_beneath(assembly->root, mount->target + 1);
 	if (target < 0)
 		return target == -ENOENT ? 0 : target;
@@ -517,9 +534,17 @@ static int build_link_or_file(struct assembly *assembly, const struct plan_mount
 	const char *name = path_name(mount->target);
 	cleanup_close int fd =
 		openat(dev, name, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0644);
-	if (fd < 0 || write(fd, mount->source, strlen(mount->source)) < 0)
+	if (fd < 0)
 		return -errno;
-	return attach_copy(dev, name, target, true);
+	int r = fd_write_full(fd, content, strlen(content));
+	return r < 0 ? r : attach_copy(dev, name, target, true);
+}
+
+/* Over the host's bundle, for programs that look there, and at the place that variables name. */
+static int build_certificates(struct assembly *assembly, const struct plan_mount *mount)
+{
+	const char *content = assembly->plan->certificates;
+	return content ? build_file(assembly, mount, content) : 0;
 }
 
 static int build_bind(struct assembly *assembly, const struct plan_mount *mount, int tree)
@@ -560,8 +585,11 @@ static int build_one(struct assembly *assembly, size_t index, int tree)
 			       ? -errno
 			       : 0;
 	case MOUNT_SYMLINK:
+		return symlinkat(mount->source, assembly->root, mount->target + 1) < 0 ? -errno : 0;
 	case MOUNT_FILE:
-		return build_link_or_file(assembly, mount);
+		return build_file(assembly, mount, mount->source);
+	case MOUNT_CERTIFICATES:
+		return build_certificates(assembly, mount);
 	case MOUNT_GIT_LAYER:
 		return build_git_layer(assembly, mount, tree, index);
 	}

@@ -3,18 +3,16 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/sys.h"
+#include "confine/network.h"
 
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
-#include <net/if.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 
 #ifndef CLONE_INTO_CGROUP
@@ -145,11 +143,5 @@ int namespaces_settle(const struct plan *plan, struct error *error)
 {
 	if (sethostname(plan->host_name, strlen(plan->host_name)) < 0)
 		return error_set_errno(error, errno, "host name", "%s", plan->host_name);
-	cleanup_close int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return 0; /* a kernel without IPv4 has no loopback to raise */
-	struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
-	if (ioctl(fd, SIOCSIFFLAGS, &request) < 0)
-		return error_set_errno(error, errno, "loopback", "raising it");
-	return 0;
+	return network_raise_loopback(error);
 }

@@ -36,6 +36,12 @@ struct resolver;
 struct authority;
 struct secrets;
 struct rate;
+struct udp;
+struct publish;
+struct nflog;
+struct control;
+struct listeners;
+struct pipes;
 struct connection;
 TAILQ_HEAD(connection_list, connection);
 
@@ -53,23 +59,83 @@ struct egress {
 	struct authority *authority; /* NULL: nothing is inspected */
 	struct secrets *secrets;     /* NULL: there are none */
 	struct rate *rate;
+	struct udp *udp;         /* these three are NULL until something needs them */
+	struct publish *publish;
+	struct nflog *nflog;
 
-	int control;
+	struct control *control; /* NULL: nobody listens (unit tests) */
+	struct listeners *listeners;
+	struct pipes *pipes; /* made with the first relay */
 	struct connection_list connections;
 	size_t connections_count;
+	size_t connections_max; /* EGRESS_CONNECTIONS_MAX, or what the descriptors suffice for */
 	bool stopping;
 };
 
+/* Priorities of events, so that what is small is not kept waiting by what is large. Events that
+ * nobody gives a priority have EGRESS_PRIORITY_NORMAL (libevent's default is the middle one). */
+enum { EGRESS_PRIORITY_CONTROL, EGRESS_PRIORITY_NORMAL, EGRESS_PRIORITY_BULK, EGRESS_PRIORITIES };
+
+/* ---- egress.c ---- */
+
+/* The process: configured by EGRESS_CONFIG_FD, spoken to over EGRESS_CONTROL_FD. Returns the exit
+ * status. */
+int egress_main(void);
+
+/* ---- confine_self.c ---- */
+
+/* From here on this process has no file by any path, no capability, no debugger, and dies with its
+ * parent; once ids were dropped. *ret_note: what this kernel lacks, for a person, or NULL. */
+int confine_files(const char **ret_note, struct error *error);
+/* And from here on it can only speak over sockets: no program, no new process, no signal. Libraries
+ * have read what they need by now. */
+int confine_calls(struct error *error);
+
 /* ---- control.c: what goes to the supervisor ---- */
 
+/* Takes fd over (SOCK_SEQPACKET). Its end, or EGRESS_STOP, ends the event loop. */
+int control_new(struct egress *egress, int fd, struct control **ret, struct error *error);
+/* The end has begun: from now on sending waits for the supervisor, EGRESS_STOP_MS in all. */
+void control_stop(struct control *control);
+/* Sends what is queued, if it was stopped. */
+void control_free(struct control *control);
+/* fd: sent along (borrowed), or -1. For the start: waits until the message is on its way. */
+int control_send_now(struct control *control, const struct egress_message *message, int fd);
+/* Landlock tier: what the program's connect() came to. */
+void control_connected(struct egress *egress, uint32_t id, int value);
+
+/* Never waits. What the supervisor is slow to take is queued, up to a bound; beyond it records are
+ * counted, and the count is logged. */
 void egress_log(struct egress *egress, const struct egress_record *record);
-/* Asks for a decision. answer() is called later, once, unless egress_ask_forget() was. */
+/* Asks for a decision. answer() is called later, once, unless egress_ask_forget() was. 0: it cannot
+ * be asked, and answer() will not be called. */
 typedef void (*egress_answer)(void *context, enum network_verdict verdict);
 uint32_t egress_ask(struct egress *egress, const struct egress_record *record,
 	egress_answer answer, void *context);
 void egress_ask_forget(struct egress *egress, uint32_t id);
 
+/* ---- listener.c: accepting what the box connects ---- */
+
+/* A listening socket of kind EGRESS_SOCKET_REDIRECT_V4, _V6 or _PROXY, taken over. */
+int listeners_add(struct egress *egress, enum egress_socket kind, int fd);
+/* A connection has ended: there is room for another. */
+void listeners_resume(struct egress *egress);
+void listeners_free(struct listeners *listeners);
+
 /* ---- connection.c ---- */
+
+/* What connection_decide() and connection_dial() are waiting for. */
+struct connection_wait {
+	struct event *timer;
+	uint32_t ask_id; /* 0: nobody was asked */
+	void (*then)(struct connection *connection);
+	void (*refused)(struct connection *connection);
+
+	struct dial *dial; /* NULL: none is under way, or it is being started */
+	bool dial_starting, dial_done;
+	int dial_error;
+	void (*dialed)(struct connection *connection, int error);
+};
 
 struct connection {
 	TAILQ_ENTRY(connection) link;
@@ -86,7 +152,8 @@ struct connection {
 	struct evbuffer *pending;     /* read from the client and not yet passed on; or NULL */
 	struct egress_record record;  /* grows with the connection */
 	uint64_t began_us;            /* CLOCK_MONOTONIC */
-	uint32_t id;                  /* landlock tier: the broker's; else 0 */
+	uint32_t id;                  /* landlock tier: the broker's, until it was told; else 0 */
+	struct connection_wait wait;  /* connection.c's own */
 
 	/* What is handling it at the moment. Its state is freed by release() before another
 	 * handler takes over and when the connection ends. */
@@ -97,6 +164,10 @@ struct connection {
 
 /* Takes client over. NULL (client is closed): too many, or no memory. */
 struct connection *connection_new(struct egress *egress, int client, enum egress_how how);
+/* The target is what the program named: the name behind a stand-in address, or a literal. false:
+ * the connection was refused and is gone, since no name has that stand-in. */
+bool connection_set_address(
+	struct connection *connection, const struct in6_addr *address, uint16_t port);
 /* name NULL: the literal address. */
 void connection_set_target(struct connection *connection, const char *name,
 	const struct in6_addr *address, uint16_t port);
@@ -108,7 +179,8 @@ void connection_decide(
 	struct connection *connection, connection_step then, connection_step refused);
 /* A decided connection goes on by its protocol: relay, hello_start() or http_start(). */
 void connection_go(struct connection *connection);
-/* Dials the target; connection->server is set when then() is called with 0. */
+/* Dials the target; connection->server is set when then() is called with 0, else -errno (the reason
+ * is in connection->record). May call then() before it returns: do not touch connection after. */
 void connection_dial(
 	struct connection *connection, void (*then)(struct connection *connection, int error));
 /* Passes pending on and the bytes both ways until the end, by splice(); ends the connection.
@@ -122,25 +194,30 @@ void connection_refuse(struct connection *connection, int errno_value, const cha
 	__attribute__((format(printf, 3, 4)));
 /* Ends it: closes, logs the record as it stands, frees. */
 void connection_end(struct connection *connection);
+/* The same, with a reset to both sides. */
+void connection_reset(struct connection *connection);
 
 /* ---- relay.c ---- */
 
 void relay_start(struct connection *connection);
+void pipes_free(struct pipes *pipes);
 
 /* ---- upstream.c: names to addresses that may be dialed, and dialing ---- */
 
 enum { UPSTREAM_ADDRESSES_MAX = 16 };
 
 struct upstream_answer {
-	int status; /* 0; -ENOENT: no such name; -EACCES: refused, see reason; -EAGAIN: no resolver
-	             * answered; ... */
+	int status; /* 0; -ENOENT: no such name; -ENODATA: it has no address; -EACCES: refused, see
+	             * reason; -EAGAIN: no resolver answered; -EDQUOT: too many new names below a
+	             * wildcard */
 	struct in6_addr addresses[UPSTREAM_ADDRESSES_MAX]; /* as the resolver ordered them */
 	size_t count;
 	uint32_t ttl_s;
 	char reason[160];
 };
 
-/* Reads resolv.conf, hosts, certificates: before the process is confined. */
+/* Reads resolv.conf and hosts: before the process is confined. An error if the policy allows names
+ * and there is no nameserver. */
 int upstream_new(struct egress *egress, struct upstream **ret, struct error *error);
 void upstream_free(struct upstream *upstream);
 /* Resolves a normalized name (cached for its TTL; several asking at once share one query). Every
@@ -152,7 +229,8 @@ void upstream_resolve(struct upstream *upstream, const char *name, upstream_reso
 void upstream_forget(struct upstream *upstream, void *context);
 /* Connects: a name's checked addresses by happy eyeballs (RFC 8305), or one literal, through the
  * upstream proxy where there is one. done() gets a connected, non-blocking socket and the address,
- * or -errno with a reason. Returns a handle for upstream_cancel(), which is void after done(). */
+ * or -errno with a reason, never before this has returned. Returns a handle for upstream_cancel(),
+ * which is void after done(); NULL: no memory, and done() is not called. */
 typedef void (*upstream_dialed)(void *context, int fd, const struct in6_addr *address,
 	const char *reason);
 struct dial;
@@ -177,14 +255,30 @@ bool standins_covers(const struct standins *standins, const struct in6_addr *add
 
 int resolver_new(struct egress *egress, struct resolver **ret, struct error *error);
 void resolver_free(struct resolver *resolver);
-int resolver_add_udp(struct resolver *resolver, int fd); /* bound, or connected (landlock tier) */
-int resolver_add_tcp(struct resolver *resolver, int fd); /* listening */
+/* Both take fd over, whatever they return. In the landlock tier it is one end of a pair. */
+int resolver_add_udp(struct resolver *resolver, int fd); /* bound, or connected */
+int resolver_add_tcp(struct resolver *resolver, int fd); /* listening, or connected */
 
 /* ---- udp.c, publish.c, nflog.c ---- */
 
+/* UDP of the allow-udp rules. Takes fd over: bound inside the box (then rule is not looked at: the
+ * port says it, see EGRESS_PORT_UDP), or the connected end of a program's (landlock tier). */
 int udp_add(struct egress *egress, size_t rule, int fd);
+void udp_stop(struct egress *egress); /* ends every flow, with its record */
+
+/* --publish. Before the process is confined and drops its ids: takes the host's ports, so that one
+ * in use is told before anything runs, and forks the helper that joins the box's namespaces. Best
+ * before secrets are read: the helper is a copy of this process. In the landlock tier there is
+ * nothing to join, and this is all. */
+int publish_prepare(struct egress *egress, struct error *error);
+/* The box is there: its namespaces (borrowed) go to the helper, and connections are accepted.
+ * Nothing to do without a rule. */
 int publish_start(struct egress *egress, int box_user, int box_net, struct error *error);
+void publish_stop(struct egress *egress);
+
+/* What nftables refused. Takes fd over. */
 int nflog_add(struct egress *egress, int fd);
+void nflog_stop(struct egress *egress); /* reads and logs what is left */
 
 /* ---- hello.c, http.c, proxy.c ---- */
 
@@ -239,7 +333,7 @@ int secrets_apply(struct secrets *secrets, const char *name, bool tls, struct ht
 	char reason[160]);
 /* Whether data, continued from earlier calls with the same state, holds a placeholder. */
 struct secret_scan {
-	char tail[64];
+	char tail[96];
 	size_t tail_bytes;
 };
 bool secrets_scan(const struct secrets *secrets, struct secret_scan *scan, const char *data,
@@ -255,8 +349,8 @@ bool secrets_concern(const struct secrets *secrets, const char *name);
 
 int rate_new(struct egress *egress, struct rate **ret, struct error *error);
 void rate_free(struct rate *rate);
-/* Takes one from a bucket. 0: go on; > 0: milliseconds to wait; -EDQUOT: over, and the policy
- * refuses (or the total is used up). */
+/* Takes one from a bucket. 0: go on; > 0: milliseconds to wait, then ask again; -EDQUOT: over, and
+ * the policy refuses (or the total is used up). */
 int rate_connection(struct rate *rate);
 int rate_request(struct rate *rate);
 /* How many bytes may be moved now in a direction (0: in, 1: out), at most `want`; 0: wait

@@ -153,7 +153,16 @@ int library_run(const struct library_run *run, struct coffer_report **ret, struc
 			report.error = *error;
 			break;
 		}
-		r = supervise(&options, &report, &denials);
+		if (network_is_open(&plan->network))
+			r = egress_start(&plan->network, plan->tier, plan->net_ask != NULL,
+				&options.egress, error);
+		if (r == 0 && options.egress)
+			r = egress_settle(options.egress, plan, error);
+		if (r == 0)
+			r = supervise(&options, &report, &denials);
+		else
+			report.error = *error;
+		egress_free(options.egress);
 		tmpdir_remove(plan);
 		*error = report.error;
 		enum userns_step step;

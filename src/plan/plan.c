@@ -436,7 +436,9 @@ static int fill(struct planning *planning, char *const argv[], char *const envir
 	if (r < 0)
 		return r;
 	choose_limits(planning);
-	r = choose_identity(planning);
+	r = plan_network(planning);
+	if (r == 0)
+		r = choose_identity(planning);
 	if (r == 0)
 		r = choose_directory(planning);
 	if (r == 0)
@@ -488,6 +490,11 @@ void plan_free(struct plan *plan)
 	free(plan->mode_reason);
 	strv_release(&plan->argv);
 	strv_release(&plan->environment);
+	network_policy_release(&plan->network);
+	free(plan->certificates);
+	free(plan->unix_sockets);
+	free(plan->net_log);
+	free(plan->net_ask);
 	free(plan->directory);
 	free(plan->workspace);
 	free(plan->host_name);

@@ -6,12 +6,16 @@
 #include "base/error.h"
 #include "base/strv.h"
 #include "host/facts.h"
+#include "policy/network.h"
 #include "policy/policy.h"
 #include "policy/profile.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+/* Where a box finds the certificates that it trusts, when it has an authority of its own. */
+#define CERTIFICATES_INSIDE "/dev/coffer/certificates.pem"
 
 enum tier { TIER_CONTAINER, TIER_LANDLOCK, TIER_NONE /* danger-full-access */ };
 
@@ -33,7 +37,8 @@ enum mount_kind {
 	MOUNT_GIT_LAYER, /* source (a git directory) below; upper on disk, written back checked */
 	MOUNT_DIRECTORY, /* no mount: mkdir in the private root */
 	MOUNT_SYMLINK,   /* no mount: a link to source in the private root */
-	MOUNT_FILE,      /* no mount: a file with source as its content */
+	MOUNT_FILE,      /* a file with source as its content, over one that is there */
+	MOUNT_CERTIFICATES, /* the same with the plan's certificates; nothing without them */
 };
 
 struct plan_mount {
@@ -92,6 +97,12 @@ struct plan {
 
 	struct strv argv;
 	struct strv environment; /* NAME=VALUE, complete */
+	struct network_policy network; /* a copy; open or not, see network_is_open() */
+	char *certificates; /* what the box trusts, PEM: the host's and its own authority; or NULL */
+	struct file_id *unix_sockets; /* of the host, that may be connected to */
+	size_t unix_sockets_count;
+	char *net_log; /* where each decision of egress is written: a file, "-", or NULL */
+	char *net_ask; /* a unix socket where undecided names are asked for; or NULL */
 	char *directory;         /* working directory inside the box */
 	char *workspace;         /* on the host; NULL when there is none */
 	char *host_name;         /* inside */
@@ -141,6 +152,11 @@ void plan_free(struct plan *plan);
 
 /* Adds one grant to a plan that is still being made. 0 or -ENOMEM. */
 int plan_grant(struct plan *plan, const char *path, enum grant_rights rights);
+
+/* Before launch, what egress brings for the box: a variable, which outranks whatever has its name;
+ * the box's own authority, trusted beside those of the host. 0 or -errno. */
+int plan_put_variable(struct plan *plan, const char *assignment);
+int plan_put_authority(struct plan *plan, const char *pem);
 
 /* The plan as JSON text with 2-space indentation; caller frees. NULL: out of memory. */
 char *plan_to_json(const struct plan *plan);

@@ -136,6 +136,11 @@ static int named(struct planning *planning, struct strv *to, char *const from[])
 	return 0;
 }
 
+int plan_put_variable(struct plan *plan, const char *assignment)
+{
+	return put(&plan->environment, assignment);
+}
+
 int plan_environment(struct planning *planning, char *const environment[])
 {
 	struct plan *plan = planning->plan;
@@ -165,6 +170,8 @@ int plan_environment(struct planning *planning, char *const environment[])
 		r = python_path(planning, to);
 	if (r == 0)
 		r = named(planning, to, environment);
+	if (r == 0)
+		r = plan_network_variables(planning);
 	if (r == -E2BIG)
 		return error_set(
 			planning->error, E2BIG, "plan", "--python-path: the list is too long");

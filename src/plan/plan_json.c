@@ -47,6 +47,7 @@ static const char *mount_kind_name(enum mount_kind kind)
 		[MOUNT_DIRECTORY] = "directory",
 		[MOUNT_SYMLINK] = "symlink",
 		[MOUNT_FILE] = "file",
+		[MOUNT_CERTIFICATES] = "certificates",
 	};
 	return names[kind];
 }
@@ -135,6 +136,28 @@ static json_t *notes_json(const struct plan *plan)
 	return array;
 }
 
+static json_t *network_json(const struct plan *plan)
+{
+	const struct network_policy *network = &plan->network;
+	if (plan->tier == TIER_NONE)
+		return json_string("host");
+	if (!network_is_open(network))
+		return json_string("off");
+	json_t *object = json_object(), *rules = json_array();
+	json_object_set_new(object, "default",
+		json_string(network->mode == NETWORK_ON ? "public addresses" : "refuse"));
+	for (size_t i = 0; i < network->settings_count; i++) {
+		const struct network_setting *setting = &network->settings[i];
+		json_t *rule = json_object();
+		json_object_set_new(rule, "key", text(setting->key));
+		json_object_set_new(rule, "value", text(setting->value));
+		json_object_set_new(rule, "source", text(setting->source));
+		json_array_append_new(rules, rule);
+	}
+	json_object_set_new(object, "rules", rules);
+	return object;
+}
+
 char *plan_to_json(const struct plan *plan)
 {
 	json_t *root = json_object();
@@ -148,7 +171,7 @@ char *plan_to_json(const struct plan *plan)
 	json_object_set_new(root, "seccomp",
 		json_string(plan->tier == TIER_NONE ? "none"
 			: plan->profile->seccomp == SECCOMP_STRICT ? "strict" : "default"));
-	json_object_set_new(root, "network", json_string(plan->tier == TIER_NONE ? "host" : "off"));
+	json_object_set_new(root, "network", network_json(plan));
 	json_object_set_new(root, "argv", texts(&plan->argv));
 	json_object_set_new(root, "directory", text(plan->directory));
 	json_object_set_new(root, "workspace", text(plan->workspace));

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-static struct plan_mount *add_mount(
+struct plan_mount *plan_add_mount(
 	struct planning *planning, enum mount_kind kind, const char *target, const char *source)
 {
 	struct plan *plan = planning->plan;
@@ -67,7 +67,7 @@ static int pin_ancestors(struct planning *planning, const char *root, const char
 		if (!inside)
 			return plan_out_of_memory(planning->error);
 		if (!has_mount_at(planning->plan, inside)) {
-			struct plan_mount *mount = add_mount(planning, MOUNT_BIND, inside, copy);
+			struct plan_mount *mount = plan_add_mount(planning, MOUNT_BIND, inside, copy);
 			if (!mount)
 				return -E2BIG;
 			mount->writable = true;
@@ -108,7 +108,7 @@ static bool shows_something_below(const struct points *points, size_t index)
 
 static int emit_tmpfs(struct planning *planning, const char *inside, bool writable)
 {
-	struct plan_mount *mount = add_mount(planning, MOUNT_TMPFS, inside, NULL);
+	struct plan_mount *mount = plan_add_mount(planning, MOUNT_TMPFS, inside, NULL);
 	if (!mount)
 		return -E2BIG;
 	mount->writable = writable;
@@ -127,7 +127,7 @@ static int emit_hidden(
 	if (directory && shows_something_below(points, index))
 		return emit_tmpfs(planning, inside, false);
 	struct plan_mount *mount =
-		add_mount(planning, directory ? MOUNT_HIDE_DIR : MOUNT_HIDE_FILE, inside, NULL);
+		plan_add_mount(planning, directory ? MOUNT_HIDE_DIR : MOUNT_HIDE_FILE, inside, NULL);
 	if (!mount)
 		return -E2BIG;
 	mount->id = point->id;
@@ -138,7 +138,7 @@ static int emit_hidden(
 static int emit_bind(struct planning *planning, const struct point *point, const char *inside)
 {
 	bool writable = point->kind == POINT_WRITE;
-	struct plan_mount *mount = add_mount(planning, MOUNT_BIND, inside, point->path);
+	struct plan_mount *mount = plan_add_mount(planning, MOUNT_BIND, inside, point->path);
 	if (!mount)
 		return -E2BIG;
 	mount->id = point->id;
@@ -231,7 +231,7 @@ static int emit_points(struct planning *planning, const struct points *points)
 
 static int add_simple(struct planning *planning, enum mount_kind kind, const char *target)
 {
-	return add_mount(planning, kind, target, NULL) ? 0 : -E2BIG;
+	return plan_add_mount(planning, kind, target, NULL) ? 0 : -E2BIG;
 }
 
 static int add_devices(struct planning *planning)
@@ -247,7 +247,7 @@ static int add_devices(struct planning *planning)
 				"--device %s: only what is below /dev can be passed",
 				devices->items[i]);
 		struct plan_mount *mount =
-			add_mount(planning, MOUNT_BIND, devices->items[i], devices->items[i]);
+			plan_add_mount(planning, MOUNT_BIND, devices->items[i], devices->items[i]);
 		if (!mount)
 			return -E2BIG;
 		mount->writable = true;
@@ -270,7 +270,7 @@ static int add_private_root(struct planning *planning)
 		if (!path)
 			return plan_out_of_memory(planning->error);
 		struct plan_mount *mount =
-			add_mount(planning, entry->target ? MOUNT_SYMLINK : MOUNT_BIND, path,
+			plan_add_mount(planning, entry->target ? MOUNT_SYMLINK : MOUNT_BIND, path,
 				entry->target ? entry->target : path);
 		if (!mount)
 			return -E2BIG;
@@ -284,12 +284,21 @@ static int add_private_root(struct planning *planning)
 		{"/proc", 0555}, {"/sys", 0555}, {"/run", 0755}, {"/var", 0755}, {"/home", 0755}};
 	for (size_t i = 0; i < ARRAY_SIZE(directories); i++) {
 		struct plan_mount *mount =
-			add_mount(planning, MOUNT_DIRECTORY, directories[i].path, NULL);
+			plan_add_mount(planning, MOUNT_DIRECTORY, directories[i].path, NULL);
 		if (!mount)
 			return -E2BIG;
 		mount->mode = directories[i].mode;
 	}
 	return 0;
+}
+
+/* plan_network.c has its own version of it. */
+static bool is_of_network(const struct planning *planning, const char *path)
+{
+	const struct findings *findings = planning->findings;
+	return network_is_open(&planning->plan->network) &&
+	       ((findings->resolv_conf && strcmp(path, findings->resolv_conf) == 0) ||
+		       (findings->hosts && strcmp(path, findings->hosts) == 0));
 }
 
 /* The box's own version of files that would name the host or its users. */
@@ -308,7 +317,8 @@ static int add_replaced_files(struct planning *planning)
 		{"/etc/resolv.conf", "# no resolver\n"},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++) {
-		if (!strv_contains(&planning->findings->replaced, table[i].path))
+		if (!strv_contains(&planning->findings->replaced, table[i].path) ||
+			is_of_network(planning, table[i].path))
 			continue;
 		char content[512];
 #pragma GCC diagnostic push
@@ -316,11 +326,11 @@ static int add_replaced_files(struct planning *planning)
 		snprintf(content, sizeof(content), table[i].format, plan->uid_inside,
 			plan->gid_inside);
 #pragma GCC diagnostic pop
-		if (!add_mount(planning, MOUNT_FILE, table[i].path, content))
+		if (!plan_add_mount(planning, MOUNT_FILE, table[i].path, content))
 			return -E2BIG;
 	}
 	for (size_t i = 0; i < planning->findings->python_packages.count; i++)
-		if (!add_mount(planning, MOUNT_HIDE_DIR,
+		if (!plan_add_mount(planning, MOUNT_HIDE_DIR,
 			    planning->findings->python_packages.items[i], NULL))
 			return -E2BIG;
 	return 0;
@@ -332,7 +342,7 @@ static int add_private_places(struct planning *planning)
 {
 	static const char *const places[] = {"/tmp", "/var/tmp", "/home/agent"};
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-		struct plan_mount *mount = add_mount(planning, MOUNT_TMPFS, places[i], NULL);
+		struct plan_mount *mount = plan_add_mount(planning, MOUNT_TMPFS, places[i], NULL);
 		if (!mount)
 			return -E2BIG;
 		mount->writable = true;
@@ -351,7 +361,7 @@ static int add_workspace_layer(struct planning *planning)
 {
 	const struct found_path *workspace = &planning->findings->workspace;
 	struct plan_mount *mount =
-		add_mount(planning, MOUNT_OVERLAY, "/workspace", workspace->path);
+		plan_add_mount(planning, MOUNT_OVERLAY, "/workspace", workspace->path);
 	if (!mount)
 		return -E2BIG;
 	mount->id = workspace->id;
@@ -386,7 +396,7 @@ static int add_git_layers(struct planning *planning)
 			if (strcmp(plan->mounts[m].target, layer->inside) == 0)
 				mount = &plan->mounts[m];
 		if (!mount)
-			mount = add_mount(planning, MOUNT_BIND, layer->inside, layer->path);
+			mount = plan_add_mount(planning, MOUNT_BIND, layer->inside, layer->path);
 		if (!mount)
 			return -E2BIG;
 		mount->kind = MOUNT_GIT_LAYER;
@@ -419,6 +429,8 @@ int plan_mounts(struct planning *planning)
 		r = add_private_places(planning);
 	if (r == 0 && planning->profile->anonymous)
 		r = add_replaced_files(planning);
+	if (r == 0)
+		r = plan_network_files(planning);
 	if (r < 0)
 		return r;
 	if (planning->profile->view == VIEW_STRICT)

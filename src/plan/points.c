@@ -75,6 +75,7 @@ static enum point_kind kind_of_access(enum path_access access)
 		return POINT_HIDE;
 	case ACCESS_READ_ONLY:
 	case ACCESS_ALLOW_READ:
+	case ACCESS_CONNECT:
 		break;
 	}
 	return POINT_READ;
@@ -99,7 +100,7 @@ static int collect_watch(struct points *points, const struct scan_finding *item)
 
 static int collect_scan(struct planning *planning, struct points *points)
 {
-	bool hide = planning->policy->hide_secrets || planning->profile->hide_secrets;
+	bool hide = planning->findings->hide_secrets;
 	bool landlock = planning->plan->tier == TIER_LANDLOCK;
 	const struct scan_result *scan = &planning->findings->scan;
 	for (size_t i = 0; i < scan->count; i++) {

@@ -13,6 +13,7 @@
 #include "plan/listings.h"
 #include "policy/names.h"
 #include "policy/profile.h"
+#include "policy/trust.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -192,6 +193,7 @@ static const char *access_flag(enum path_access access)
 		[ACCESS_READ_ONLY] = "--read-only",
 		[ACCESS_DENY_READ] = "--deny-read",
 		[ACCESS_ALLOW_READ] = "--allow-read",
+		[ACCESS_CONNECT] = "--allow-unix",
 	};
 	return flags[access];
 }
@@ -253,6 +255,8 @@ static int find_policy_path(
 		error_set(error, EINVAL, "resolve", "--write %s cannot be given", path);
 		return error_hint(error, "name the directories that the work is about");
 	}
+	if (entry->access == ACCESS_CONNECT && !S_ISSOCK(st.st_mode))
+		return error_set(error, ENOTSOCK, "resolve", "--allow-unix %s is no unix socket", path);
 	/* An earlier box may have made a directory of the workspace into a link to elsewhere. */
 	cleanup_free char *named = path_absolute(findings->directory.path, entry->path);
 	const char *workspace = findings->workspace.path;
@@ -524,6 +528,28 @@ static enum policy_mode effective_mode(const struct policy *policy, const struct
 	return findings->version_control ? MODE_WORKSPACE_WRITE : MODE_READ_ONLY;
 }
 
+/* Whether there is a network, and what depends on it. */
+static int find_network(
+	struct findings *findings, const struct policy *policy, struct error *error)
+{
+	struct network_policy network;
+	int r = policy_network(policy, &network, error);
+	if (r < 0)
+		return r;
+	findings->network = network_is_open(&network);
+	network_policy_release(&network);
+	findings->hide_secrets = policy->hide_secrets || policy->profile->hide_secrets ||
+				 findings->network;
+	if (!findings->network)
+		return 0;
+	findings->resolv_conf = realpath("/etc/resolv.conf", NULL);
+	findings->hosts = realpath("/etc/hosts", NULL);
+	const char *const *bundles = trust_bundles();
+	for (size_t i = 0; bundles[i] && !findings->certificates; i++)
+		findings->certificates = realpath(bundles[i], NULL);
+	return 0;
+}
+
 static int resolve_all(struct findings *findings, const struct policy *policy,
 	const struct host_facts *facts, struct error *error)
 {
@@ -561,8 +587,9 @@ static int resolve_all(struct findings *findings, const struct policy *policy,
 		findings->own_git_dir = steal_pointer(&dirs.common_dir);
 		git_dirs_release(&dirs);
 	}
-	r = scan_roots(
-		findings, mode, policy->hide_secrets || policy->profile->hide_secrets, error);
+	r = find_network(findings, policy, error);
+	if (r == 0)
+		r = scan_roots(findings, mode, findings->hide_secrets, error);
 	if (r < 0)
 		return r;
 	if (mode == MODE_WORKSPACE_WRITE && policy->profile->view == VIEW_HOST &&
@@ -605,6 +632,9 @@ void findings_release(struct findings *findings)
 	}
 	free(findings->system);
 	strv_release(&findings->replaced);
+	free(findings->resolv_conf);
+	free(findings->hosts);
+	free(findings->certificates);
 	free(findings->cache);
 	free(findings->own_git_dir);
 	strv_release(&findings->python_packages);

@@ -27,15 +27,18 @@ enum {
  * be taken by anyone in the box's namespace; init takes these before the command runs. */
 enum {
 	EGRESS_PORT_REDIRECT = 1, /* TCP: what nftables sends here keeps its original destination */
-	EGRESS_PORT_UDP = 2,      /* UDP: port 2 + index of the allow-udp rule */
+	EGRESS_PORT_UDP = 2,      /* UDP: port 2 + index of the allow-udp rule, in both families */
 	EGRESS_PORT_DNS = 53,     /* UDP and TCP: the resolver */
 	EGRESS_PORT_PROXY = 3128, /* TCP: HTTP proxy and SOCKS5, told apart by the first byte */
 };
 #define EGRESS_ADDRESS_V4 "198.18.0.1"
 #define EGRESS_ADDRESS_V6 "2001:2::1"
 enum { EGRESS_NFLOG_GROUP = 7, EGRESS_UDP_RULES_MAX = 16 };
+/* How long after EGRESS_STOP egress still hands its records over. */
+enum { EGRESS_STOP_MS = 300 };
 
-/* What each descriptor is that init made in the box's network namespace. */
+/* What each descriptor is that init made in the box's network namespace. Those of IPv6 are missing
+ * where the kernel has none. */
 enum egress_socket {
 	EGRESS_SOCKET_REDIRECT_V4, /* listening */
 	EGRESS_SOCKET_REDIRECT_V6,
@@ -44,9 +47,12 @@ enum egress_socket {
 	EGRESS_SOCKET_DNS_UDP_V6,
 	EGRESS_SOCKET_DNS_TCP_V4, /* listening */
 	EGRESS_SOCKET_NFLOG,      /* netlink, bound to the group: what was refused; may be missing */
-	EGRESS_SOCKET_UDP,        /* bound; one for each allow-udp rule, in their order */
-	EGRESS_SOCKET_BOX_NET,    /* the box's network namespace (for --publish) */
+	/* Bound; one of each family for every allow-udp rule. Its own port says of which: see
+	 * EGRESS_PORT_UDP. */
+	EGRESS_SOCKET_UDP,
+	EGRESS_SOCKET_BOX_NET,    /* the box's network namespace (only for --publish) */
 	EGRESS_SOCKET_BOX_USER,   /* and its user namespace */
+	EGRESS_SOCKET_DNS_TCP_V6, /* listening */
 	EGRESS_SOCKET_KINDS,
 };
 
@@ -69,6 +75,8 @@ enum egress_message_kind {
 	EGRESS_CONNECTED, /* landlock tier: id, value: 0 or -errno for the program */
 };
 
+enum { EGRESS_PROTOCOL_OTHER = 254, /* neither TCP nor UDP */ EGRESS_PROTOCOL_UDP = 255 };
+
 /* One decision and what came of it. Strings are NUL-terminated, made of printable ASCII by egress;
  * the reader terminates and escapes them again all the same. */
 struct egress_record {
@@ -76,7 +84,7 @@ struct egress_record {
 	uint32_t duration_ms;
 	int32_t errno_value; /* what the program saw, if refused or failed */
 	uint8_t verdict;     /* enum network_verdict */
-	uint8_t protocol;    /* enum network_protocol; 0: a DNS query; 255: UDP */
+	uint8_t protocol;    /* enum network_protocol; 0: a DNS query; EGRESS_PROTOCOL_* */
 	uint8_t how;         /* enum egress_how */
 	uint8_t ended;       /* 1: this connection is over; 0: it was refused before it began */
 	uint16_t port;

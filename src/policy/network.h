@@ -8,10 +8,12 @@
 #include "base/error.h"
 #include "base/strv.h"
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 enum network_mode {
 	NETWORK_UNSET,    /* off, unless a rule below opens something */
@@ -73,7 +75,7 @@ struct network_inspect {
 };
 
 /* What a request may do on hosts where it can be seen (plain HTTP, inspected TLS). Once a name has
- * one such rule, only requests that match one are let through. */
+ * a rule that allows, only requests that match one are let through. */
 struct network_request_rule {
 	enum name_match match;
 	char *name;
@@ -147,7 +149,7 @@ struct network_policy {
 	bool proxy_variables;
 	char *upstream_proxy; /* http://[USER:PASSWORD@]HOST:PORT */
 	char *upstream_ca;    /* file of PEM certificates, trusted beside the host's */
-	struct strv resolvers; /* addresses; empty: the host's /etc/resolv.conf */
+	struct strv resolvers; /* ADDRESS:PORT, [IPV6]:PORT; empty: the host's /etc/resolv.conf */
 
 	struct network_setting *settings;
 	size_t settings_count;
@@ -181,9 +183,11 @@ void network_policy_release(struct network_policy *policy);
 int network_set(struct network_policy *policy, const char *key, const char *value,
 	const char *source, struct error *error);
 /* Contradictions between keys: net off with a rule that opens something, a secret whose host no
- * rule allows over tls, ... Also settles mode: NETWORK_UNSET becomes OFF or FILTERED. */
+ * rule allows over tls, a request rule for a name whose TLS is not inspected, ... Also
+ * settles mode: NETWORK_UNSET becomes OFF or FILTERED. */
 int network_validate(struct network_policy *policy, struct error *error);
 bool network_is_open(const struct network_policy *policy); /* any way in or out is wanted */
+bool network_opens(const struct network_policy *policy); /* the same of the rules alone */
 
 /* ---- names ---- */
 
@@ -202,15 +206,23 @@ void network_format_address(const struct in6_addr *address, char ret[INET6_ADDRS
  * (The tests' own worlds use names that look public.) */
 const char *network_special_name(const char *name);
 #define NETWORK_HOST_NAME "host.coffer.internal" /* the host's loopback */
+/* Whether a pattern of a rule matches a normalized name. */
+bool network_pattern_matches(enum name_match match, const char *pattern, const char *name);
 
 /* ---- the decision ---- */
+
+/* A rule that denies wins. Among the others the most specific decides (an exact name, then the
+ * longest pattern, "*" last; the longest prefix), on the ports that it has; between equals asking
+ * wins over monitoring, and monitoring over letting through. Nothing is asked for but by a rule:
+ * `ask-domain *` makes every undecided name one to be asked for, on the rule's ports. */
 
 struct network_decision {
 	enum network_verdict verdict;
 	enum network_protocol protocol; /* never BY_PORT */
 	bool inspect;
 	const struct network_rule *rule; /* that decided; NULL: the default, or a wall of its own */
-	char reason[160];                /* for DENY: a person's words, with what would allow it */
+	char reason[160]; /* for DENY: a person's words, with what would allow it; for ASK: what to
+	                   * say where nobody can be asked */
 };
 
 /* Whether a name may be reached on a port. name is normalized. port 0: on any port at all (for the
@@ -221,15 +233,22 @@ void network_decide_name(const struct network_policy *policy, const char *name, 
 void network_decide_address(const struct network_policy *policy, const struct in6_addr *address,
 	uint16_t port, struct network_decision *ret);
 /* Whether a name's answer may be dialed: false with the reason for loopback, private, link-local,
- * metadata, ... addresses that no allow-cidr names, and for what a deny-cidr names. */
+ * metadata, ... addresses that no allow-cidr names, and for what a deny-cidr names. A range
+ * is named by a block that lies inside it: 0.0.0.0/0 names none of them, and only its very address
+ * names a metadata service. What embeds a refused IPv4 address is refused unless both are named.
+ * port 0: on any port. */
 bool network_may_dial(const struct network_policy *policy, const struct in6_addr *address,
 	uint16_t port, char reason[160]);
-/* Which reserved range an address lies in, embedded IPv4 forms (mapped, NAT64, 6to4, Teredo)
- * looked through; NULL: it is public. */
+/* Which reserved range an address lies in, embedded IPv4 forms (mapped, compatible, NAT64, 6to4,
+ * Teredo, ISATAP) looked through; NULL: it is public. "10.1.2.3 is %s" makes a sentence. */
 const char *network_reserved_range(const struct in6_addr *address);
-/* Whether a request may be made where it can be seen. */
+/* Whether a request may be made where it can be seen. path is the request target's, its query
+ * still on it. Where the name has rules, a path that servers read in different ways (dot segments,
+ * "//", encoded slashes) is refused. */
 bool network_may_request(const struct network_policy *policy, const char *name, const char *method,
 	const char *path, char reason[160]);
+/* Whether any rule on requests is for this name: then paths must be plain ones. */
+bool network_has_requests(const struct network_policy *policy, const char *name);
 /* Names below a wildcard are bounded in number (see the resolver): was it one that matched? */
 bool network_is_below_wildcard(const struct network_policy *policy, const char *name);
 
@@ -250,17 +269,40 @@ struct network_pool {
 	struct in6_addr v6; /* first address of 2001:2:0:N::/64; address i is v6 + i */
 };
 
-/* Fixed at launch. Pool 0 of index 0 is never used as a name's address: 198.18.0.0/24 and
- * 2001:2:0:0::/64 are coffer's own (198.18.0.1: resolver and proxies). -E2BIG with the error: more
- * distinct port sets than pools. *ret is allocated; *ret_count may be 0. */
+/* A name of an allow-udp rule has one address for UDP and TCP alike, fixed at launch: rule i (of
+ * the first rule that has the name) owns 198.18.0.(16 + i) and 2001:2::(16 + i), out of coffer's
+ * own block, and no pool gives the name another. The box's kernel lets through to it the ports of
+ * the name's pool over TCP, and the rules' ports over UDP. -ENOENT: no allow-udp rule has the
+ * name. */
+enum { NETWORK_UDP_STANDIN_FIRST = 16 };
+static inline int network_udp_standin(const struct network_policy *policy, const char *name,
+	struct in6_addr *ret_v4, struct in6_addr *ret_v6)
+{
+	for (size_t i = 0; i < policy->udp_count; i++) {
+		if (!policy->udp[i].name || strcmp(policy->udp[i].name, name) != 0)
+			continue;
+		uint8_t last = (uint8_t)(NETWORK_UDP_STANDIN_FIRST + i);
+		*ret_v4 = (struct in6_addr){
+			{{[10] = 0xff, [11] = 0xff, [12] = 198, [13] = 18, [15] = last}}};
+		*ret_v6 = (struct in6_addr){{{[0] = 0x20, [1] = 0x01, [3] = 0x02, [15] = last}}};
+		return 0;
+	}
+	return -ENOENT;
+}
+
+/* Fixed at launch. *ret holds only pools for names: what would be the first, 198.18.0.0/21 and
+ * 2001:2:0:0::/64, is coffer's own (198.18.0.1: resolver and proxies), so ret[0] begins at
+ * 198.18.8.0 and 2001:2:0:1::. ask: ports that are to be asked for count as open. -E2BIG with the
+ * error: more distinct port sets than pools. *ret is allocated; *ret_count may be 0. */
 int network_pools(const struct network_policy *policy, bool ask, struct network_pool **ret,
 	size_t *ret_count, struct error *error);
 void network_pools_free(struct network_pool *pools, size_t count);
 /* The pool of a name; -ENOENT: it is not allowed on any port. */
 int network_pool_of(const struct network_policy *policy, bool ask,
 	const struct network_pool *pools, size_t count, const char *name);
-/* Literal addresses that a rule allows on some port, merged and sorted; allocated. Ports are left
- * to egress. */
+/* Literal addresses that a rule (or net on) allows on some port, merged and sorted, without what is
+ * refused all the same; allocated. IPv4 ones have a prefix of 96 bits or more, IPv6 ones never lie
+ * around them. Ports are left to egress. */
 int network_literal_blocks(
 	const struct network_policy *policy, struct address_block **ret, size_t *ret_count);
 

@@ -116,8 +116,8 @@ static int set_profile(
 		    : error_hint(error, "`coffer profiles` lists them");
 }
 
-static int set_directory(
-	struct policy *policy, const char *key, const char *value, struct error *error)
+/* The last one counts. */
+static int set_path(char **path, const char *key, const char *value, struct error *error)
 {
 	int r = check_value(key, value, MAX_PATH_BYTES, error);
 	if (r < 0)
@@ -125,9 +125,27 @@ static int set_directory(
 	char *copy = strdup(value);
 	if (!copy)
 		return error_set_errno(error, ENOMEM, "policy", "--%s", key);
-	free(policy->directory);
-	policy->directory = copy;
+	free(*path);
+	*path = copy;
 	return 0;
+}
+
+static int set_directory(
+	struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	return set_path(&policy->directory, key, value, error);
+}
+
+static int set_net_log(
+	struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	return set_path(&policy->net_log, key, value, error);
+}
+
+static int set_net_ask(
+	struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	return set_path(&policy->net_ask, key, value, error);
 }
 
 static int add_path(struct policy *policy, const char *key, const char *value,
@@ -172,6 +190,12 @@ static int set_allow_read(
 	struct policy *policy, const char *key, const char *value, struct error *error)
 {
 	return add_path(policy, key, value, ACCESS_ALLOW_READ, error);
+}
+
+static int set_allow_unix(
+	struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	return add_path(policy, key, value, ACCESS_CONNECT, error);
 }
 
 static int add_string(struct strv *strv, const char *key, const char *value, size_t max_bytes,
@@ -350,6 +374,13 @@ static int set_hide_secrets(
 	return 0;
 }
 
+/* All keys of the network: network.c has a table of its own. */
+static int set_network(
+	struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	return network_set(&policy->network, key, value, NULL, error);
+}
+
 typedef int (*policy_setter)(
 	struct policy *policy, const char *key, const char *value, struct error *error);
 
@@ -374,10 +405,29 @@ static const struct policy_key keys[] = {
 	{"capture", NULL, "keep head and tail of the output in the report"},
 	{"hide-secrets", NULL, "hide secret files of the workspace, not only protect them"},
 	{"python-path", "DIR", "strict: a directory for PYTHONPATH"},
+	{"net", "off|on|filtered", "off by default; on: all that is public; filtered: the rules"},
+	{"allow-domain", "NAME[:PORTS][/PROTOCOL]", "open a name (*.NAME: those below it)"},
+	{"deny-domain", "NAME[:PORTS]", "never this one, whatever else is allowed"},
+	{"monitor-domain", "NAME[:PORTS][/PROTOCOL]", "open a name and log what it is used for"},
+	{"ask-domain", "NAME[:PORTS][/PROTOCOL]", "ask before it is used"},
+	{"allow-cidr", "ADDRESS[/BITS][:PORTS]", "open addresses, private ones too"},
+	{"deny-cidr", "ADDRESS[/BITS][:PORTS]", "never these addresses"},
+	{"net-preset", "NAME", "open what a tool needs (see `coffer net presets`)"},
+	{"net-read", NULL, "requests that read only: GET, HEAD, OPTIONS"},
+	{"net-inspect", "NAME", "look into TLS to this name"},
+	{"net-request", "[!]METHOD NAME/PATH", "only such requests (!: all but such)"},
+	{"net-secret", "name=,host=,from=,...", "a secret that is put in outside, for one host"},
+	{"net-limit", "LIST", "requests=100/m,connections=10/s,rate=50M,total=1G,over=refuse"},
+	{"net-resolver", "ADDRESS[:PORT]", "ask this DNS server instead of the host's"},
+	{"allow-udp", "HOST:PORT", "open one UDP port of a host"},
+	{"publish", "[HOSTPORT:]PORT", "a loopback port of the host leads to the box's"},
+	{"upstream-proxy", "URL", "go out through this HTTP proxy"},
+	{"upstream-ca", "FILE", "trust these certificates as well"},
+	{"proxy-variables", NULL, "set HTTP_PROXY and its like inside"},
+	{"net-log", "FILE|-", "write each decision about the network there, as JSON lines"},
+	{"allow-unix", "PATH", "a unix socket of the host that may be connected to"},
+	{"net-ask", "SOCKET", "ask the program that listens there for names that no rule decides"},
 };
-
-typedef int (*policy_setter)(
-	struct policy *policy, const char *key, const char *value, struct error *error);
 
 /* In the order of keys. */
 static const policy_setter setters[] = {
@@ -400,6 +450,28 @@ static const policy_setter setters[] = {
 	set_capture,
 	set_hide_secrets,
 	set_python_path,
+	set_network, /* net */
+	set_network, /* allow-domain */
+	set_network, /* deny-domain */
+	set_network, /* monitor-domain */
+	set_network, /* ask-domain */
+	set_network, /* allow-cidr */
+	set_network, /* deny-cidr */
+	set_network, /* net-preset */
+	set_network, /* net-read */
+	set_network, /* net-inspect */
+	set_network, /* net-request */
+	set_network, /* net-secret */
+	set_network, /* net-limit */
+	set_network, /* net-resolver */
+	set_network, /* allow-udp */
+	set_network, /* publish */
+	set_network, /* upstream-proxy */
+	set_network, /* upstream-ca */
+	set_network, /* proxy-variables */
+	set_net_log,
+	set_allow_unix,
+	set_net_ask,
 };
 
 _Static_assert(ARRAY_SIZE(keys) == ARRAY_SIZE(setters), "one setter for each key");
@@ -433,6 +505,7 @@ int policy_new(struct policy **ret)
 	if (!policy)
 		return -ENOMEM;
 	policy->profile = profile_find("local");
+	network_policy_init(&policy->network);
 	*ret = policy;
 	return 0;
 }
@@ -448,6 +521,9 @@ void policy_free(struct policy *policy)
 	strv_release(&policy->devices);
 	strv_release(&policy->environment);
 	strv_release(&policy->python_path);
+	network_policy_release(&policy->network);
+	free(policy->net_log);
+	free(policy->net_ask);
 	free(policy);
 }
 
@@ -463,6 +539,67 @@ static int contradiction(struct error *error, const char *what, const char *why,
 {
 	error_set(error, EINVAL, "policy", "%s: %s", what, why);
 	return error_hint(error, "%s", hint);
+}
+
+static int add_profile_network(
+	const struct profile *profile, bool open, struct network_policy *ret, struct error *error)
+{
+	char from[64];
+	snprintf(from, sizeof(from), "--profile %s", profile->name);
+	int r = profile->net_limit
+			? network_set(ret, "net-limit", profile->net_limit, from, error)
+			: 0;
+	for (const char *const *preset = profile->net_presets; r == 0 && open && preset && *preset;
+		preset++)
+		r = network_set(ret, "net-preset", *preset, from, error);
+	return r;
+}
+
+int policy_network(
+	const struct policy *policy, struct network_policy *ret, struct error *error)
+{
+	const struct network_policy *written = &policy->network;
+	network_policy_init(ret);
+	/* Rules that only deny, and limits, leave the profile's list, which they narrow. */
+	bool own = written->mode == NETWORK_OFF || written->mode == NETWORK_ON ||
+		   network_opens(written);
+	int r = add_profile_network(policy->profile, !own, ret, error);
+	for (size_t i = 0; r == 0 && i < written->settings_count; i++) {
+		const struct network_setting *setting = &written->settings[i];
+		r = network_set(ret, setting->key, setting->value, setting->source, error);
+	}
+	/* Somebody to ask makes every name that nothing more specific is about one to be asked
+	 * for. */
+	if (r == 0 && policy->net_ask && written->mode != NETWORK_OFF &&
+		written->mode != NETWORK_ON)
+		r = network_set(ret, "ask-domain", "*", "--net-ask", error);
+	return r < 0 ? r : network_validate(ret, error);
+}
+
+/* Where nothing could keep a rule of the network. */
+static int validate_network(
+	const struct policy *policy, enum policy_mode mode, struct error *error)
+{
+	const struct network_policy *network = &policy->network;
+	bool rules = network->mode == NETWORK_ON || network->mode == NETWORK_FILTERED;
+	for (size_t i = 0; i < network->settings_count; i++)
+		rules = rules || strcmp(network->settings[i].key, "net") != 0;
+	if (mode == MODE_FULL_ACCESS && network->settings_count > 0)
+		return contradiction(error, "network rules with --mode danger-full-access",
+			"there is no box in this mode that could keep them",
+			"use --mode workspace-write");
+	if (policy->profile->view == VIEW_STRICT && rules)
+		return contradiction(error, "network rules with --profile strict",
+			"no socket can be made in it at all", "use --profile local or cloud");
+	if (policy->profile->view == VIEW_STRICT && policy->net_ask)
+		return contradiction(error, "--net-ask with --profile strict",
+			"no socket can be made in it at all", "drop one of the two");
+	if (network->settings_count == 0)
+		return 0; /* the profile's own */
+	struct network_policy settled;
+	int r = policy_network(policy, &settled, error);
+	network_policy_release(&settled);
+	return r;
 }
 
 int policy_validate(const struct policy *policy, struct error *error)
@@ -516,5 +653,5 @@ int policy_validate(const struct policy *policy, struct error *error)
 	if (policy->python_path.count > 0 && profile->view != VIEW_STRICT)
 		return contradiction(error, "--python-path without --profile strict",
 			"elsewhere PYTHONPATH is an ordinary variable", "use --env PYTHONPATH=DIR");
-	return 0;
+	return validate_network(policy, mode, error);
 }

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/strv.h"
+#include "policy/network.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -19,7 +20,13 @@ enum policy_mode {
 
 enum isolation { ISOLATION_AUTO, ISOLATION_CONTAINER, ISOLATION_LANDLOCK };
 
-enum path_access { ACCESS_WRITE, ACCESS_READ_ONLY, ACCESS_DENY_READ, ACCESS_ALLOW_READ };
+enum path_access {
+	ACCESS_WRITE,
+	ACCESS_READ_ONLY,
+	ACCESS_DENY_READ,
+	ACCESS_ALLOW_READ,
+	ACCESS_CONNECT, /* a unix socket of the host that may be connected to */
+};
 
 enum git_access { GIT_READ_ONLY, GIT_COMMIT };
 
@@ -88,6 +95,10 @@ struct policy {
 	bool best_effort;
 	bool capture;
 	bool hide_secrets; /* workspace secrets are hidden, not only read-only */
+
+	char *net_log; /* where each decision of egress is written: a file, or "-"; or NULL */
+	char *net_ask; /* the socket of a program that is asked for undecided names; or NULL */
+	struct network_policy network; /* as written; what holds is policy_network()'s */
 };
 
 int policy_new(struct policy **ret);
@@ -100,6 +111,12 @@ int policy_set(struct policy *policy, const char *key, const char *value, struct
 
 /* Rejects combinations that contradict one another. Called by the planner. */
 int policy_validate(const struct policy *policy, struct error *error);
+
+/* The network that holds, validated: what was set, below it the profile's limits, and the profile's
+ * allow-list where nothing that was set opens anything; with net_ask, every undecided name is one
+ * to be asked for. *ret is initialized even on failure, and released by the caller. */
+int policy_network(
+	const struct policy *policy, struct network_policy *ret, struct error *error);
 
 const char *policy_mode_name(enum policy_mode mode);
 

@@ -7,6 +7,11 @@
 #define MIB (1024ULL * 1024)
 #define GIB (1024 * MIB)
 
+/* Registries, documentation and search: what a task without a person needs to find and install. */
+static const char *const cloud_presets[] = {
+	"npm", "pypi", "crates", "debian", "rubygems", "go", "maven", "docs", "search", NULL,
+};
+
 static const struct profile profiles[] = {
 	{
 		.name = "local",
@@ -38,7 +43,8 @@ static const struct profile profiles[] = {
 	},
 	{
 		.name = "cloud",
-		.summary = "a task on a server: /workspace and /home/agent, generous limits",
+		.summary = "a task on a server: /workspace and /home/agent, generous limits, "
+			   "registries and documentation",
 		.mode = MODE_WORKSPACE_WRITE,
 		.view = VIEW_CLOUD,
 		.limits = {.memory_bytes = 16 * GIB,
@@ -50,6 +56,8 @@ static const struct profile profiles[] = {
 			.grace_ms = 10 * 1000},
 		.must_enforce = true,
 		.hide_credentials = true,
+		.net_limit = "requests=100/m,rate=50M",
+		.net_presets = cloud_presets,
 	},
 	{
 		.name = "ci",

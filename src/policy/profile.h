@@ -19,6 +19,10 @@ struct profile {
 	bool hide_secrets;     /* workspace secrets hidden even without a network */
 	bool hide_credentials; /* every credential file out of sight, by no flag to be had back */
 	bool anonymous;        /* uid 65534, neutral host name, no host paths inside or out */
+	const char *net_limit; /* as --net-limit has it; or NULL */
+	/* As --net-preset has them, NULL-terminated: the network where the policy opens none itself
+	 * and does not turn it off; or NULL. */
+	const char *const *net_presets;
 };
 
 const struct profile *profile_find(const char *name); /* NULL: unknown */

@@ -80,12 +80,8 @@ void broker_answer(const struct broker *broker, uint64_t id, int result)
 void broker_record(const struct broker *broker, const struct request *request, const char *promise,
 	const char *target, int errno_value, const char *reason)
 {
-	char path[32], program[32] = "";
-	snprintf(path, sizeof(path), "%d/comm", request->tid);
-	cleanup_close int fd = openat(broker->proc, path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? 0 : fd_read_full(fd, program, sizeof(program) - 1);
-	program[n > 0 ? n : 0] = '\0';
-	program[strcspn(program, "\n")] = '\0';
+	char program[32];
+	client_program(broker, request, program);
 	denials_add_named(broker->denials, request->tid, program, request->name, promise, target,
 		errno_value, reason);
 }
@@ -466,6 +462,7 @@ __attribute__((noreturn)) static void run(
 	static struct broker broker; /* too large for a stack, and one to a process */
 	broker.plan = options->plan;
 	broker.denials = options->denials;
+	broker.connects = options->connects;
 	broker.continued = options->continued;
 	broker.landlock = options->plan->tier == TIER_LANDLOCK;
 	broker.scoped = options->scoped;

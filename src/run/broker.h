@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "plan/plan.h"
+#include "run/connects.h"
 #include "run/denials.h"
 
 #include <stdbool.h>
@@ -21,6 +22,7 @@ struct broker_options {
 	 * be, and are. The third is -1 where the box has no network namespace. */
 	const int *namespaces;
 	struct denials *denials;
+	struct connects *connects; /* who connected is noted there; NULL: nobody asks */
 	uint64_t
 		*continued; /* shared memory: counts directory-making calls that were let through */
 	bool scoped; /* broker_fork(): as keeper_fork() returned */

@@ -91,6 +91,16 @@ int client_write(const struct broker *broker, const struct request *request, uin
 	return n == (ssize_t)length_bytes ? 0 : -EFAULT;
 }
 
+void client_program(const struct broker *broker, const struct request *request, char program[32])
+{
+	char path[32];
+	snprintf(path, sizeof(path), "%d/comm", request->tid);
+	cleanup_close int fd = openat(broker->proc, path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : fd_read_full(fd, program, 31);
+	program[n > 0 ? n : 0] = '\0';
+	program[strcspn(program, "\n")] = '\0';
+}
+
 int client_read_string(const struct broker *broker, const struct request *request, uint64_t address,
 	char *buffer, size_t room_bytes)
 {

@@ -80,6 +80,7 @@ struct pending {
 struct broker {
 	const struct plan *plan;
 	struct denials *denials;
+	struct connects *connects; /* or NULL */
 	uint64_t *continued;
 	bool landlock;    /* the landlock tier: no namespaces, so more is decided here */
 	bool scoped;      /* landlock tier: no signal leaves the box and this process */
@@ -131,6 +132,8 @@ int client_read(const struct broker *broker, const struct request *request, uint
 /* The same the other way, only to the program that waits. */
 int client_write(const struct broker *broker, const struct request *request, uint64_t address,
 	const void *data, size_t length_bytes);
+/* The program's name (comm); empty when it cannot be read. */
+void client_program(const struct broker *broker, const struct request *request, char program[32]);
 /* The length without its NUL, or -EFAULT, or -ENAMETOOLONG when room_bytes does not hold it. */
 int client_read_string(const struct broker *broker, const struct request *request, uint64_t address,
 	char *buffer, size_t room_bytes);

@@ -383,6 +383,16 @@ static void copy_path(const struct socket_call *call, char path[UNIX_PATH_MAX + 
 	path[length] = '\0';
 }
 
+/* --allow-unix. */
+static bool is_allowed_by_name(const struct plan *plan, const struct stat *st)
+{
+	for (size_t i = 0; i < plan->unix_sockets_count; i++)
+		if (plan->unix_sockets[i].device == st->st_dev &&
+			plan->unix_sockets[i].inode == st->st_ino)
+			return true;
+	return false;
+}
+
 static int connect_to_path(struct broker *broker, struct socket_call *call)
 {
 	char path[UNIX_PATH_MAX + 1];
@@ -395,7 +405,7 @@ static int connect_to_path(struct broker *broker, struct socket_call *call)
 		return -errno;
 	if (!S_ISSOCK(st.st_mode))
 		return -ECONNREFUSED;
-	if (!find_bound(broker, &st))
+	if (!find_bound(broker, &st) && !is_allowed_by_name(broker->plan, &st))
 		return refuse(
 			broker, call, "only unix sockets that were made in the box can be reached");
 	return connect_or_park(broker, call, &file);
@@ -537,16 +547,34 @@ static bool is_inet(int domain)
 	return domain == AF_INET || domain == AF_INET6;
 }
 
+/* Where there is a way out, the log is to say whose connection it was. The port is given with the
+ * first packet, and a program that was answered may be gone: so before the answer, unless the call
+ * is parked, which can be answered at any moment. */
+static int connect_and_note(struct broker *broker, struct socket_call *call)
+{
+	int no_pin = -1, noted = -1;
+	char program[32] = "";
+	if (broker->connects) {
+		client_program(broker, call->request, program);
+		noted = fcntl(call->socket, F_DUPFD_CLOEXEC, 3);
+	}
+	int r = connect_or_park(broker, call, &no_pin);
+	if (noted >= 0)
+		connects_note(broker->connects, call->request->tid, program, noted);
+	close_fd(&noted);
+	return r;
+}
+
 static int serve_connect(struct broker *broker, const struct request *request)
 {
 	struct socket_call call;
-	int no_pin = -1, r = begin(broker, request, &call);
+	int r = begin(broker, request, &call);
 	if (r < 0)
 		;
 	else if (call.domain == AF_UNIX)
 		r = connect_unix(broker, &call);
 	else if (is_inet(call.domain) && is_of_box_network(broker, call.socket))
-		r = connect_or_park(broker, &call, &no_pin);
+		r = connect_and_note(broker, &call);
 	else if (call.domain == AF_NETLINK)
 		r = connect_once(call.socket, &call.address, call.address_bytes, -1);
 	else

@@ -14,6 +14,7 @@
 #include "confine/landlock.h"
 #include "confine/mounts.h"
 #include "confine/namespaces.h"
+#include "confine/network.h"
 #include "confine/rlimits.h"
 #include "confine/seccomp.h"
 #include "run/init.h"
@@ -116,6 +117,27 @@ static int build_root(struct inside *inside, struct error *error)
 		.git_trees = inside->trees + inside->plan->mounts_count + 1,
 		.git_layers = inside->options->git_layers};
 	return mounts_build(inside->plan, &sources, &inside->fallbacks, error);
+}
+
+/* The way out, where there is to be one: the wall and the doors in it, whose inner sides go to
+ * egress. */
+static int open_network(const struct plan *plan, struct error *error)
+{
+	if (!network_is_open(&plan->network))
+		return 0;
+	struct network_sockets sockets;
+	int r = network_open(&plan->network, plan->net_ask != NULL, &sockets, error);
+	if (r < 0)
+		return r;
+	for (size_t done = 0; r == 0 && done < sockets.count;) {
+		struct message message = {.kind = MESSAGE_SOCKETS};
+		size_t left = sockets.count - done, some = left < FD_PASS_MAX ? left : FD_PASS_MAX;
+		memcpy(message.kinds, sockets.kinds + done, some);
+		r = fd_send(CONTROL_FD, &message, sizeof(message), sockets.fds + done, some);
+		done += some;
+	}
+	network_sockets_release(&sockets);
+	return r < 0 ? error_set_errno(error, -r, "network", "the supervisor is gone") : 0;
 }
 
 /* A terminal of the box's own, from the box's own /dev/pts, so that ttyname() finds it there. */
@@ -280,6 +302,8 @@ static noreturn void build_box(struct inside *inside, int control)
 		r = build_root(inside, &error);
 	if (r == 0 && container)
 		r = namespaces_settle(plan, &error);
+	if (r == 0 && container)
+		r = open_network(plan, &error);
 	if (r == 0)
 		r = open_terminal(inside, &error);
 	if (r == 0)

@@ -5,6 +5,7 @@
 #define COFFER_RUN_PROTOCOL_H
 
 #include "base/error.h"
+#include "base/fd.h"
 
 #include <stdint.h>
 
@@ -23,6 +24,8 @@ enum message_kind {
 	 * (unless there is no filter), three namespaces (container tier), the PTY's master (if
 	 * wanted) */
 	MESSAGE_READY,
+	/* kinds: what each of the descriptors is; before READY. */
+	MESSAGE_SOCKETS,
 	MESSAGE_EXEC_FAILED, /* id, value = errno: the command could not be started */
 	MESSAGE_EXITED,      /* id, value = wait status */
 	MESSAGE_STOPPED,     /* id, value = signal: stopped by job control */
@@ -43,6 +46,7 @@ struct message {
 	uint32_t id; /* which command: 0 is the plan's own */
 	int32_t value;
 	uint32_t index; /* MESSAGE_TREES: of the first descriptor; MESSAGE_SIGNAL: the scope */
+	uint8_t kinds[FD_PASS_MAX]; /* MESSAGE_SOCKETS: enum egress_socket */
 	struct error error;
 };
 

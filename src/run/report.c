@@ -87,6 +87,8 @@ static json_t *enforced_json(const struct report *report, const struct plan *pla
 	add_layer(array, "no new privileges");
 	if (plan->watch_names)
 		add_layer(array, "protected names");
+	if (network_is_open(&plan->network))
+		add_layer(array, "egress");
 	add_layer(array, "resource limits");
 	if (report->cgroup)
 		add_layer(array, "control group");
@@ -242,6 +244,8 @@ char *report_to_json(
 		if (report->captured[i])
 			json_object_set_new(root, streams[i],
 				text_of(report->captured[i], report->captured_bytes[i]));
+	if (report->traffic)
+		json_object_set(root, "network", report->traffic);
 	if (report->git_result)
 		json_object_set_new(root, "git", json_loads(report->git_result, 0, NULL));
 	char *json = json_dumps(root, JSON_INDENT(2) | JSON_ENSURE_ASCII);
@@ -254,5 +258,7 @@ void report_release(struct report *report)
 	free(report->captured[0]);
 	free(report->captured[1]);
 	free(report->git_result);
+	json_decref(report->traffic);
+	report->traffic = NULL;
 	report->captured[0] = report->captured[1] = report->git_result = NULL;
 }

@@ -10,13 +10,16 @@
 #include "base/limits.h"
 #include "base/sys.h"
 #include "confine/cgroup.h"
+#include "run/asker.h"
 #include "run/broker.h"
+#include "run/connects.h"
 #include "run/git_commit.h"
 #include "run/launch.h"
 #include "run/meter.h"
 #include "run/output.h"
 #include "run/process_tree.h"
 #include "run/protocol.h"
+#include "run/traffic.h"
 #include "run/watch.h"
 
 #include <poll.h>
@@ -44,6 +47,9 @@ struct supervisor {
 	struct meter *meter;
 	struct git_commit *git;
 	struct denials *denials;
+	struct connects *connects; /* these three: only with a network */
+	struct traffic *traffic;
+	struct asker *asker;
 	uint64_t *continued;
 	pid_t init;   /* of the box as seen from here; launched.init, but for a keeper between */
 	pid_t broker; /* the container tier's; the other's is the keeper's child */
@@ -52,6 +58,7 @@ struct supervisor {
 	int signals;
 
 	bool terminal;
+	bool egress_ended;
 	bool ready;         /* the box stands */
 	bool command_ended; /* the first command has */
 	bool init_ended;
@@ -188,6 +195,20 @@ static int prepare_limits(struct supervisor *s)
 	return -error.errno_value;
 }
 
+/* What is known of connections is kept from the first on. */
+static int prepare_traffic(struct supervisor *s)
+{
+	if (!s->options->egress)
+		return 0;
+	s->connects = connects_new();
+	if (!s->connects)
+		return error_set_errno(s->error, ENOMEM, "supervisor", "shared memory");
+	int r = traffic_new(s->plan->net_log, s->connects, s->denials, &s->traffic, s->error);
+	if (r == 0 && s->plan->net_ask)
+		r = asker_new(s->plan->net_ask, s->connects, &s->asker, s->error);
+	return r;
+}
+
 static int prepare(struct supervisor *s)
 {
 	s->denials = denials_new();
@@ -217,6 +238,8 @@ static int prepare(struct supervisor *s)
 		r = git_commit_prepare(s->plan, &s->git, s->error);
 	if (r == 0)
 		r = prepare_limits(s);
+	if (r == 0)
+		r = prepare_traffic(s);
 	if (r == 0 && s->plan->tier != TIER_CONTAINER &&
 		prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) < 0)
 		r = error_set_errno(s->error, errno, "supervisor", "becoming a subreaper");
@@ -354,6 +377,11 @@ static void handle_init(struct supervisor *s)
 		s->error->message[sizeof(s->error->message) - 1] = '\0';
 		s->error->hint[sizeof(s->error->hint) - 1] = '\0';
 		break;
+	case MESSAGE_SOCKETS:
+		if (!s->options->egress ||
+			egress_hand_over(s->options->egress, fds, message.kinds, count) < 0)
+			end_with(s, CAUSE_SETUP_FAILED, NULL);
+		break;
 	case MESSAGE_READY:
 		handle_ready(s, &message, fds, count);
 		forward_to_client(s, &message);
@@ -397,6 +425,7 @@ static void start_broker(struct supervisor *s)
 		.init = s->init,
 		.namespaces = s->namespaces,
 		.denials = s->denials,
+		.connects = s->connects,
 		.continued = s->continued};
 	s->broker = broker_start(&options, s->error);
 	close_fd(&s->listener);
@@ -456,6 +485,45 @@ static void reap(struct supervisor *s)
 			}
 		}
 	}
+}
+
+/* ---- the network ---- */
+
+static void handle_egress(struct supervisor *s)
+{
+	struct egress_message message;
+	int r;
+	while ((r = egress_receive(s->options->egress, &message)) == 0) {
+		if (message.kind == EGRESS_RECORD)
+			traffic_add(s->traffic, &message.record);
+		else if (message.kind == EGRESS_ASK &&
+			 (!s->asker || !asker_ask(s->asker, message.id, &message.record)))
+			egress_answer(s->options->egress, message.id, NETWORK_DENY);
+	}
+	s->egress_ended = r == -EPIPE;
+}
+
+static void handle_asker(struct supervisor *s)
+{
+	uint32_t id;
+	int verdict;
+	while (asker_answer(s->asker, &id, &verdict))
+		egress_answer(s->options->egress, id, verdict);
+}
+
+/* What is still on its way: what was open is told when it is closed. */
+static void finish_egress(struct supervisor *s)
+{
+	if (!s->options->egress)
+		return;
+	egress_stop(s->options->egress);
+	uint64_t end_us = clock_now_us() + (EGRESS_STOP_MS + 200) * 1000ULL;
+	while (!s->egress_ended && clock_now_us() < end_us) {
+		struct pollfd fd = {.fd = egress_fd(s->options->egress), .events = POLLIN};
+		if (poll(&fd, 1, 50) > 0)
+			handle_egress(s);
+	}
+	s->report->traffic = traffic_json(s->traffic);
 }
 
 static void pass_signal(struct supervisor *s, int signal)
@@ -596,7 +664,15 @@ static void handle_client(struct supervisor *s)
 		close(fds[i]);
 }
 
-enum { POLL_CONTROL, POLL_SIGNALS, POLL_LISTENER, POLL_CLIENT, POLL_OUTPUT };
+enum {
+	POLL_CONTROL,
+	POLL_SIGNALS,
+	POLL_LISTENER,
+	POLL_CLIENT,
+	POLL_EGRESS,
+	POLL_ASKER,
+	POLL_OUTPUT,
+};
 
 static void loop_once(struct supervisor *s)
 {
@@ -606,6 +682,9 @@ static void loop_once(struct supervisor *s)
 		[POLL_LISTENER] = {.fd = s->listener, .events = POLLIN},
 		[POLL_CLIENT] = {.fd = s->ready && !s->killed ? s->options->client : -1,
 			.events = POLLIN},
+		[POLL_EGRESS] = {.fd = s->egress_ended ? -1 : egress_fd(s->options->egress),
+			.events = POLLIN},
+		[POLL_ASKER] = {.fd = asker_fd(s->asker), .events = POLLIN},
 	};
 	size_t output_count = output_poll_fds(s->output, fds + POLL_OUTPUT);
 	if (poll(fds, POLL_OUTPUT + output_count, wait_ms(s)) < 0)
@@ -619,6 +698,10 @@ static void loop_once(struct supervisor *s)
 	output_handle(s->output, fds + POLL_OUTPUT, output_count);
 	if (fds[POLL_CLIENT].revents)
 		handle_client(s);
+	if (fds[POLL_EGRESS].revents)
+		handle_egress(s);
+	if (fds[POLL_ASKER].revents)
+		handle_asker(s);
 	if (fds[POLL_SIGNALS].revents)
 		handle_signals(s);
 	handle_clock(s);
@@ -746,6 +829,7 @@ static void finish(struct supervisor *s)
 {
 	end_processes(s);
 	output_finish(s->output);
+	finish_egress(s);
 	count_usage(s);
 	keep_captured(s);
 	if (s->watch) {
@@ -777,6 +861,9 @@ static void release(struct supervisor *s)
 	watch_free(s->watch);
 	meter_free(s->meter);
 	git_commit_free(s->git, s->plan);
+	asker_free(s->asker);
+	traffic_free(s->traffic);
+	connects_free(s->connects);
 	launched_release(&s->launched);
 	close_fd(&s->listener);
 	for (int i = 0; i < BROKER_NAMESPACES; i++)

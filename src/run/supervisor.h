@@ -4,11 +4,13 @@
 
 #include "plan/plan.h"
 #include "run/denials.h"
+#include "run/egress_process.h"
 #include "run/report.h"
 
 struct supervise_options {
 	const struct plan *plan;
 	int stdio[3]; /* the caller's descriptors for the first command; borrowed */
+	struct egress_process *egress; /* settled; borrowed; NULL: the box has no network */
 	int client;   /* libcoffer's socket (see run/protocol.h), or -1 */
 };
 

@@ -52,7 +52,7 @@ def compile_example(directory, *link):
 def example(request, home_directory):
     if request.param == "shared":
         return compile_example(home_directory, f"-L{BUILD}", "-lcoffer", f"-Wl,-rpath,{BUILD}")
-    return compile_example(home_directory, STATIC, "-ljansson")
+    return compile_example(home_directory, STATIC, "-ljansson", "-lidn2")
 
 
 def test_the_header_stands_alone_in_c_and_cxx(home_directory):

@@ -1,0 +1,67 @@
+/* Between secrets.c, secrets_source.c and secrets_stream.c. */
+#ifndef COFFER_EGRESS_SECRETS_H
+#define COFFER_EGRESS_SECRETS_H
+
+#include "egress/egress.h"
+
+enum {
+	SECRETS_MAX = 64,
+	SECRET_BYTES_MAX = 8 * 1024, /* what servers take of one header */
+	SECRET_BYTES_MIN =
+		8, /* what is shorter occurs by chance, and masking it would spoil data */
+	SECRET_COMMAND_MS = 30000,
+
+	SECRET_CHANCE_BYTES =
+		32, /* of a placeholder's end, by which it is known: 128 bits in hex */
+	/* The chance in base64, without the groups that it may share with what stands around. */
+	SECRET_ENCODED_BYTES = SECRET_CHANCE_BYTES / 3 * 4,
+	SECRET_SCAN_BYTES = 3 * SECRET_CHANCE_BYTES, /* its longest form: every byte as %XX */
+};
+
+/* Bytes that are kept off the swap and out of core dumps (both as far as the kernel lets us), and
+ * wiped when freed. NUL-terminated. */
+struct locked {
+	char *data;
+	size_t length_bytes;
+};
+int locked_new(struct locked *ret, const char *data, size_t length_bytes);
+void locked_free(struct locked *locked);
+
+/* What is looked for in responses; what is overwritten are also some bytes before and after it,
+ * which in base64 carry the value's first and last bits. */
+struct secret_mask {
+	struct locked bytes;
+	size_t lead_bytes, trail_bytes;
+};
+enum { SECRET_MASKS_MAX = 5 }; /* as it is, percent-encoded, three alignments of base64 */
+
+struct secret {
+	const struct network_secret *rule;
+	struct locked value;
+	char *variable;                        /* NAME=placeholder */
+	const char *placeholder;               /* in variable */
+	const char *chance;                    /* in placeholder: its end */
+	char encoded[3][SECRET_ENCODED_BYTES]; /* chance in base64, by alignment */
+	struct secret_mask masks[SECRET_MASKS_MAX];
+	size_t masks_count;
+};
+
+struct secrets {
+	struct secret items[SECRETS_MAX];
+	size_t count;
+	char fill;          /* overwrites values; occurs in none of them */
+	size_t reach_bytes; /* the longest stretch that one mask overwrites */
+};
+
+/* Fills value from the rule's source. Errors name the secret and the source, never the value. */
+int secret_read(const struct network_secret *rule, struct locked *ret, struct error *error);
+
+/* ---- secrets_stream.c ---- */
+
+/* Makes what secrets_scan() and secrets_mask() look for. -ENOMEM; -EINVAL: there is no byte left to
+ * overwrite values with. */
+int secrets_prepare(struct secrets *secrets);
+/* value, percent-encoded but for unreserved characters (RFC 3986, 2.3); caller wipes and frees. */
+char *secret_percent_encode(const struct locked *value);
+
+#endif

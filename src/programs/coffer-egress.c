@@ -1,0 +1,6 @@
+#include "egress/egress.h"
+
+int main(void)
+{
+	return egress_main();
+}

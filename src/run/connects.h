@@ -1,0 +1,22 @@
+/* Who connected: a ring in memory that the broker writes, who sees each connect() of the box, and
+ * the supervisor reads, when egress tells of a connection from that port. Hints for the log. */
+#ifndef COFFER_RUN_CONNECTS_H
+#define COFFER_RUN_CONNECTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct connects;
+
+/* Shared, inherited over fork. NULL: out of memory. */
+struct connects *connects_new(void);
+void connects_free(struct connects *connects);
+
+/* socket_fd: the program's socket, on which connect() was just called. */
+void connects_note(struct connects *connects, pid_t pid, const char *program, int socket_fd);
+/* The latest that connected from this port inside. */
+bool connects_find(
+	const struct connects *connects, uint16_t port, pid_t *ret_pid, char ret_program[32]);
+
+#endif
