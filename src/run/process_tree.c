@@ -125,22 +125,21 @@ void process_tree_signal(pid_t root, int signal)
 	}
 }
 
-/* The groups of the tree: a group is killed in one step, whoever its members are by then. All are
- * of sessions that began below root, so that nobody else can be in one. */
+/* The groups of the tree: a group is killed in one step, whoever its members are by then; the one
+ * that was seen in it may be gone. All are of sessions that began below root, so that nobody else
+ * can be in one. */
 static void kill_groups(pid_t root)
 {
-	static pid_t pids[TREE_BATCH];
-	cleanup_close int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	size_t count = process_tree_list(root, pids, TREE_BATCH);
-	pid_t own = getpgrp(), last = 0;
-	for (size_t i = 0; i < count && i < TREE_BATCH; i++) {
-		pid_t group = read_process(proc, pids[i]).group;
-		if (group <= 1 || group == own || group == last ||
-			!still_descends(proc, pids[i], root))
-			continue;
-		kill(-group, SIGKILL);
-		last = group;
-	}
+	struct process *table = NULL;
+	size_t count = read_processes(&table);
+	pid_t own = getpgrp();
+	if (count)
+		qsort(table, count, sizeof(*table), compare_pids);
+	for (size_t i = 0; i < count; i++)
+		if (table[i].group > 1 && table[i].group != own &&
+			descends(table, count, table[i].pid, root))
+			kill(-table[i].group, SIGKILL);
+	free(table);
 }
 
 /* Until a child has ended, or for a millisecond. */
