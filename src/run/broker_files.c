@@ -122,6 +122,29 @@ static int check_old(
 	return place->territory == TERRITORY_BROKER ? 0 : let_through(broker);
 }
 
+/* A secret that came to be while the box ran (it would have been a carve-out) cannot be read where
+ * the directory cannot; what is handed over, or got another name, could be. */
+static bool is_late_secret(const struct broker *broker, const char *path)
+{
+	bool secret = false;
+	for (const char *at = path; *at && !secret;) {
+		char name[NAME_MAX + 1];
+		at += strspn(at, "/");
+		size_t length = strcspn(at, "/");
+		snprintf(name, sizeof(name), "%.*s", (int)length, at);
+		at += length;
+		secret = *name && (names_secret_directory(name) || (!*at && names_secret(name)));
+	}
+	return secret && !territory_is_readable(broker, path);
+}
+
+static int refuse_secret(struct broker *broker, const struct request *request, const char *path)
+{
+	broker_record(broker, request, "P4", path, EACCES,
+		"a secret that appeared after the launch is hidden as those before");
+	return -EACCES;
+}
+
 /* The name with its slash, if it had one: the kernel then insists on a directory. */
 static void spell_name(const struct place *place, char text[NAME_MAX + 2])
 {
@@ -295,6 +318,12 @@ static int serve_pair(struct broker *broker, const struct request *request)
 	if (r || r_new || (judged_old && judged_new) || old.territory == TERRITORY_CLOSED ||
 		new.territory == TERRITORY_CLOSED)
 		return let_through(broker); /* what is not the broker's is Landlock's */
+	bool exchanges =
+		row->flags >= 0 && !row->link && request->args[row->flags] & RENAME_EXCHANGE;
+	if (is_late_secret(broker, old.real))
+		return refuse_secret(broker, request, old.path);
+	if (exchanges && is_late_secret(broker, new.real))
+		return refuse_secret(broker, request, new.path);
 	return make_pair(broker, request, row, &old, &new);
 }
 
@@ -324,14 +353,6 @@ static int hand_over(
 									      : VERDICT_LATER;
 }
 
-/* A secret that came to be while the box ran (it would have been a carve-out) cannot be read where
- * the directory cannot; what is handed over could be. */
-static bool is_late_secret(const struct broker *broker, const char *path)
-{
-	const char *name = strrchr(path, '/');
-	return name && names_secret(name + 1) && !territory_is_readable(broker, path);
-}
-
 /* target exists, and is held. */
 static int open_existing(struct broker *broker, const struct request *request,
 	const struct open_arguments *arguments, int target)
@@ -344,11 +365,8 @@ static int open_existing(struct broker *broker, const struct request *request,
 		return -EEXIST;
 	if (!S_ISREG(st.st_mode) || territory_of_fd(broker, target, path) != TERRITORY_BROKER)
 		return let_through(broker);
-	if (is_late_secret(broker, path)) {
-		broker_record(broker, request, "P4", path, EACCES,
-			"a secret that appeared after the launch is hidden as those before");
-		return -EACCES;
-	}
+	if (is_late_secret(broker, path))
+		return refuse_secret(broker, request, path);
 	if (!broker_valid(broker, request->id))
 		return -ESRCH;
 	snprintf(name, sizeof(name), "%d", target);

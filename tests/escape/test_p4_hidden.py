@@ -200,18 +200,23 @@ def test_a_secret_that_appears_while_the_box_runs(box, tier, workspace):
         while [ ! -e .env.production ]; do sleep 0.05; done
         for n in .env .env.production; do
             cat $n; cat <>$n; echo x >>$n; echo x >$n
-        done 2>/dev/null; true"""
+            ln $n hard && cat <>hard; mv $n moved && cat <>moved
+        done 2>/dev/null
+        cat <>.ssh/key; mv .ssh other && cat <>other/key; mv own renamed; cat <>renamed
+        true"""
     maker = threading.Thread(target=make_when_started, args=[workspace])
     maker.start()
     result = box("sh", "-c", script, flags=["--hide-secrets"])
     maker.join()
-    assert result.ok().out == "mine\n", result.describe()
+    assert result.ok().out == "mine\nmine\n", result.describe()
     assert (workspace / ".env.production").read_text() == SECRET + "\n"
     assert result.denials(promise="P4", target=".env.production"), result.describe()
 
 
 def make_when_started(workspace):
     support.wait_until((workspace / "flag").exists, 10, "the box")
+    (workspace / ".ssh").mkdir()
+    (workspace / ".ssh" / "key").write_text(SECRET + "\n")
     (workspace / "new").write_text(SECRET + "\n")
     (workspace / "new").rename(workspace / ".env.production")
 
