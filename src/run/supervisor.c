@@ -653,7 +653,12 @@ static void handle_client(struct supervisor *s)
 	size_t count = FD_PASS_MAX;
 	ssize_t n = fd_receive(s->options->client, &message, sizeof(message), fds, &count);
 	if (n != (ssize_t)sizeof(message)) {
-		end_with(s, CAUSE_KILLED, NULL); /* the program that owns the box is gone */
+		/* It asks for the end, or is gone. A box without a command of its own has done all
+		 * that it was made for. */
+		bool done = s->plan->argv.count == 0;
+		if (done && !s->killed)
+			s->report->exit_code = 0;
+		end_with(s, done ? CAUSE_EXITED : CAUSE_KILLED, NULL);
 		return;
 	}
 	bool known = (message.kind == MESSAGE_EXEC && count == 4 && message.id != 0) ||
