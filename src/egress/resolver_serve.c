@@ -86,6 +86,11 @@ static void on_datagrams(evutil_socket_t fd, short what, void *context)
 		}
 		if (count < 0)
 			return;
+		/* Landlock tier: the program's end of the pair is closed. */
+		if (count == 0 && to.peer_bytes == 0) {
+			udp_free(udp);
+			return;
+		}
 		if ((size_t)count <= sizeof(data))
 			resolver_take(serve->resolver, data, (size_t)count, &to);
 	}

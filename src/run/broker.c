@@ -77,6 +77,12 @@ void broker_answer(const struct broker *broker, uint64_t id, int result)
 	ioctl(broker->listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
 
+void broker_answer_value(const struct broker *broker, uint64_t id, int64_t value)
+{
+	struct seccomp_notif_resp response = {.id = id, .val = value};
+	ioctl(broker->listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
+}
+
 void broker_record(const struct broker *broker, const struct request *request, const char *promise,
 	const char *target, int errno_value, const char *reason)
 {
@@ -296,7 +302,7 @@ static int enter(struct broker *broker, const struct broker_options *options, pi
 	if (r < 0)
 		return r;
 
-	int keep[] = {broker->listener, broker->proc, report};
+	int keep[] = {broker->listener, broker->proc, broker->egress, report};
 	r = fd_close_all_but(keep, ARRAY_SIZE(keep));
 	if (r == 0)
 		r = raise_descriptor_limit();
@@ -398,6 +404,7 @@ static int decide(
 	const struct seccomp_choice choice = {
 		.profile = plan->profile->seccomp,
 		.landlock_tier = broker->landlock,
+		.egress = broker->landlock && network_is_open(&plan->network),
 		.watch_names = plan->watch_names,
 		.allow_userns = plan->allow_userns,
 	};
@@ -424,14 +431,17 @@ static void serve(struct broker *broker, const struct seccomp_notif *notificatio
  * Returns whether a notification can be received. */
 static bool wait_for_work(struct broker *broker)
 {
-	struct pollfd fds[BROKER_PENDING_MAX + 1];
+	struct pollfd fds[BROKER_PENDING_MAX + 2];
 	fds[0] = (struct pollfd){.fd = broker->listener, .events = POLLIN};
-	int timeout_ms = sockets_poll(broker, fds + 1);
+	fds[1] = (struct pollfd){.fd = broker->egress, .events = POLLIN};
+	int timeout_ms = sockets_poll(broker, fds + 2);
 	size_t parked = broker->pending_count;
-	if (poll(fds, parked + 1, timeout_ms) < 0)
+	if (poll(fds, parked + 2, timeout_ms) < 0)
 		return false;
+	if (fds[1].revents)
+		network_hear(broker);
 	if (parked > 0)
-		sockets_resume(broker, fds + 1);
+		sockets_resume(broker, fds + 2);
 	if (fds[0].revents && !(fds[0].revents & POLLIN))
 		_exit(0); /* nobody is left under the filter */
 	return fds[0].revents & POLLIN;
@@ -468,11 +478,16 @@ __attribute__((noreturn)) static void run(
 	broker.scoped = options->scoped;
 	broker.init = options->init;
 	broker.listener = options->listener;
+	broker.egress = broker.landlock && network_is_open(&options->plan->network)
+				? options->egress
+				: -1;
 	fill_calls(&broker, broker_socket_calls, broker_socket_calls_count);
 	if (broker.landlock) {
 		fill_calls(&broker, broker_file_calls, broker_file_calls_count);
 		fill_calls(&broker, broker_attribute_calls, broker_attribute_calls_count);
 		fill_calls(&broker, broker_signal_calls, broker_signal_calls_count);
+		fill_calls(&broker, broker_network_calls, broker_network_calls_count);
+		fill_calls(&broker, broker_datagram_calls, broker_datagram_calls_count);
 	} else {
 		fill_calls(&broker, broker_name_calls, broker_name_calls_count);
 	}
@@ -552,7 +567,7 @@ static int end_with_init_or_keeper(const struct broker_options *options, pid_t k
 __attribute__((noreturn)) static void stand_by(
 	struct broker_options *options, pid_t parent, int supervisor)
 {
-	int keep[] = {supervisor};
+	int keep[] = {supervisor, options->egress};
 	if (end_with_init_or_keeper(options, parent) < 0 ||
 		fd_close_all_but(keep, ARRAY_SIZE(keep)) < 0 || silence_stdio() < 0 ||
 		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)

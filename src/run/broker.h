@@ -23,6 +23,8 @@ struct broker_options {
 	const int *namespaces;
 	struct denials *denials;
 	struct connects *connects; /* who connected is noted there; NULL: nobody asks */
+	/* Landlock tier with a way out: where egress is asked, non-blocking; else -1. */
+	int egress;
 	uint64_t
 		*continued; /* shared memory: counts directory-making calls that were let through */
 	bool scoped; /* broker_fork(): as keeper_fork() returned */

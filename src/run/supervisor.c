@@ -252,8 +252,32 @@ static bool must_ask_for_memory_kills(const struct supervisor *s)
 	return (s->report->cgroup_enforced & LIMIT_MEMORY) && cgroup_clone_fd(s->cgroup) < 0;
 }
 
+/* The landlock tier's broker asks egress itself: *ret is its end; -1 where there is none. */
+static int connect_broker(struct supervisor *s, int *ret)
+{
+	static const uint8_t kind = EGRESS_SOCKET_BROKER;
+	int pair[2];
+	*ret = -1;
+	if (s->plan->tier != TIER_LANDLOCK || !s->options->egress)
+		return 0;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+		return error_set_errno(s->error, errno, "egress", "the broker's socket");
+	int r = egress_hand_over(s->options->egress, &pair[1], &kind, 1);
+	close(pair[1]);
+	if (r == 0) {
+		*ret = pair[0];
+		return 0;
+	}
+	close(pair[0]);
+	return error_set_errno(s->error, -r, "egress", "handing over the broker's socket");
+}
+
 static int start_box(struct supervisor *s)
 {
+	cleanup_close int egress = -1;
+	int r = connect_broker(s, &egress);
+	if (r < 0)
+		return r;
 	struct launch_options options = {.plan = s->plan,
 		.cgroup = s->cgroup,
 		.terminal = s->terminal,
@@ -261,11 +285,13 @@ static int start_box(struct supervisor *s)
 		.open_files = s->open_files,
 		.git_layers = git_commit_layers(s->git),
 		.denials = s->denials,
+		.connects = s->connects,
+		.egress = egress,
 		.continued = s->continued};
 	for (int i = 0; i < 3; i++)
 		options.stdio[i] = output_child_fd(s->output, i);
 	s->started_us = clock_now_us();
-	int r = launch(&options, &s->launched, s->error);
+	r = launch(&options, &s->launched, s->error);
 	output_close_child_fds(s->output);
 	if (r < 0)
 		return r;
@@ -426,6 +452,7 @@ static void start_broker(struct supervisor *s)
 		.namespaces = s->namespaces,
 		.denials = s->denials,
 		.connects = s->connects,
+		.egress = -1,
 		.continued = s->continued};
 	s->broker = broker_start(&options, s->error);
 	close_fd(&s->listener);

@@ -6,6 +6,7 @@
 #include "run/tmpdir.h"
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -55,10 +56,29 @@ int tmpdir_choose(struct plan *plan, struct error *error)
 	return 0;
 }
 
+/* What the box trusts, where it has an authority of its own: before anybody else can look in. */
+static int write_certificates(const struct plan *plan)
+{
+	if (!plan->certificates)
+		return 0;
+	cleanup_close int directory =
+		open(plan->tmpdir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	cleanup_close int fd = openat(directory, CERTIFICATES_NAME,
+		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return -errno;
+	if (geteuid() == 0 && fchown(fd, plan->owner_uid, plan->owner_gid) < 0)
+		return -errno;
+	return fd_write_full(fd, plan->certificates, strlen(plan->certificates));
+}
+
 int tmpdir_make(const struct plan *plan, struct error *error)
 {
 	if (mkdir(plan->tmpdir, 0700) < 0)
 		return error_set_errno(error, errno, "tmpdir", "%s", plan->tmpdir);
+	int r = write_certificates(plan);
+	if (r < 0)
+		return error_set_errno(error, -r, "tmpdir", "the certificates of the box");
 	if (geteuid() == 0 && lchown(plan->tmpdir, plan->owner_uid, plan->owner_gid) < 0)
 		return error_set_errno(
 			error, errno, "tmpdir", "giving %s to its owner", plan->tmpdir);

@@ -273,7 +273,7 @@ class Banner(socketserver.StreamRequestHandler):
 class UdpEcho(socketserver.BaseRequestHandler):
     def handle(self):
         data, server = self.request
-        note("udp", address=server.server_address[0], data=data.decode("latin-1"))
+        note("udp", address=self.server.server_address[0], data=data.decode("latin-1"))
         server.sendto(data.upper(), self.client_address)
 
 
