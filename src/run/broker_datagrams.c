@@ -552,15 +552,15 @@ static int serve_receive(struct broker *broker, const struct request *request)
 }
 
 const struct broker_call broker_datagram_calls[] = {
-	{SYS_socket, "socket", serve_socket, false},
-	{SYS_sendto, "sendto", serve_sendto, false},
-	{SYS_sendmsg, "sendmsg", serve_sendmsg, false},
-	{SYS_sendmmsg, "sendmmsg", serve_sendmsg, false},
-	{SYS_setsockopt, "setsockopt", serve_setsockopt, false},
-	{SYS_recvfrom, "recvfrom", serve_receive, false},
-	{SYS_recvmsg, "recvmsg", serve_receive, false},
-	{SYS_recvmmsg, "recvmmsg", serve_receive, false},
-	{SYS_getsockname, "getsockname", serve_name, false},
-	{SYS_getpeername, "getpeername", serve_name, false},
+	{SYS_socket, "socket", serve_socket},
+	{SYS_sendto, "sendto", serve_sendto},
+	{SYS_sendmsg, "sendmsg", serve_sendmsg},
+	{SYS_sendmmsg, "sendmmsg", serve_sendmsg},
+	{SYS_setsockopt, "setsockopt", serve_setsockopt},
+	{SYS_recvfrom, "recvfrom", serve_receive},
+	{SYS_recvmsg, "recvmsg", serve_receive},
+	{SYS_recvmmsg, "recvmmsg", serve_receive},
+	{SYS_getsockname, "getsockname", serve_name},
+	{SYS_getpeername, "getpeername", serve_name},
 };
 const size_t broker_datagram_calls_count = ARRAY_SIZE(broker_datagram_calls);

@@ -587,6 +587,6 @@ static int serve_listen(struct broker *broker, const struct request *request)
 }
 
 const struct broker_call broker_network_calls[] = {
-	{SYS_listen, "listen", serve_listen, false},
+	{SYS_listen, "listen", serve_listen},
 };
 const size_t broker_network_calls_count = ARRAY_SIZE(broker_network_calls);

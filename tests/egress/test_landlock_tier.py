@@ -412,6 +412,46 @@ print(json.dumps(found))"""
     }
 
 
+def test_without_egress_nothing_hangs(world, workspace, coffer):
+    """Egress is killed: what waits for it and what comes later is refused at once."""
+    available, reason = support.tier_available("landlock")
+    if not available:
+        pytest.skip(reason)
+    inside = f"""
+import socket, sys, threading
+def attempt():
+    s = socket.socket(); s.settimeout(20)
+    try:
+        s.connect(("93.184.99.99", 22)); print("ok", flush=True)
+    except OSError as error:
+        print(error.errno, flush=True)
+waiting = threading.Thread(target=attempt); waiting.start()
+print("ready", flush=True); sys.stdin.readline(); waiting.join()
+attempt()
+try:
+    socket.getaddrinfo({ALLOWED!r}, 80); print("ok")
+except OSError:
+    print("no name")
+"""
+    outside = f"""
+import os, signal, subprocess, time
+box = subprocess.Popen({[str(coffer), "run", "--quiet", "--isolation", "landlock", "--allow-domain",
+    ALLOWED, "--allow-cidr", "93.184.99.99:22", "--", "python3", "-c", inside]!r},
+    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+print(box.stdout.readline().strip())
+time.sleep(0.2)
+children = open(f"/proc/{{box.pid}}/task/{{box.pid}}/children").read().split()
+egress = [int(c) for c in children if open(f"/proc/{{c}}/comm").read().strip() == "coffer-egress"]
+os.kill(egress[0], signal.SIGKILL)
+began = time.monotonic()
+box.stdin.write("go" + chr(10)); box.stdin.close()
+print(box.stdout.read().split(), time.monotonic() - began < 5)"""
+    run = world.run("python3", "-c", outside, cwd=workspace).ok()
+    lines = run.out.splitlines()
+    assert lines[0] == "ready"
+    assert "'ok'" not in lines[1] and "'no', 'name'" in lines[1] and lines[1].endswith("True")
+
+
 def test_closed_box_has_no_socket(coffer, world, workspace):
     available, reason = support.tier_available("landlock")
     if not available:
