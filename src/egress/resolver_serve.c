@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum {
-	UDP_SERVERS_MAX = 128, /* the landlock tier has one for each program's socket */
+	UDP_SERVERS_MAX = 384, /* the landlock tier has one for each program's socket */
 	UDP_BATCH = 32,        /* datagrams read at one time, before others have their turn */
 	TCP_LISTENERS_MAX = 4,
 	TCP_CLIENTS_MAX = 64,

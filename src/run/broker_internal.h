@@ -30,7 +30,7 @@ enum {
 	/* Landlock tier with a way out: TCP ports that the box has taken on loopback, and datagram
 	 * sockets whose last destination is remembered; the oldest is forgotten. */
 	BROKER_PORTS_MAX = 256,
-	BROKER_DATAGRAMS_MAX = 256,
+	BROKER_DATAGRAMS_MAX = 1024,
 
 	BROKER_RETRY_MS = 20, /* a unix listener's backlog is full: no event tells when it is not */
 	BROKER_SWEEP_MS = 1000,  /* how long a pending call of a program that died may linger */

@@ -44,6 +44,7 @@
 enum {
 	MEET_MS = 100,         /* between two sockets of this host, which takes no time: */
 	OWN_MEET_MS = 5,       /* unless a backlog of the box's own is full */
+	TELL_MS = 200,
 	MEET_BACKLOG = 16,     /* strangers may knock meanwhile */
 	OWN_CONNECT_MS = 5000, /* how long a full backlog of the box's own is waited for */
 };
@@ -228,7 +229,18 @@ int network_tell_egress(struct broker *broker, uint32_t kind, const struct in6_a
 		.kind = kind, .id = broker->egress_id, .address = *address, .port = port};
 	if (ret_id)
 		*ret_id = message.id;
-	return fd_send(broker->egress, &message, sizeof(message), &fd, 1);
+	/* A box may ask faster than egress, which waits for nobody, gets its turn. */
+	int r = fd_send(broker->egress, &message, sizeof(message), &fd, 1);
+	const uint64_t until_us = clock_now_us() + TELL_MS * 1000;
+	while (r == -EAGAIN && clock_now_us() < until_us) {
+		struct pollfd egress = {.fd = broker->egress, .events = POLLOUT};
+		poll(&egress, 1, TELL_MS);
+		network_hear(broker);
+		r = broker->egress < 0
+			    ? -ECONNREFUSED
+			    : fd_send(broker->egress, &message, sizeof(message), &fd, 1);
+	}
+	return r;
 }
 
 static void take_answer(struct broker *broker, uint32_t id, int value)

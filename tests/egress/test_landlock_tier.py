@@ -3,6 +3,7 @@ every connection. Both sides of P3 there; what counts is what the world's server
 
 import json
 import shutil
+import subprocess
 import textwrap
 
 import pytest
@@ -181,6 +182,52 @@ box.stdout.readline()
 print(socket.create_connection(("127.0.0.1", {ports.split(":")[0]}), 3).recv(100).decode())
 box.wait()"""
     assert world.run("python3", "-c", outside, cwd=workspace).ok().out == "published\n"
+
+
+def test_many_at_once(python):
+    """More datagram sockets than egress keeps, more connections than the broker parks."""
+    run = python("""
+        kept = [socket.socket(V4, UDP) for _ in range(300)]
+        out = []
+        def one():
+            out.append(socket.create_connection((ALLOWED, 22), 20).recv(3))
+        threads = [threading.Thread(target=one) for _ in range(300)]
+        [t.start() for t in threads]; [t.join() for t in threads]
+        print(out.count(b"SSH"))
+        """, allow=[f"{ALLOWED}:22"]).ok()  # fmt: skip
+    assert run.out == "300\n"
+
+
+STATIC = """
+#include <netdb.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found;
+	char text[100] = "";
+	if (argc < 2 || getaddrinfo(argv[1], "22", &hints, &found))
+		return 1;
+	int s = socket(found->ai_family, SOCK_STREAM, 0);
+	if (connect(s, found->ai_addr, found->ai_addrlen) < 0 || read(s, text, 99) < 0)
+		return 2;
+	printf("%s", text);
+	return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "musl-gcc"])
+def test_static_programs(box, workspace, compiler):
+    """musl's resolver sends unconnected, and compares the address and port of each answer."""
+    if not shutil.which(compiler):
+        pytest.skip(f"no {compiler} here")
+    build = [compiler, "-static", "-w", "-x", "c", "-", "-o", workspace / "client"]
+    subprocess.run(build, input=STATIC, text=True, check=True, capture_output=True)
+    fetch = box("./client", ALLOWED, allow=[f"{ALLOWED}:22"]).ok()
+    assert fetch.out.startswith("SSH-2.0-world")
+    assert box("./client", DENIED, allow=[f"{ALLOWED}:22"]).code == 1
 
 
 # UDP.
