@@ -58,7 +58,7 @@ struct supervisor {
 	int signals;
 
 	bool terminal;
-	bool egress_ended;
+	bool egress_ended, stopping_egress;
 	bool ready;         /* the box stands */
 	bool command_ended; /* the first command has */
 	bool init_ended;
@@ -510,6 +510,10 @@ static void reap(struct supervisor *s)
 			} else if (!s->command_ended && !s->init_ended) {
 				lose_broker(s);
 			}
+		} else if (s->options->egress && pid == egress_pid(s->options->egress)) {
+			/* The doors have no other side any more: whatever connects is refused. */
+			egress_was_reaped(s->options->egress);
+			s->report->egress_lost = !s->stopping_egress;
 		}
 	}
 }
@@ -543,6 +547,7 @@ static void finish_egress(struct supervisor *s)
 {
 	if (!s->options->egress)
 		return;
+	s->stopping_egress = true;
 	egress_stop(s->options->egress);
 	uint64_t end_us = clock_now_us() + (EGRESS_STOP_MS + 200) * 1000ULL;
 	while (!s->egress_ended && clock_now_us() < end_us) {
@@ -859,9 +864,9 @@ static void settle_exit(struct supervisor *s)
 
 static void finish(struct supervisor *s)
 {
+	finish_egress(s); /* it is one of the processes below */
 	end_processes(s);
 	output_finish(s->output);
-	finish_egress(s);
 	count_usage(s);
 	keep_captured(s);
 	if (s->watch) {
