@@ -34,6 +34,8 @@
 /* How often protected names are looked for where the kernel does not tell of them. */
 enum { WATCH_INTERVAL_MS = 20 };
 
+enum { EGRESS_MESSAGES_AT_ONCE = 64 };
+
 struct supervisor {
 	const struct plan *plan;
 	const struct supervise_options *options;
@@ -405,8 +407,10 @@ static void handle_init(struct supervisor *s)
 		break;
 	case MESSAGE_SOCKETS:
 		if (!s->options->egress ||
-			egress_hand_over(s->options->egress, fds, message.kinds, count) < 0)
+			egress_hand_over(s->options->egress, fds, message.kinds, count) < 0) {
+			error_set(s->error, EPIPE, "egress", "it ended while the box was built");
 			end_with(s, CAUSE_SETUP_FAILED, NULL);
+		}
 		break;
 	case MESSAGE_READY:
 		handle_ready(s, &message, fds, count);
@@ -523,8 +527,12 @@ static void reap(struct supervisor *s)
 static void handle_egress(struct supervisor *s)
 {
 	struct egress_message message;
-	int r;
-	while ((r = egress_receive(s->options->egress, &message)) == 0) {
+	int r = 0;
+	/* Not without end: it could speak faster than it is heard. */
+	for (int i = 0; i < EGRESS_MESSAGES_AT_ONCE; i++) {
+		r = egress_receive(s->options->egress, &message);
+		if (r < 0)
+			break;
 		if (message.kind == EGRESS_RECORD)
 			traffic_add(s->traffic, &message.record);
 		else if (message.kind == EGRESS_ASK &&
@@ -552,8 +560,8 @@ static void finish_egress(struct supervisor *s)
 	uint64_t end_us = clock_now_us() + (EGRESS_STOP_MS + 200) * 1000ULL;
 	while (!s->egress_ended && clock_now_us() < end_us) {
 		struct pollfd fd = {.fd = egress_fd(s->options->egress), .events = POLLIN};
-		if (poll(&fd, 1, 50) > 0)
-			handle_egress(s);
+		poll(&fd, 1, 50);
+		handle_egress(s);
 	}
 	s->report->traffic = traffic_json(s->traffic);
 }
