@@ -2,13 +2,12 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
-#include "base/sys.h"
 
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static void help(void)
 {
@@ -104,6 +103,7 @@ int cmd_run(int argc, char *argv[])
 		return EXIT_SETUP_FAILED;
 	}
 	close_inherited(fd);
+	signal(SIGPIPE, SIG_IGN); /* whoever reads a note may leave; the report is still written */
 	struct coffer_report *report = NULL;
 	struct coffer_error error = {0};
 	int r = coffer_run(

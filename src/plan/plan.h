@@ -16,6 +16,8 @@
 
 /* Where a box finds the certificates that it trusts, when it has an authority of its own. */
 #define CERTIFICATES_INSIDE "/dev/coffer/certificates.pem"
+/* The landlock tier has no mounts: there they lie in the box's own temporary directory. */
+#define CERTIFICATES_NAME ".coffer-certificates.pem"
 
 enum tier { TIER_CONTAINER, TIER_LANDLOCK, TIER_NONE /* danger-full-access */ };
 
@@ -152,6 +154,10 @@ void plan_free(struct plan *plan);
 
 /* Adds one grant to a plan that is still being made. 0 or -ENOMEM. */
 int plan_grant(struct plan *plan, const char *path, enum grant_rights rights);
+
+/* Whether secrets of the workspace are hidden, not only protected: always, once there is any way
+ * out. */
+bool plan_hides_secrets(const struct policy *policy, const struct network_policy *network);
 
 /* Before launch, what egress brings for the box: a variable, which outranks whatever has its name;
  * the box's own authority, trusted beside those of the host. 0 or -errno. */
