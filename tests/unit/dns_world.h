@@ -280,6 +280,7 @@ static inline void on_server_tcp(evutil_socket_t listener, short what, void *con
 
 /* --- the world ------------------------------------------------------------------------------ */
 
+/* Bound to the port in *ret, or to a free one; -1: it is taken. */
 static inline int loopback_socket(int type, struct sockaddr_in *ret)
 {
 	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
@@ -287,10 +288,10 @@ static inline int loopback_socket(int type, struct sockaddr_in *ret)
 		.sin_port = ret->sin_port,
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t size = sizeof(*ret);
-	/* A port that the other protocol was given may have been a connection's a moment ago. */
-	if (type == SOCK_STREAM)
-		setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-	assert_int_equal(bind(fd, (struct sockaddr *)ret, size), 0);
+	if (bind(fd, (struct sockaddr *)ret, size) < 0) {
+		close(fd);
+		return -1;
+	}
 	assert_int_equal(getsockname(fd, (struct sockaddr *)ret, &size), 0);
 	if (type == SOCK_STREAM)
 		assert_int_equal(listen(fd, 16), 0);
@@ -306,9 +307,16 @@ static inline void world_set(struct world *world, const char *key, const char *v
 
 static inline void start_server(struct world *world)
 {
-	struct sockaddr_in address = {0};
-	int udp = loopback_socket(SOCK_DGRAM, &address);
-	int tcp = loopback_socket(SOCK_STREAM, &address);
+	struct sockaddr_in address;
+	int udp = -1, tcp = -1;
+	/* A port that is free for datagrams may be some connection's. */
+	for (int i = 0; i < 100 && tcp < 0; i++) {
+		close_fd(&udp);
+		address = (struct sockaddr_in){0};
+		udp = loopback_socket(SOCK_DGRAM, &address);
+		tcp = loopback_socket(SOCK_STREAM, &address);
+	}
+	assert_true(udp >= 0 && tcp >= 0);
 	struct sockaddr_in other = {0};
 	world->impostor = loopback_socket(SOCK_DGRAM, &other);
 	struct event_base *base = world->egress.base;
