@@ -499,6 +499,7 @@ def measured(world, coffer, workspace):
 
     def run(code, timeout):
         box = [coffer, "run", "--quiet", "--allow-domain", ALLOWED, "--", "/usr/bin/python3", "-c"]
+        code += "\ntime.sleep(0.3)\n"  # for a last look
         result = world.run("/usr/bin/python3", "-c", MEASURED, *box, words + code, ALLOWED,
                            cwd=workspace, timeout=timeout).ok()  # fmt: skip
         told, peak = (json.loads(line) for line in result.out.splitlines())
