@@ -13,6 +13,8 @@
 
 extern char **environ;
 
+enum { REFUSALS_TOLD = 8 };
+
 /* Looking for control groups costs some 25 system calls: only where something would use one. */
 static bool wants_cgroup(const struct policy *policy, const struct host_facts *facts)
 {
@@ -120,6 +122,25 @@ static void tell_notes(const struct library_run *run, const struct plan *plan)
 		run->note(plan->notes[i].text);
 }
 
+/* What the network refused, each with what would allow it: a program says only that it failed. */
+static void tell_refusals(const struct library_run *run, const struct denials *denials)
+{
+	unsigned told = 0;
+	for (size_t i = 0; run->note && denials && i < denials_count(denials); i++) {
+		struct denial denial;
+		if (!denials_get(denials, i, &denial) || strcmp(denial.promise, "P3") != 0)
+			continue;
+		char sentence[512];
+		if (told++ == REFUSALS_TOLD) {
+			run->note("refused: more of the same; --report or --net-log has them all");
+			return;
+		}
+		snprintf(sentence, sizeof(sentence), "refused: %s%s%s: %s", denial.program,
+			denial.program[0] ? " to " : "", denial.target, denial.reason);
+		run->note(sentence);
+	}
+}
+
 int library_run(const struct library_run *run, struct coffer_report **ret, struct error *error)
 {
 	struct report report = {.cause = CAUSE_SETUP_FAILED, .exit_code = 125};
@@ -163,6 +184,8 @@ int library_run(const struct library_run *run, struct coffer_report **ret, struc
 		else
 			report.error = *error;
 		egress_free(options.egress);
+		if (options.egress)
+			tell_refusals(run, denials);
 		tmpdir_remove(plan);
 		*error = report.error;
 		enum userns_step step;

@@ -63,8 +63,6 @@ struct findings {
 	struct found_listing *listings; /* landlock tier: every directory above a carve-out */
 	size_t listings_count;
 	struct strv replaced; /* files of /etc that an anonymous box sees its own version of */
-	bool hide_secrets; /* not only protect them: always, once there is any way out */
-	bool network;      /* there is one */
 	/* With a network: the files that say how names are found and whom to trust, where their
 	 * links end; NULL: not there. */
 	char *resolv_conf, *hosts, *certificates;

@@ -153,6 +153,10 @@ void plan_free(struct plan *plan);
 /* Adds one grant to a plan that is still being made. 0 or -ENOMEM. */
 int plan_grant(struct plan *plan, const char *path, enum grant_rights rights);
 
+/* Whether secrets of the workspace are hidden, not only protected: always, once there is any way
+ * out. */
+bool plan_hides_secrets(const struct policy *policy, const struct network_policy *network);
+
 /* Before launch, what egress brings for the box: a variable, which outranks whatever has its name;
  * the box's own authority, trusted beside those of the host. 0 or -errno. */
 int plan_put_variable(struct plan *plan, const char *assignment);

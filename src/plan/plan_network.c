@@ -8,10 +8,16 @@
 #include "base/limits.h"
 #include "base/path.h"
 #include "policy/egress.h"
+#include "policy/profile.h"
 #include "policy/trust.h"
 
 #include <fcntl.h>
 #include <string.h>
+
+bool plan_hides_secrets(const struct policy *policy, const struct network_policy *network)
+{
+	return policy->hide_secrets || policy->profile->hide_secrets || network_is_open(network);
+}
 
 static int add_file(struct planning *planning, const char *path, enum mount_kind kind,
 	const char *content)

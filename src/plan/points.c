@@ -100,7 +100,7 @@ static int collect_watch(struct points *points, const struct scan_finding *item)
 
 static int collect_scan(struct planning *planning, struct points *points)
 {
-	bool hide = planning->findings->hide_secrets;
+	bool hide = plan_hides_secrets(planning->policy, &planning->plan->network);
 	const struct scan_result *scan = &planning->findings->scan;
 	for (size_t i = 0; i < scan->count; i++) {
 		const struct scan_finding *item = &scan->items[i];

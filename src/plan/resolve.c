@@ -528,20 +528,17 @@ static enum policy_mode effective_mode(const struct policy *policy, const struct
 	return findings->version_control ? MODE_WORKSPACE_WRITE : MODE_READ_ONLY;
 }
 
-/* Whether there is a network, and what depends on it. */
-static int find_network(
-	struct findings *findings, const struct policy *policy, struct error *error)
+/* What depends on whether there is a network. */
+static int find_network(struct findings *findings, const struct policy *policy,
+	bool *ret_hide_secrets, struct error *error)
 {
 	struct network_policy network;
 	int r = policy_network(policy, &network, error);
-	if (r < 0)
-		return r;
-	findings->network = network_is_open(&network);
+	bool open = r == 0 && network_is_open(&network);
+	*ret_hide_secrets = plan_hides_secrets(policy, &network);
 	network_policy_release(&network);
-	findings->hide_secrets = policy->hide_secrets || policy->profile->hide_secrets ||
-				 findings->network;
-	if (!findings->network)
-		return 0;
+	if (!open)
+		return r;
 	findings->resolv_conf = realpath("/etc/resolv.conf", NULL);
 	findings->hosts = realpath("/etc/hosts", NULL);
 	const char *const *bundles = trust_bundles();
@@ -587,9 +584,10 @@ static int resolve_all(struct findings *findings, const struct policy *policy,
 		findings->own_git_dir = steal_pointer(&dirs.common_dir);
 		git_dirs_release(&dirs);
 	}
-	r = find_network(findings, policy, error);
+	bool hide_secrets;
+	r = find_network(findings, policy, &hide_secrets, error);
 	if (r == 0)
-		r = scan_roots(findings, mode, findings->hide_secrets, error);
+		r = scan_roots(findings, mode, hide_secrets, error);
 	if (r < 0)
 		return r;
 	if (mode == MODE_WORKSPACE_WRITE && policy->profile->view == VIEW_HOST &&
