@@ -36,6 +36,7 @@ struct resolver;
 struct authority;
 struct secrets;
 struct rate;
+struct routes;
 struct udp;
 struct publish;
 struct nflog;
@@ -59,6 +60,7 @@ struct egress {
 	struct authority *authority; /* NULL: nothing is inspected */
 	struct secrets *secrets;     /* NULL: there are none */
 	struct rate *rate;
+	struct routes *routes;
 	struct udp *udp; /* these three are NULL until something needs them */
 	struct publish *publish;
 	struct nflog *nflog;
@@ -237,6 +239,16 @@ struct dial;
 struct dial *upstream_dial(struct upstream *upstream, const char *name,
 	const struct in6_addr *literal, uint16_t port, upstream_dialed done, void *context);
 void upstream_cancel(struct dial *dial);
+
+/* ---- routes.c: the host's own addresses ---- */
+
+/* Before the process is confined. */
+int routes_new(struct routes **ret, struct error *error);
+void routes_free(struct routes *routes);
+/* Whether an address that network_may_dial() lets through may be dialed at this moment: false with
+ * the reason if it belongs to the host itself and no rule names it. */
+bool routes_may_dial(
+	struct egress *egress, const struct in6_addr *address, uint16_t port, char reason[160]);
 
 /* ---- standin.c: names' addresses inside ---- */
 

@@ -242,6 +242,10 @@ void network_decide_address(const struct network_policy *policy, const struct in
  * port 0: on any port. */
 bool network_may_dial(const struct network_policy *policy, const struct in6_addr *address,
 	uint16_t port, char reason[160]);
+/* Whether an address may be dialed although it is one of the host's own: a rule that does not deny
+ * names it by itself (/32, /128). Loopback, which network_may_dial() judges, always may. */
+bool network_names_host_address(
+	const struct network_policy *policy, const struct in6_addr *address, uint16_t port);
 /* Which reserved range an address lies in, embedded IPv4 forms (mapped, compatible, NAT64, 6to4,
  * Teredo, ISATAP) looked through; NULL: it is public. "10.1.2.3 is %s" makes a sentence. */
 const char *network_reserved_range(const struct in6_addr *address);
