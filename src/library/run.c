@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "confine/cgroup.h"
+#include "confine/network.h"
 #include "host/doctor.h"
 #include "plan/findings.h"
 #include "policy/profile.h"
@@ -82,6 +83,7 @@ char *coffer_doctor(int json)
 	struct host_facts facts;
 	probe_full(&facts);
 	cgroup_probe(&facts);
+	network_probe(&facts);
 	return json ? doctor_json(&facts) : doctor_text(&facts);
 }
 
