@@ -9,7 +9,8 @@
  *   traffic hold ADDRESS PORT COUNT      COUNT at one time, a byte on each; prints "held", waits
  *                                        for the end of standard input
  *
- * ADDRESS may be a name. A client says first what it wants: one byte ('p' pull, 's' push, 'e' echo), eight of a count. */
+ * ADDRESS may be a name. A client says first what it wants: one byte ('p' pull, 's' push, 'e'
+ * echo), eight of a count. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>

@@ -1,5 +1,5 @@
-/* Theory of operation. Whether this kernel can wall a box's network in is tried as a launch does it,
- * in a child with namespaces of its own, which leaves nothing behind but the loaded modules. */
+/* Theory of operation. Whether this kernel can wall a box's network in is tried as a launch does
+ * it, in a child with namespaces of its own, which leaves nothing behind but the loaded modules. */
 #include "base/cleanup.h"
 #include "base/sys.h"
 #include "confine/network.h"

@@ -1,7 +1,8 @@
-/* Theory of operation. A host's public address is told from anybody else's by nothing but the host's
- * routing table, and it may change at any time: DHCP, a VPN, IPv6 privacy addresses. So the kernel is
- * asked for the route just before a connection is made, over a socket from before this process was
- * confined. It answers such a question while it is being sent: nothing is waited for. */
+/* Theory of operation. A host's public address is told from anybody else's by nothing but the
+ * host's routing table, and it may change at any time: DHCP, a VPN, IPv6 privacy addresses. So the
+ * kernel is asked for the route just before a connection is made, over a socket from before this
+ * process was confined. It answers such a question while it is being sent: nothing is waited for.
+ * */
 #include "egress/egress.h"
 
 #include "base/cleanup.h"

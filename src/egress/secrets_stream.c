@@ -7,11 +7,11 @@
  * reverse it); nothing is lost by that, as a placeholder is worth nothing.
  *
  * secrets_mask() looks for values on their way in: as they are, and in the form in which their rule
- * puts them (percent-encoded in a query; in Basic's base64 at each alignment). Only an end that is a
- * value's beginning is kept back: anything more would hold up a conversation whose next message
- * waits for this one. So of base64 the one character before, which carries at most four of a value's
- * bits, may be gone already when the rest comes. A server that wants to give a value away in a form
- * of its own can: the masking is for servers that echo, not for ones that are hostile. */
+ * puts them (percent-encoded in a query; in Basic's base64 at each alignment). Only an end that is
+ * a value's beginning is kept back: anything more would hold up a conversation whose next message
+ * waits for this one. So of base64 the one character before, which carries at most four of a
+ * value's bits, may be gone already when the rest comes. A server that wants to give a value away
+ * in a form of its own can: the masking is for servers that echo, not for ones that are hostile. */
 #include "egress/secrets.h"
 
 #include "base/cleanup.h"

@@ -1,5 +1,5 @@
-"""The host's own addresses, public as they may look: nothing leads there but a rule that names them,
-or host.coffer.internal."""
+"""The host's own addresses, public as they may look: nothing leads there but a rule that names
+them, or host.coffer.internal."""
 
 import subprocess
 

@@ -1,6 +1,6 @@
 """A small internet without any uplink: two network namespaces and a cable. In the far one are
-public-looking addresses, a resolver, and servers of HTTP, TLS, a protocol in which the server speaks
-first, and UDP. The near one is the host: it has addresses of its own, and servers on them.
+public-looking addresses, a resolver, and servers of HTTP, TLS, a protocol in which the server
+speaks first, and UDP. The near one is the host: it has addresses of its own, and servers on them.
 
 Run as a program it is the inside: it serves, and runs commands on the host that it is told of on
 standard input (lines of JSON), so that they see this internet. As root it makes its namespaces
