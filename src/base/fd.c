@@ -1,11 +1,12 @@
 #include "base/fd.h"
 
 #include "base/cleanup.h"
-#include "base/sys.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -83,28 +84,100 @@ int fd_read_file(int at, const char *path, size_t max_bytes, char **ret, size_t 
 	return 0;
 }
 
-int fd_open_result(const char *path)
-{
-	int fd = sys_openat2_mode(AT_FDCWD, path,
-		O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK, 0644,
-		path[0] == '/' ? 0 : RESOLVE_NO_SYMLINKS);
-	if (fd < 0)
-		return -errno;
-	struct stat st;
-	bool good = fstat(fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISCHR(st.st_mode));
-	if (good && (!S_ISREG(st.st_mode) || ftruncate(fd, 0) == 0))
-		return fd;
-	int r = good ? -errno : -EINVAL;
-	close(fd);
-	return r;
-}
-
 int fd_write_file(int at, const char *path, const char *string)
 {
 	cleanup_close int fd = openat(at, path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	return write(fd, string, strlen(string)) < 0 ? -errno : 0;
+}
+
+/* Whether no box can have made a link in the directory: it is root's alone, and boxes of the
+ * caller's are not root's. For root, whose boxes' files may be its own, only / is so. */
+static bool is_beyond_boxes(int directory)
+{
+	struct stat st, root;
+	if (fstat(directory, &st) < 0 || stat("/", &root) < 0)
+		return false;
+	if (geteuid() == 0)
+		return st.st_dev == root.st_dev && st.st_ino == root.st_ino;
+	return st.st_uid == 0 && (st.st_mode & S_IWOTH) == 0;
+}
+
+/* Takes one step from *at, or puts the link that is there before the rest. */
+static int step_to_result(int *at, const char *name, char rest[PATH_MAX], unsigned *links)
+{
+	enum { LINKS_MAX = 40 };
+	cleanup_close int next = openat(*at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	if (next < 0 || fstat(next, &st) < 0)
+		return -errno;
+	if (S_ISLNK(st.st_mode)) {
+		char text[PATH_MAX], joined[PATH_MAX];
+		if (++*links > LINKS_MAX || st.st_uid != 0 || !is_beyond_boxes(*at))
+			return -ELOOP;
+		ssize_t n = readlinkat(next, "", text, sizeof(text) - 1);
+		if (n < 0)
+			return -errno;
+		text[n] = '\0';
+		int length = snprintf(joined, sizeof(joined), "%s/%s", text, rest);
+		if (length < 0 || (size_t)length >= sizeof(joined))
+			return -ENAMETOOLONG;
+		memcpy(rest, joined, (size_t)length + 1);
+		if (text[0] != '/')
+			return 0;
+		close_fd(&next);
+		next = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (next < 0)
+			return -errno;
+	}
+	close(*at);
+	*at = steal_fd(&next);
+	return 0;
+}
+
+/* The directory of rest, of which the last component is left there. */
+static int open_result_directory(char rest[PATH_MAX])
+{
+	cleanup_close int at = open(rest[0] == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	unsigned links = 0;
+	if (at < 0)
+		return -errno;
+	for (;;) {
+		char name[PATH_MAX];
+		size_t start = strspn(rest, "/"), length = strcspn(rest + start, "/");
+		if (!rest[start + length])
+			return steal_fd(&at);
+		memcpy(name, rest + start, length);
+		name[length] = '\0';
+		memmove(rest, rest + start + length, strlen(rest + start + length) + 1);
+		int r = step_to_result(&at, name, rest, &links);
+		if (r < 0)
+			return r;
+	}
+}
+
+int fd_open_result(const char *path)
+{
+	char rest[PATH_MAX];
+	size_t length = strlen(path);
+	if (length == 0 || length >= sizeof(rest))
+		return length ? -ENAMETOOLONG : -ENOENT;
+	memcpy(rest, path, length + 1);
+	cleanup_close int directory = open_result_directory(rest);
+	if (directory < 0)
+		return directory;
+	const char *name = rest + strspn(rest, "/");
+	cleanup_close int fd = openat(directory, *name ? name : ".",
+		O_WRONLY | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0644);
+	struct stat st;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode))
+		return -EINVAL;
+	if (S_ISREG(st.st_mode) && ftruncate(fd, 0) < 0)
+		return -errno;
+	return steal_fd(&fd);
 }
 
 int fd_send(int socket, const void *data, size_t length_bytes, const int *fds, size_t fds_count)

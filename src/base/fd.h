@@ -13,12 +13,14 @@ int fd_write_full(int fd, const void *data, size_t length_bytes);
  * at may be AT_FDCWD. The open never follows into a FIFO: it is O_NONBLOCK and must be regular
  * unless it lies on procfs or sysfs, where everything says it is regular. */
 int fd_read_file(int at, const char *path, size_t max_bytes, char **ret, size_t *ret_length_bytes);
-/* Opens (making or truncating it) a file that a person named for results: 0644, for writing. It may
- * lie in a workspace that a box has written: -ELOOP for a link in the way, -EINVAL for what is
- * neither a regular file nor a character device. The descriptor, or -errno. */
-int fd_open_result(const char *path);
 /* One write(2) of string to path (for /proc and cgroup files); 0 or -errno. */
 int fd_write_file(int at, const char *path, const char *string);
+
+/* Opens the file that a person named for results, empty, for writing; made where there is none. The
+ * place may be in a workspace that a box has written, so a symbolic link is followed only where no
+ * box can have put it (-ELOOP), and nothing that is neither file nor character device is opened
+ * (-EINVAL). Returns the descriptor or -errno. */
+int fd_open_result(const char *path);
 
 /* One SCM_RIGHTS message: data of length_bytes (>= 1) with up to FD_PASS_MAX descriptors. */
 enum { FD_PASS_MAX = 8 };

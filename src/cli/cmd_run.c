@@ -2,13 +2,11 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
-#include "base/sys.h"
 
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 static void help(void)
 {

@@ -26,6 +26,8 @@ static const char stage[] = "control group";
 
 enum {
 	MAKE_ATTEMPTS = 4,
+	LOCK_ATTEMPTS = 50,
+	LOCK_PAUSE_US = 1000,
 	REMOVE_PATIENCE_US = 200000,
 	REMOVE_PAUSE_US = 500,
 };
@@ -105,6 +107,20 @@ void cgroup_sweep(int parent_fd, uint64_t random)
 			sweep_one(parent_fd, entry->d_name);
 }
 
+/* A sweep holds a lock for an instant. Anybody who may open the directory could hold one for ever,
+ * a box of the landlock tier among them: so it is not waited for long. */
+static int lock_new(int fd)
+{
+	for (int i = 0; i < LOCK_ATTEMPTS; i++) {
+		if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+			return 0;
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return -errno;
+		nanosleep(&(struct timespec){.tv_nsec = LOCK_PAUSE_US * 1000}, NULL);
+	}
+	return -EWOULDBLOCK;
+}
+
 /* Makes and locks the directory. -EAGAIN: another start's sweep came between the two. */
 static int group_create(int parent_fd, const char *name, int *ret_fd)
 {
@@ -115,7 +131,12 @@ static int group_create(int parent_fd, const char *name, int *ret_fd)
 	if (fd < 0)
 		return errno == ENOENT ? -EAGAIN : -errno;
 	struct stat ours, there;
-	if (flock(fd, LOCK_EX) < 0 || fstat(fd, &ours) < 0)
+	int r = lock_new(fd);
+	if (r < 0) {
+		unlinkat(parent_fd, name, AT_REMOVEDIR);
+		return r;
+	}
+	if (fstat(fd, &ours) < 0)
 		return -errno;
 	if (fstatat(parent_fd, name, &there, AT_SYMLINK_NOFOLLOW) < 0 ||
 		ours.st_ino != there.st_ino)

@@ -9,8 +9,10 @@
 
 #include <fcntl.h>
 #include <linux/landlock.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -21,6 +23,7 @@
 #define ACCESS_NET_CONNECT_TCP (1ULL << 1)
 #define SCOPE_ABSTRACT_UNIX_SOCKET (1ULL << 0) /* ABI 6 */
 #define SCOPE_SIGNAL (1ULL << 1)
+#define RESTRICT_SELF_LOG_SAME_EXEC_OFF (1U << 0) /* ABI 7 */
 
 struct ruleset_attr {
 	uint64_t handled_access_fs;
@@ -59,8 +62,8 @@ static uint64_t handled_fs(int abi)
 
 int landlock_abi(void)
 {
-	int abi = (int)syscall(
-		SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
+	int abi =
+		(int)syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	return abi > 0 ? abi : 0;
 }
 
@@ -177,4 +180,22 @@ int landlock_prepare(const struct plan *plan, int *ret_ruleset, struct error *er
 int landlock_enter(int ruleset)
 {
 	return syscall(SYS_landlock_restrict_self, ruleset, 0) < 0 ? -errno : 0;
+}
+
+int landlock_scope_signals(void)
+{
+	int abi = landlock_abi();
+	pid_t parent = getppid();
+	if (abi < 6 || parent <= 0 || kill(parent, 0) < 0)
+		return -ENOTSUP;
+	struct ruleset_attr attr = {.scoped = SCOPE_SIGNAL};
+	cleanup_close int ruleset =
+		(int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+	if (ruleset < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		return -errno;
+	/* Every process of the host that kill(-1) does not reach would be a line of the audit. */
+	unsigned flags = abi >= 7 ? RESTRICT_SELF_LOG_SAME_EXEC_OFF : 0;
+	if (syscall(SYS_landlock_restrict_self, ruleset, flags) < 0)
+		return -errno;
+	return kill(parent, 0) < 0 && errno == EPERM ? 0 : -ENOTSUP;
 }

@@ -16,6 +16,12 @@ int landlock_prepare(const struct plan *plan, int *ret_ruleset, struct error *er
  * call: safe between fork and exec. 0 or -errno. */
 int landlock_enter(int ruleset);
 
+/* Puts the calling thread, and what it starts from now on, into a domain of which no signal goes
+ * out, and takes away nothing else: from then on kill(-1) reaches all of the domain but the caller,
+ * and nobody else. 0 only where that was seen to hold (its parent, which it could signal before,
+ * cannot be any more); -ENOTSUP before ABI 6; -errno. */
+int landlock_scope_signals(void);
+
 /* The ABI of this kernel; 0: none. */
 int landlock_abi(void);
 

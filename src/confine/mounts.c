@@ -287,8 +287,8 @@ static int fill_dev(struct assembly *assembly, int dev, const struct plan_mount 
 	cleanup_close int shm = openat(dev, "shm", O_PATH | O_CLOEXEC);
 	if (pts < 0 || shm < 0)
 		return -errno;
-	int r = mount_fresh(
-		pts, "devpts", MS_NOSUID | MS_NOEXEC, "newinstance,ptmxmode=0666,mode=0620");
+	int r = mount_fresh(pts, "devpts", MS_NOSUID | MS_NOEXEC,
+		"newinstance,ptmxmode=0666,mode=0620,max=256");
 	if (r < 0)
 		return r;
 	struct plan_mount shared = {.mode = 01777, .size_bytes = mount->size_bytes};

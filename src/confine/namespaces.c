@@ -132,6 +132,13 @@ int namespaces_take_ids(const struct plan *plan, struct error *error)
 	return 0;
 }
 
+void namespaces_limit(void)
+{
+	/* Half of what a user has by default, /proc/sys/fs/inotify/max_user_instances. Where it
+	 * cannot be written (a read-only /proc around us) the user's own limit is the box's. */
+	(void)!fd_write_file(AT_FDCWD, "/proc/sys/user/max_inotify_instances", "64");
+}
+
 int namespaces_settle(const struct plan *plan, struct error *error)
 {
 	if (sethostname(plan->host_name, strlen(plan->host_name)) < 0)

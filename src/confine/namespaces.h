@@ -33,6 +33,10 @@ int namespaces_make_map(struct id_map uids, struct id_map gids, struct error *er
  * the rest of the set-up needs. */
 int namespaces_take_ids(const struct plan *plan, struct error *error);
 
+/* In the child, with its ids and the host's /proc: what the kernel counts by user gets a limit of
+ * the user namespace's own, so that a box cannot use it up for the user outside. */
+void namespaces_limit(void);
+
 /* Host name and the loopback interface (ports from 0 open to everyone). */
 int namespaces_settle(const struct plan *plan, struct error *error);
 

@@ -34,7 +34,8 @@
 static bool same_choice(const struct seccomp_choice *one, const struct seccomp_choice *other)
 {
 	return one->profile == other->profile && one->landlock_tier == other->landlock_tier &&
-	       one->watch_names == other->watch_names && one->allow_userns == other->allow_userns;
+	       one->egress == other->egress && one->watch_names == other->watch_names &&
+	       one->allow_userns == other->allow_userns;
 }
 
 const struct seccomp_program *seccomp_program(

@@ -12,6 +12,7 @@
 struct seccomp_choice {
 	enum seccomp_profile profile;
 	bool landlock_tier; /* no namespaces below: network, kill, chmod, ... are notified */
+	bool egress;        /* of that tier: the network is open, to where egress leads */
 	bool watch_names;  /* mkdir, symlink, link, rename, mknod go through the listener */
 	bool allow_userns; /* unshare and clone may make namespaces */
 };

@@ -28,6 +28,7 @@
 #include <linux/netlink.h>
 #include <linux/personality.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -139,6 +140,76 @@ static const struct seccomp_rule socket_landlock_check[] = {
 	OTHERWISE(DO_REFUSE(EAFNOSUPPORT)),
 };
 
+/* The landlock tier with a way out. TCP sockets are the program's own: unconnected they reach
+ * nobody, and connect(), bind() and listen() are the broker's. Datagram sockets, which send to
+ * whatever address lies in memory, are never made: the broker gives one that leads to egress. */
+static const struct seccomp_rule socket_egress_check[] = {
+	{DO_ALLOW, {IS(0, AF_UNIX), TYPE(SOCK_STREAM)}},
+	{DO_ALLOW, {IS(0, AF_UNIX), TYPE(SOCK_SEQPACKET)}},
+	{DO_REFUSE(EACCES), {IS(0, AF_UNIX)}},
+	{DO_ALLOW, {IS(0, AF_INET), TYPE(SOCK_STREAM), IS(2, 0)}},
+	{DO_ALLOW, {IS(0, AF_INET), TYPE(SOCK_STREAM), IS(2, IPPROTO_TCP)}},
+	{DO_NOTIFY(SOCKET, EACCES), {IS(0, AF_INET), TYPE(SOCK_DGRAM), IS(2, 0)}},
+	{DO_NOTIFY(SOCKET, EACCES), {IS(0, AF_INET), TYPE(SOCK_DGRAM), IS(2, IPPROTO_UDP)}},
+	{DO_REFUSE(EPROTONOSUPPORT), {IS(0, AF_INET), TYPE(SOCK_STREAM)}},
+	{DO_REFUSE(EPERM), {IS(0, AF_INET), TYPE(SOCK_RAW)}},
+	{DO_REFUSE(EACCES), {IS(0, AF_INET)}},
+	{DO_ALLOW, {IS(0, AF_INET6), TYPE(SOCK_STREAM), IS(2, 0)}},
+	{DO_ALLOW, {IS(0, AF_INET6), TYPE(SOCK_STREAM), IS(2, IPPROTO_TCP)}},
+	{DO_NOTIFY(SOCKET, EACCES), {IS(0, AF_INET6), TYPE(SOCK_DGRAM), IS(2, 0)}},
+	{DO_NOTIFY(SOCKET, EACCES), {IS(0, AF_INET6), TYPE(SOCK_DGRAM), IS(2, IPPROTO_UDP)}},
+	{DO_REFUSE(EPROTONOSUPPORT), {IS(0, AF_INET6), TYPE(SOCK_STREAM)}},
+	{DO_REFUSE(EPERM), {IS(0, AF_INET6), TYPE(SOCK_RAW)}},
+	{DO_REFUSE(EACCES), {IS(0, AF_INET6)}},
+	{DO_ERRNO(EACCES), {IS(0, AF_NETLINK), IS(2, NETLINK_ROUTE)}},
+	{DO_REFUSE(EPROTONOSUPPORT), {IS(0, AF_NETLINK)}},
+	OTHERWISE(DO_REFUSE(EAFNOSUPPORT)),
+};
+
+/* MSG_FASTOPEN is a connect() by another name. The length of the address is looked at, not its
+ * pointer: a null pointer has 64 bits, and without a length the kernel takes no address. */
+static const struct seccomp_rule sendto_egress_check[] = {
+	{DO_REFUSE(EOPNOTSUPP), {BITS(3, MSG_FASTOPEN, MSG_FASTOPEN)}},
+	{DO_ALLOW, {IS(5, 0)}},
+	OTHERWISE(DO_NOTIFY(SOCKET, EACCES)),
+};
+
+/* The first passes what init says, which the listener goes with. To whoever else does the same it
+ * opens nothing: only where an address in a header leads is not looked at. */
+static const struct seccomp_rule sendmsg_egress_check[] = {
+	{DO_ALLOW, {IS(0, CONTROL_FD), IS(2, MSG_NOSIGNAL)}},
+	{DO_REFUSE(EOPNOTSUPP), {BITS(2, MSG_FASTOPEN, MSG_FASTOPEN)}},
+	OTHERWISE(DO_NOTIFY(SOCKET, EACCES)),
+};
+
+static const struct seccomp_rule sendmmsg_egress_check[] = {
+	{DO_REFUSE(EOPNOTSUPP), {BITS(3, MSG_FASTOPEN, MSG_FASTOPEN)}},
+	OTHERWISE(DO_NOTIFY(SOCKET, EACCES)),
+};
+
+/* Whoever asks where a datagram came from compares that with where the question went. */
+static const struct seccomp_rule recvfrom_egress_check[] = {
+	{DO_ALLOW, {IS(4, 0)}},
+	OTHERWISE(DO_NOTIFY(SOCKET, EACCES)),
+};
+
+#define BIND_TO_INDEX 62 /* SO_BINDTOIFINDEX, Linux 5.0 */
+
+/* Sharing a port would let a stranger's listener take the place of one that the box made, and a
+ * source route or a device would lead loopback's packets elsewhere. What is asked of IP itself may
+ * be asked of a datagram socket, which is none. */
+static const struct seccomp_rule setsockopt_egress_check[] = {
+	{DO_ERRNO(0), {IS(1, SOL_SOCKET), IS(2, SO_REUSEPORT)}},
+	{DO_REFUSE(EPERM), {IS(1, SOL_SOCKET), IS(2, SO_BINDTODEVICE)}},
+	{DO_REFUSE(EPERM), {IS(1, SOL_SOCKET), IS(2, BIND_TO_INDEX)}},
+	{DO_ALLOW, {IS(1, SOL_SOCKET)}},
+	{DO_ERRNO(ENOPROTOOPT), {IS(1, IPPROTO_TCP), IS(2, TCP_FASTOPEN_CONNECT)}},
+	{DO_ERRNO(ENOPROTOOPT), {IS(1, IPPROTO_TCP), IS(2, TCP_ULP)}},
+	{DO_ALLOW, {IS(1, IPPROTO_TCP)}},
+	{DO_REFUSE(EPERM), {IS(1, IPPROTO_IP), IS(2, IP_OPTIONS)}},
+	OTHERWISE(DO_NOTIFY(SOCKET, EACCES)),
+};
+
 /* Whoever has CAP_NET_ADMIN in a namespace of its own may load tables into the kernel's packet
  * filter through any IP socket: IPT_SO_SET_REPLACE and IP6T_ (64), ARPT_ (96), EBT_ (128). */
 static const struct seccomp_rule setsockopt_userns_check[] = {
@@ -194,7 +265,7 @@ static const struct seccomp_rule ioctl_landlock_check[] = {
 	{DO_ALLOW, {BITS(1, IOCTL_TYPE, 0x5400)}}, /* terminals, FIONREAD, FIONBIO, FIOCLEX */
 	{DO_REFUSE(EPERM), {IS(1, 0x8901)}},       /* FIOSETOWN, SIOCSPGRP: who gets SIGIO, or */
 	{DO_REFUSE(EPERM), {IS(1, 0x8902)}},       /* whatever signal F_SETSIG put in its place */
-	{DO_ALLOW, {BITS(1, IOCTL_TYPE, 0x8900)}}, /* sockets, of which only AF_UNIX are left */
+	{DO_ALLOW, {BITS(1, IOCTL_TYPE, 0x8900)}}, /* sockets */
 	{DO_ALLOW, {IS(1, FICLONE)}},              /* writes only where the descriptor may */
 	{DO_ALLOW, {IS(1, FICLONERANGE)}},
 	{DO_ALLOW, {IS(1, FS_IOC_GETFLAGS)}},
@@ -291,8 +362,14 @@ static const struct seccomp_rule ioprio_set_check[] = {
 	OTHERWISE(DO_NOTIFY(SIGNAL, EPERM)),
 };
 
+/* A lease on a host's file stalls whoever opens it there, up to /proc/sys/fs/lease-break-time. */
+static const struct seccomp_rule fcntl_check[] = {
+	{DO_REFUSE(EPERM), {IS(1, F_SETLEASE)}},
+	OTHERWISE(DO_ALLOW),
+};
+
 /* The owner of a descriptor's signal may be any process of the user, and F_SETSIG chooses the
- * signal; Landlock looks at it only from ABI 6. A lease on a host's file stalls its writers. */
+ * signal; Landlock looks at it only from ABI 6. */
 static const struct seccomp_rule fcntl_landlock_check[] = {
 	{DO_REFUSE(EPERM), {IS(1, F_SETOWN)}},
 	{DO_REFUSE(EPERM), {IS(1, F_SETOWN_EX)}},
@@ -395,7 +472,8 @@ static const struct seccomp_line default_lines[] = {
 	{"setxattr lsetxattr fsetxattr getxattr lgetxattr fgetxattr listxattr llistxattr "
 	 "flistxattr removexattr lremovexattr fremovexattr",
 		ALLOW, "extended attributes: read-only mounts refuse changes"},
-	{"dup dup3 fcntl flock close_range", ALLOW, "descriptors and locks"},
+	{"dup dup3 flock close_range", ALLOW, "descriptors and locks"},
+	{"fcntl", CHECK(fcntl_check), "descriptors and locks, but no leases on others' files"},
 	{"dup2", ALLOW, "descriptors, the older form", X86},
 	{"ioctl", CHECK(ioctl_check), "drivers: no terminal injection, no directory by ioctl"},
 	{"inotify_init1 inotify_add_watch inotify_rm_watch", ALLOW, "watching files: build tools"},
@@ -576,20 +654,38 @@ static const struct seccomp_line landlock_lines[] = {
 		"POSIX message queues are the host's here"},
 };
 
+/* The landlock tier with a way out: see run/broker_network.c. */
+static const struct seccomp_line egress_lines[] = {
+	{"socket", CHECK(socket_egress_check), "TCP; UDP is the resolver's; others are the host's"},
+	{"listen", ASK(SOCKET, EACCES), "without an address the kernel would take one of its own"},
+	{"sendto", CHECK(sendto_egress_check), "by address: only where egress leads"},
+	{"sendmsg", CHECK(sendmsg_egress_check), "by address: only where egress leads"},
+	{"sendmmsg", CHECK(sendmmsg_egress_check), "by address: only where egress leads"},
+	{"recvfrom", CHECK(recvfrom_egress_check), "answers bear the address that was asked"},
+	{"recvmsg recvmmsg", ASK(SOCKET, EACCES), "answers bear the address that was asked"},
+	{"getsockname getpeername", ASK(SOCKET, EACCES),
+		"a datagram socket has no names of its own"},
+	{"setsockopt", CHECK(setsockopt_egress_check), "nothing that leads loopback elsewhere"},
+};
+
 /* CPython, bash and coreutils, with threads and child processes, on files: nothing else. What init
  * needs to do its part under the same filter is marked. */
 static const struct seccomp_line strict_lines[] = {
 	/* files */
 	{"read write writev pread64 pwrite64 lseek ftruncate close", ALLOW,
 		"reading and writing what is open (writev: the dynamic linker's complaints)"},
-	{"openat", ALLOW, "opening: the mounts and Landlock decide"},
+	{"openat", CHECK(openat_check), "opening: mounts and Landlock decide; no set-id bits"},
 	{"newfstatat fstat", ALLOW, "looking at files; which of them is the libc's choice"},
 	{"getdents64 getcwd chdir fchdir readlinkat faccessat", ALLOW, "walking directories"},
 	{"mkdirat symlinkat linkat unlinkat renameat", ALLOW, "making, naming and removing"},
-	{"fchmod fchmodat utimensat umask", ALLOW, "chmod, touch, cp -p, sed -i"},
-	{"creat readlink access mkdir rmdir symlink link unlink rename chmod", ALLOW,
+	{"utimensat umask", ALLOW, "touch, cp -p, sed -i"},
+	{"fchmod", CHECK(mode_1_check), "no set-user-id or set-group-id file leaves a box"},
+	{"fchmodat", CHECK(mode_2_check), "no set-user-id or set-group-id file leaves a box"},
+	{"readlink access mkdir rmdir symlink link unlink rename", ALLOW,
 		"the same, as libcs on x86-64 call it", X86},
-	{"dup dup3 fcntl pipe2", ALLOW, "redirections and pipelines"},
+	{"creat chmod", CHECK(mode_1_check), "the same, without set-id bits", X86},
+	{"dup dup3 pipe2", ALLOW, "redirections and pipelines"},
+	{"fcntl", CHECK(fcntl_check), "redirections, locks"},
 	{"dup2", ALLOW, "redirections, the older form", X86},
 	{"ioctl", CHECK(ioctl_strict_check), "what programs ask of terminals"},
 
@@ -642,6 +738,7 @@ static const struct seccomp_line strict_lines[] = {
 /* clang-format on */
 
 const struct seccomp_lines seccomp_layers[SECCOMP_LAYERS] = {
+	[SECCOMP_LAYER_EGRESS] = {egress_lines, ARRAY_SIZE(egress_lines)},
 	[SECCOMP_LAYER_USERNS] = {userns_lines, ARRAY_SIZE(userns_lines)},
 	[SECCOMP_LAYER_NAMES] = {names_lines, ARRAY_SIZE(names_lines)},
 	[SECCOMP_LAYER_LANDLOCK] = {landlock_lines, ARRAY_SIZE(landlock_lines)},
@@ -658,6 +755,8 @@ const struct seccomp_choice seccomp_variants[SECCOMP_VARIANTS] = {
 	{.profile = SECCOMP_DEFAULT, .landlock_tier = true, .watch_names = true},
 	{.profile = SECCOMP_STRICT},
 	{.profile = SECCOMP_STRICT, .watch_names = true},
+	{.profile = SECCOMP_DEFAULT, .landlock_tier = true, .egress = true},
+	{.profile = SECCOMP_DEFAULT, .landlock_tier = true, .egress = true, .watch_names = true},
 };
 
 const struct seccomp_line *seccomp_line(seccomp_line_reference reference)
@@ -714,6 +813,7 @@ seccomp_line_reference seccomp_find_line(
 		bool chosen;
 		enum seccomp_layer layer;
 	} overlays[] = {
+		{choice->egress, SECCOMP_LAYER_EGRESS},
 		{choice->allow_userns, SECCOMP_LAYER_USERNS},
 		{choice->watch_names, SECCOMP_LAYER_NAMES},
 		{choice->landlock_tier, SECCOMP_LAYER_LANDLOCK},

@@ -25,7 +25,8 @@ enum seccomp_notify_class {
 	SECCOMP_NOTIFY_REFUSE, /* record it, answer with the errno */
 	SECCOMP_NOTIFY_NAMES,  /* makes a directory, link, special file, or renames: by name; in the
 				* landlock tier whatever makes, removes, or opens for writing */
-	SECCOMP_NOTIFY_SOCKET, /* connect, bind: by address */
+	SECCOMP_NOTIFY_SOCKET, /* connect, bind: by address; in the landlock tier with a way out
+				* also what makes a datagram socket or is done with one */
 	SECCOMP_NOTIFY_ATTRIBUTES, /* changes metadata or truncates, where Landlock does not look */
 	SECCOMP_NOTIFY_SIGNAL,     /* reaches another process, where there is no PID namespace */
 };
@@ -76,6 +77,7 @@ struct seccomp_lines {
  * refuses; overlays, topmost first, change what becomes of calls that the base names and does
  * not answer with an errno at once. */
 enum seccomp_layer {
+	SECCOMP_LAYER_EGRESS,
 	SECCOMP_LAYER_USERNS,
 	SECCOMP_LAYER_NAMES,
 	SECCOMP_LAYER_LANDLOCK,
@@ -86,7 +88,7 @@ enum seccomp_layer {
 extern const struct seccomp_lines seccomp_layers[SECCOMP_LAYERS];
 
 /* The choices that mean something; a program exists for each and for no other. */
-enum { SECCOMP_VARIANTS = 8 };
+enum { SECCOMP_VARIANTS = 10 };
 extern const struct seccomp_choice seccomp_variants[SECCOMP_VARIANTS];
 
 /* A reference to a line, small enough to be kept for every number. */

@@ -185,6 +185,10 @@ void control_connected(struct egress *egress, uint32_t id, int value)
 {
 	struct control *control = egress->control;
 	const struct egress_message message = {.kind = EGRESS_CONNECTED, .id = id, .value = value};
+	if (egress->broker) {
+		broker_tell(egress->broker, id, value);
+		return;
+	}
 	/* The broker has a program waiting for it. Without room there is no way to go on. */
 	if (control && post(control, &message) < 0)
 		event_base_loopexit(egress->base, NULL);
@@ -300,6 +304,8 @@ static int add_socket(struct control *control, enum egress_socket kind, int fd)
 		return keep(&control->box_net, fd);
 	case EGRESS_SOCKET_BOX_USER:
 		return keep(&control->box_user, fd);
+	case EGRESS_SOCKET_BROKER:
+		return broker_add(egress, fd);
 	case EGRESS_SOCKET_KINDS:
 		break;
 	}
@@ -341,10 +347,13 @@ static bool is_own_address(const struct in6_addr *address)
 	       (same_address(address, &v4) || same_address(address, &v6));
 }
 
-static void take_connection(struct control *control, const struct egress_message *message, int fd)
+static void take_connection(struct egress *egress, const struct egress_message *message, int fd)
 {
-	struct egress *egress = control->egress;
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	if (message->port == EGRESS_PORT_DNS) { /* whichever server was meant */
+		control_connected(egress, message->id, resolver_add_tcp(egress->resolver, fd));
+		return;
+	}
 	struct connection *connection = connection_new(egress, fd, EGRESS_HOW_BROKER);
 	if (!connection) {
 		control_connected(egress, message->id, -EAGAIN);
@@ -375,9 +384,8 @@ static ssize_t find_udp_rule(const struct egress *egress, const struct egress_me
 	return -1;
 }
 
-static void take_datagrams(struct control *control, const struct egress_message *message, int fd)
+static void take_datagrams(struct egress *egress, const struct egress_message *message, int fd)
 {
-	struct egress *egress = control->egress;
 	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
 	int r = -EACCES;
 	if (message->port == EGRESS_PORT_DNS) {
@@ -390,6 +398,14 @@ static void take_datagrams(struct control *control, const struct egress_message 
 			close(fd);
 	}
 	control_connected(egress, message->id, r);
+}
+
+void control_take_pair(struct egress *egress, const struct egress_message *message, int fd)
+{
+	if (message->kind == EGRESS_CONNECT)
+		take_connection(egress, message, fd);
+	else
+		take_datagrams(egress, message, fd);
 }
 
 /* ---- receiving ---- */
@@ -406,10 +422,7 @@ static int take_message(
 	case EGRESS_DATAGRAM:
 		if (count != 1)
 			return -EBADMSG;
-		if (message->kind == EGRESS_CONNECT)
-			take_connection(control, message, steal_fd(&fds[0]));
-		else
-			take_datagrams(control, message, steal_fd(&fds[0]));
+		control_take_pair(control->egress, message, steal_fd(&fds[0]));
 		return 0;
 	case EGRESS_ANSWER:
 		take_answer(control, message);

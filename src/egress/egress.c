@@ -207,6 +207,7 @@ static int make_parts(struct egress *egress, struct error *error)
 static void release(struct egress *egress)
 {
 	listeners_free(egress->listeners);
+	broker_free(egress->broker);
 	publish_stop(egress);
 	authority_free(egress->authority);
 	secrets_free(egress->secrets);

@@ -41,6 +41,7 @@ struct udp;
 struct publish;
 struct nflog;
 struct control;
+struct broker;
 struct listeners;
 struct pipes;
 struct connection;
@@ -66,6 +67,7 @@ struct egress {
 	struct nflog *nflog;
 
 	struct control *control; /* NULL: nobody listens (unit tests) */
+	struct broker *broker;   /* landlock tier: where the box's broker asks; else NULL */
 	struct listeners *listeners;
 	struct pipes *pipes; /* made with the first relay */
 	struct connection_list connections;
@@ -105,6 +107,18 @@ void control_free(struct control *control);
 int control_send_now(struct control *control, const struct egress_message *message, int fd);
 /* Landlock tier: what the program's connect() came to. */
 void control_connected(struct egress *egress, uint32_t id, int value);
+
+/* An EGRESS_CONNECT or EGRESS_DATAGRAM. Takes fd over. */
+void control_take_pair(struct egress *egress, const struct egress_message *message, int fd);
+
+/* ---- broker.c: the landlock tier's broker ---- */
+
+/* Takes fd over (SOCK_SEQPACKET). Its end closes it, and nothing else. */
+int broker_add(struct egress *egress, int fd);
+void broker_tell(struct broker *broker, uint32_t id, int value);
+void broker_free(struct broker *broker);
+
+/* ---- control.c, again: the log and questions ---- */
 
 /* Never waits. What the supervisor is slow to take is queued, up to a bound; beyond it records are
  * counted, and the count is logged. */

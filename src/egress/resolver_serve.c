@@ -8,7 +8,7 @@
 #include <string.h>
 
 enum {
-	UDP_SERVERS_MAX = 128, /* the landlock tier has one for each program's socket */
+	UDP_SERVERS_MAX = 384, /* the landlock tier has one for each program's socket */
 	UDP_BATCH = 32,        /* datagrams read at one time, before others have their turn */
 	TCP_LISTENERS_MAX = 4,
 	TCP_CLIENTS_MAX = 64,
@@ -86,6 +86,11 @@ static void on_datagrams(evutil_socket_t fd, short what, void *context)
 		}
 		if (count < 0)
 			return;
+		/* Landlock tier: the program's end of the pair is closed. */
+		if (count == 0 && to.peer_bytes == 0) {
+			udp_free(udp);
+			return;
+		}
 		if ((size_t)count <= sizeof(data))
 			resolver_take(serve->resolver, data, (size_t)count, &to);
 	}

@@ -442,8 +442,17 @@ static void on_port(evutil_socket_t fd, short what, void *context)
 			&client.any, &client_bytes);
 		if (n < 0)
 			return;
+		bool closed = n == 0 && port->connected && client_bytes == 0;
 		if (port->connected)
 			client = (union address){0};
+		if (closed) {
+			struct flow *flow = find_flow(port, &client, client_bytes);
+			if (flow)
+				flow_end(flow); /* and the port with it */
+			else
+				port_free(port);
+			return;
+		}
 		if (!take_datagram(port, &client, client_bytes, (size_t)n))
 			return; /* asked again by the loop, if it is still there */
 	}

@@ -270,8 +270,9 @@ static int check_limits(struct planning *planning)
 	}
 	if (plan->limits.memory_bytes && !(facts->cgroup_usable && facts->cgroup_memory) &&
 		plan_note(plan, "memory",
-			"memory is metered every 50 ms: no control group can be "
-			"used, so a burst can overshoot") < 0)
+			"memory is metered every 50 ms: no control group can be used, so a "
+			"burst can overshoot, and memory files that are on their way through "
+			"a socket are not counted") < 0)
 		return plan_out_of_memory(planning->error);
 	if (plan->limits.disk_bytes && planning->profile->view != VIEW_STRICT &&
 		plan->mode == MODE_WORKSPACE_WRITE &&

@@ -16,6 +16,8 @@
 
 /* Where a box finds the certificates that it trusts, when it has an authority of its own. */
 #define CERTIFICATES_INSIDE "/dev/coffer/certificates.pem"
+/* The landlock tier has no mounts: there they lie in the box's own temporary directory. */
+#define CERTIFICATES_NAME ".coffer-certificates.pem"
 
 enum tier { TIER_CONTAINER, TIER_LANDLOCK, TIER_NONE /* danger-full-access */ };
 

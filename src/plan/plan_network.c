@@ -123,13 +123,24 @@ int plan_put_authority(struct plan *plan, const char *pem)
 		return -ENOMEM;
 	free(plan->certificates);
 	plan->certificates = all;
+	cleanup_free char *path = NULL;
+	if (plan->tier == TIER_CONTAINER)
+		path = strdup(CERTIFICATES_INSIDE);
+	else if (plan->tmpdir && asprintf(&path, "%s/" CERTIFICATES_NAME, plan->tmpdir) < 0)
+		path = NULL;
+	else if (!plan->tmpdir)
+		return 0; /* nothing is inspected without a box */
+	if (!path)
+		return -ENOMEM;
 	size_t count;
 	const struct trust_variable *variables = trust_variables(&count);
 	int r = 0;
-	for (size_t i = 0; r == 0 && plan->tier == TIER_CONTAINER && i < count; i++) {
-		char assignment[256];
-		snprintf(assignment, sizeof(assignment), "%s=%s", variables[i].name,
-			CERTIFICATES_INSIDE);
+	for (size_t i = 0; r == 0 && i < count; i++) {
+		cleanup_free char *assignment = NULL;
+		if (asprintf(&assignment, "%s=%s", variables[i].name, path) < 0) {
+			assignment = NULL;
+			return -ENOMEM;
+		}
 		r = plan_put_variable(plan, assignment);
 	}
 	return r;

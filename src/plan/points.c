@@ -101,6 +101,7 @@ static int collect_watch(struct points *points, const struct scan_finding *item)
 static int collect_scan(struct planning *planning, struct points *points)
 {
 	bool hide = plan_hides_secrets(planning->policy, &planning->plan->network);
+	bool landlock = planning->plan->tier == TIER_LANDLOCK;
 	const struct scan_result *scan = &planning->findings->scan;
 	for (size_t i = 0; i < scan->count; i++) {
 		const struct scan_finding *item = &scan->items[i];
@@ -115,10 +116,16 @@ static int collect_scan(struct planning *planning, struct points *points)
 		} else if (item->kind == SCAN_SECRET) {
 			point.kind = hide ? POINT_HIDE : POINT_READ;
 			point.origin = ORIGIN_DEFAULT;
-		} else if (item->kind == SCAN_WATCH && planning->plan->tier == TIER_LANDLOCK) {
+		} else if (landlock && item->kind == SCAN_WATCH) {
 			if (collect_watch(points, item) < 0)
 				return plan_out_of_memory(planning->error);
 			continue;
+		} else if (landlock && item->kind == SCAN_MISSING) {
+			/* So that the directory it would be in is opened, too. */
+			point.kind = POINT_READ;
+			point.origin = ORIGIN_PROMISE;
+			point.mode = S_IFDIR;
+			point.id = (struct file_id){0};
 		} else if (planning->plan->tier == TIER_CONTAINER &&
 			   (item->kind == SCAN_WATCH || item->kind == SCAN_MISSING)) {
 			point.kind = POINT_PIN;

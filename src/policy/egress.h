@@ -53,6 +53,9 @@ enum egress_socket {
 	EGRESS_SOCKET_BOX_NET,    /* the box's network namespace (only for --publish) */
 	EGRESS_SOCKET_BOX_USER,   /* and its user namespace */
 	EGRESS_SOCKET_DNS_TCP_V6, /* listening */
+	/* Landlock tier: a SOCK_SEQPACKET pair's end, whose other end the broker has; it sends
+	 * EGRESS_CONNECT and EGRESS_DATAGRAM, and is answered EGRESS_CONNECTED. */
+	EGRESS_SOCKET_BROKER,
 	EGRESS_SOCKET_KINDS,
 };
 
@@ -61,8 +64,9 @@ enum egress_message_kind {
 	EGRESS_SOCKETS = 1, /* kinds[] says what each descriptor is */
 	EGRESS_CONNECT,  /* landlock tier: descriptor: the egress end of a connection whose other end
 	                  * the program has; id, address, port as the program named them */
-	EGRESS_DATAGRAM, /* landlock tier: descriptor: the egress end of a connected UDP pair, for the
-	                  * resolver (port 53) or an allow-udp rule; address, port as named */
+	EGRESS_DATAGRAM, /* landlock tier: descriptor: the egress end of a connected pair that keeps
+	                  * the boundaries of messages, for the resolver (port 53) or a rule of
+	                  * allow-udp; address, port as named */
 	EGRESS_ANSWER,   /* to EGRESS_ASK: id; value: enum network_verdict */
 	EGRESS_STOP,     /* the box has ended: log what is open, then end */
 

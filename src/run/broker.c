@@ -77,6 +77,12 @@ void broker_answer(const struct broker *broker, uint64_t id, int result)
 	ioctl(broker->listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
 
+void broker_answer_value(const struct broker *broker, uint64_t id, int64_t value)
+{
+	struct seccomp_notif_resp response = {.id = id, .val = value};
+	ioctl(broker->listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
+}
+
 void broker_record(const struct broker *broker, const struct request *request, const char *promise,
 	const char *target, int errno_value, const char *reason)
 {
@@ -149,7 +155,8 @@ static int reset_process(struct broker *broker, struct error *error)
 {
 	setsid();
 	for (int i = 1; i < NSIG; i++)
-		if (i != SIGCHLD || !broker->landlock) /* there it tells of init's end */
+		/* There they tell of init's end and of the keeper's. */
+		if (!broker->landlock || (i != SIGCHLD && i != SIGTERM))
 			signal(i, SIG_DFL);
 	signal(SIGPIPE, SIG_IGN);
 	const struct sigaction alarm = {.sa_handler = on_alarm}; /* without SA_RESTART */
@@ -252,12 +259,13 @@ static int drop_privilege(const struct broker *broker, struct error *error)
 }
 
 /* Comes after the ids: taking others forgets the parent-death signal. */
-static int die_with_parent(pid_t parent, struct error *error)
+static int die_with_parent(bool scoped, pid_t parent, struct error *error)
 {
-	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+	int signal = scoped ? SIGTERM : SIGKILL;
+	if (prctl(PR_SET_PDEATHSIG, signal, 0, 0, 0) < 0)
 		return error_set_errno(error, errno, "broker", "parent-death signal");
 	if (getppid() != parent)
-		_exit(0);
+		raise(signal);
 	return 0;
 }
 
@@ -290,11 +298,11 @@ static int enter(struct broker *broker, const struct broker_options *options, pi
 	if (r == 0)
 		r = drop_privilege(broker, error);
 	if (r == 0)
-		r = die_with_parent(parent, error);
+		r = die_with_parent(broker->scoped, parent, error);
 	if (r < 0)
 		return r;
 
-	int keep[] = {broker->listener, broker->proc, report};
+	int keep[] = {broker->listener, broker->proc, broker->egress, report};
 	r = fd_close_all_but(keep, ARRAY_SIZE(keep));
 	if (r == 0)
 		r = raise_descriptor_limit();
@@ -388,15 +396,15 @@ static int decide(
 	const struct broker_call *call = request->nr >= 0 && request->nr < BROKER_SYSCALLS
 						 ? broker->calls[request->nr]
 						 : NULL;
-	if (call) {
+	if (call)
 		request->name = call->name;
-		if (call->always)
-			return call->serve(broker, request);
-	}
+	/* A notification says that the filter did not decide alone, not what it would have had
+	 * refused: the same call with other arguments (set-id bits) may be one of those. */
 	const struct plan *plan = broker->plan;
 	const struct seccomp_choice choice = {
 		.profile = plan->profile->seccomp,
 		.landlock_tier = broker->landlock,
+		.egress = broker->landlock && network_is_open(&plan->network),
 		.watch_names = plan->watch_names,
 		.allow_userns = plan->allow_userns,
 	};
@@ -423,14 +431,17 @@ static void serve(struct broker *broker, const struct seccomp_notif *notificatio
  * Returns whether a notification can be received. */
 static bool wait_for_work(struct broker *broker)
 {
-	struct pollfd fds[BROKER_PENDING_MAX + 1];
+	struct pollfd fds[BROKER_PENDING_MAX + 2];
 	fds[0] = (struct pollfd){.fd = broker->listener, .events = POLLIN};
-	int timeout_ms = sockets_poll(broker, fds + 1);
+	fds[1] = (struct pollfd){.fd = broker->egress, .events = POLLIN};
+	int timeout_ms = sockets_poll(broker, fds + 2);
 	size_t parked = broker->pending_count;
-	if (poll(fds, parked + 1, timeout_ms) < 0)
+	if (poll(fds, parked + 2, timeout_ms) < 0)
 		return false;
+	if (fds[1].revents)
+		network_hear(broker);
 	if (parked > 0)
-		sockets_resume(broker, fds + 1);
+		sockets_resume(broker, fds + 2);
 	if (fds[0].revents && !(fds[0].revents & POLLIN))
 		_exit(0); /* nobody is left under the filter */
 	return fds[0].revents & POLLIN;
@@ -464,13 +475,19 @@ __attribute__((noreturn)) static void run(
 	broker.connects = options->connects;
 	broker.continued = options->continued;
 	broker.landlock = options->plan->tier == TIER_LANDLOCK;
+	broker.scoped = options->scoped;
 	broker.init = options->init;
 	broker.listener = options->listener;
+	broker.egress = broker.landlock && network_is_open(&options->plan->network)
+				? options->egress
+				: -1;
 	fill_calls(&broker, broker_socket_calls, broker_socket_calls_count);
 	if (broker.landlock) {
 		fill_calls(&broker, broker_file_calls, broker_file_calls_count);
 		fill_calls(&broker, broker_attribute_calls, broker_attribute_calls_count);
 		fill_calls(&broker, broker_signal_calls, broker_signal_calls_count);
+		fill_calls(&broker, broker_network_calls, broker_network_calls_count);
+		fill_calls(&broker, broker_datagram_calls, broker_datagram_calls_count);
 	} else {
 		fill_calls(&broker, broker_name_calls, broker_name_calls_count);
 	}
@@ -521,25 +538,39 @@ static void on_init_end(int signal)
 	_exit(0);
 }
 
-/* SIGCHLD is blocked until here: it is not lost if init has ended already. */
-static int end_with_init(void)
+/* The keeper has been killed. Where no signal leaves the box this one ends all of it at once; what
+ * would be left to the supervisor could outrun it. */
+static void on_keeper_end(int signal)
 {
-	const struct sigaction end = {.sa_handler = on_init_end, .sa_flags = SA_NOCLDSTOP};
+	(void)signal;
+	kill(-1, SIGKILL);
+	_exit(1);
+}
+
+/* SIGCHLD is blocked until here: it is not lost if init has ended already. */
+static int end_with_init_or_keeper(const struct broker_options *options, pid_t keeper)
+{
+	const struct sigaction init = {.sa_handler = on_init_end, .sa_flags = SA_NOCLDSTOP};
+	const struct sigaction above = {.sa_handler = options->scoped ? on_keeper_end : SIG_DFL};
 	sigset_t set;
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
-	return sigaction(SIGCHLD, &end, NULL) < 0 || sigprocmask(SIG_UNBLOCK, &set, NULL) < 0
-		       ? -errno
-		       : 0;
+	sigaddset(&set, SIGTERM);
+	if (sigaction(SIGCHLD, &init, NULL) < 0 || sigaction(SIGTERM, &above, NULL) < 0 ||
+		sigprocmask(SIG_UNBLOCK, &set, NULL) < 0)
+		return -errno;
+	struct error error;
+	return die_with_parent(options->scoped, keeper, &error);
 }
 
 /* Of what was inherited, the ends of the caller's pipes above all, nothing is to stay open. */
 __attribute__((noreturn)) static void stand_by(
 	struct broker_options *options, pid_t parent, int supervisor)
 {
-	int keep[] = {supervisor};
-	if (end_with_init() < 0 || fd_close_all_but(keep, ARRAY_SIZE(keep)) < 0 ||
-		silence_stdio() < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
+	int keep[] = {supervisor, options->egress};
+	if (end_with_init_or_keeper(options, parent) < 0 ||
+		fd_close_all_but(keep, ARRAY_SIZE(keep)) < 0 || silence_stdio() < 0 ||
+		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0)
 		_exit(1);
 	char word;
 	size_t count = 1;

@@ -7,6 +7,7 @@
 #include "run/connects.h"
 #include "run/denials.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -22,8 +23,11 @@ struct broker_options {
 	const int *namespaces;
 	struct denials *denials;
 	struct connects *connects; /* who connected is noted there; NULL: nobody asks */
+	/* Landlock tier with a way out: where egress is asked, non-blocking; else -1. */
+	int egress;
 	uint64_t
 		*continued; /* shared memory: counts directory-making calls that were let through */
+	bool scoped; /* broker_fork(): as keeper_fork() returned */
 };
 
 /* The container tier's. Forks the broker. It joins the box's user, mount and network namespaces,
@@ -38,8 +42,9 @@ pid_t broker_start(const struct broker_options *options, struct error *error);
  * box, and Yama (ptrace_scope 1) lets only an ancestor read a program's memory and descriptors.
  * Called in the child of the keeper. Forks: returns only in the new child, which goes on to become
  * init, in the v2 group of cgroup_fd (-1: in this process's own). The process itself sleeps until
- * broker_wake(), and ends with its parent, or, with 0, with init. Of options, listener, init and
- * namespaces are not looked at. */
+ * broker_wake(), and ends with its parent, or, with 0, with init. If it is its parent that ends,
+ * and the box is scoped, it kills all of the box as the keeper would have. Of options, listener,
+ * init and namespaces are not looked at. */
 void broker_fork(const struct broker_options *options, int supervisor, int cgroup_fd);
 
 /* Hands the listener to the broker that sleeps at the other end of the socket, when the first

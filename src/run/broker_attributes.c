@@ -4,7 +4,8 @@
  * Theory of operation. What a call is about is held first, by an O_PATH descriptor or by a copy of
  * the program's own; where that is decides (broker_territory.c); then the change is made here, on
  * what is held, under the name that /proc/self/fd gives it. What has no name (a pipe, a memfd, a
- * deleted file) is nobody's to protect. */
+ * deleted file) may be changed through a descriptor that the program has; by a path it could be
+ * another program's. */
 #include "base/cleanup.h"
 #include "run/broker_internal.h"
 
@@ -176,14 +177,13 @@ static int hold_by_path(struct broker *broker, const struct request *request,
 	return client_open(broker, request, dirfd, path, no_follow ? O_NOFOLLOW : 0);
 }
 
-static bool may_change(const struct broker *broker, int fd, char real[PATH_MAX])
+/* own: reached by a descriptor of the program's. */
+static bool may_change(const struct broker *broker, int fd, bool own, char real[PATH_MAX])
 {
 	struct stat st;
-	if (territory_path_of(broker, fd, real) < 0 || fstat(fd, &st) < 0)
-		return false;
-	if (st.st_nlink == 0 || real[0] != '/')
+	if (territory_of_fd(broker, fd, real) != TERRITORY_CLOSED)
 		return true;
-	return territory_of_path(broker, real) != TERRITORY_CLOSED;
+	return own && fstat(fd, &st) == 0 && (st.st_nlink == 0 || real[0] != '/');
 }
 
 static int serve_attribute(struct broker *broker, const struct request *request)
@@ -191,13 +191,14 @@ static int serve_attribute(struct broker *broker, const struct request *request)
 	const struct attribute_call *row = attribute_calls;
 	while (row->nr != request->nr)
 		row++;
+	/* A path that stays empty stands for a descriptor. */
 	char path[PATH_MAX] = "", real[PATH_MAX] = "", held[24];
 	cleanup_close int fd = row->fd >= 0
 				       ? client_get_fd(broker, request, (int)request->args[row->fd])
 				       : hold_by_path(broker, request, row, path);
 	if (fd < 0)
 		return fd;
-	if (!may_change(broker, fd, real)) {
+	if (!may_change(broker, fd, !*path, real)) {
 		broker_record(broker, request, "P1", *path ? path : real, EPERM,
 			"only what lies below a writable root can be changed");
 		return -EPERM;
@@ -246,26 +247,26 @@ static int serve_ioctl(struct broker *broker, const struct request *request)
 
 const struct broker_call broker_attribute_calls[] = {
 #ifdef SYS_chmod
-	{SYS_chmod, "chmod", serve_attribute, false},
-	{SYS_chown, "chown", serve_attribute, false},
-	{SYS_lchown, "lchown", serve_attribute, false},
-	{SYS_utime, "utime", serve_attribute, false},
-	{SYS_utimes, "utimes", serve_attribute, false},
-	{SYS_futimesat, "futimesat", serve_attribute, false},
+	{SYS_chmod, "chmod", serve_attribute},
+	{SYS_chown, "chown", serve_attribute},
+	{SYS_lchown, "lchown", serve_attribute},
+	{SYS_utime, "utime", serve_attribute},
+	{SYS_utimes, "utimes", serve_attribute},
+	{SYS_futimesat, "futimesat", serve_attribute},
 #endif
-	{SYS_fchmod, "fchmod", serve_attribute, false},
-	{SYS_fchmodat, "fchmodat", serve_attribute, false},
-	{452, "fchmodat2", serve_attribute, false},
-	{SYS_fchown, "fchown", serve_attribute, false},
-	{SYS_fchownat, "fchownat", serve_attribute, false},
-	{SYS_utimensat, "utimensat", serve_attribute, false},
-	{SYS_setxattr, "setxattr", serve_attribute, false},
-	{SYS_lsetxattr, "lsetxattr", serve_attribute, false},
-	{SYS_fsetxattr, "fsetxattr", serve_attribute, false},
-	{SYS_removexattr, "removexattr", serve_attribute, false},
-	{SYS_lremovexattr, "lremovexattr", serve_attribute, false},
-	{SYS_fremovexattr, "fremovexattr", serve_attribute, false},
-	{SYS_truncate, "truncate", serve_attribute, false},
-	{SYS_ioctl, "ioctl", serve_ioctl, false},
+	{SYS_fchmod, "fchmod", serve_attribute},
+	{SYS_fchmodat, "fchmodat", serve_attribute},
+	{452, "fchmodat2", serve_attribute},
+	{SYS_fchown, "fchown", serve_attribute},
+	{SYS_fchownat, "fchownat", serve_attribute},
+	{SYS_utimensat, "utimensat", serve_attribute},
+	{SYS_setxattr, "setxattr", serve_attribute},
+	{SYS_lsetxattr, "lsetxattr", serve_attribute},
+	{SYS_fsetxattr, "fsetxattr", serve_attribute},
+	{SYS_removexattr, "removexattr", serve_attribute},
+	{SYS_lremovexattr, "lremovexattr", serve_attribute},
+	{SYS_fremovexattr, "fremovexattr", serve_attribute},
+	{SYS_truncate, "truncate", serve_attribute},
+	{SYS_ioctl, "ioctl", serve_ioctl},
 };
 const size_t broker_attribute_calls_count = ARRAY_SIZE(broker_attribute_calls);

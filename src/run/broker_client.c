@@ -7,9 +7,10 @@
  * number is acted on before broker_valid() has said that the thread still waits.
  *
  * Paths are resolved by the kernel, from descriptors for the program's own root and working
- * directory. The one thing that would differ is /proc/self, which in the broker's hands names
- * nobody (the broker is not in the box's PID namespace); as a prefix it is spelt out. Where such a
- * link is met in the middle of a resolution, the resolution fails, and the call with it. */
+ * directory. In the container tier the one thing that would differ is /proc/self, which in the
+ * broker's hands names nobody (the broker is not in the box's PID namespace); as a prefix it is
+ * spelt out. Where such a link is met in the middle of a resolution, the resolution fails, and the
+ * call with it. The landlock tier, which has the host's /proc, resolves in broker_walk.c. */
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/sys.h"
@@ -73,6 +74,21 @@ int client_read(const struct broker *broker, const struct request *request, uint
 		done += (size_t)n;
 	}
 	return 0;
+}
+
+int client_write(const struct broker *broker, const struct request *request, uint64_t address,
+	const void *data, size_t length_bytes)
+{
+	char path[32];
+	snprintf(path, sizeof(path), "%d/mem", request->tid);
+	cleanup_close int fd = openat(broker->proc, path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	/* From here on it is this memory that is written, whoever gets the number. */
+	if (!broker_valid(broker, request->id))
+		return -ESRCH;
+	ssize_t n = pwrite(fd, data, length_bytes, (off_t)address);
+	return n == (ssize_t)length_bytes ? 0 : -EFAULT;
 }
 
 void client_program(const struct broker *broker, const struct request *request, char program[32])
@@ -225,7 +241,7 @@ int client_open(const struct broker *broker, const struct request *request, int 
 	const char *path, int flags)
 {
 	char spelt_out[PATH_MAX];
-	if (path[0] == '/') {
+	if (path[0] == '/' && !broker->landlock) {
 		int r = spell_out_self(broker, request, path, spelt_out, sizeof(spelt_out));
 		if (r < 0)
 			return r;
@@ -236,8 +252,13 @@ int client_open(const struct broker *broker, const struct request *request, int 
 	if (base < 0)
 		return base;
 	const char *relative = path + strspn(path, "/");
-	int fd = openat(base, *relative ? relative : ".", O_PATH | O_CLOEXEC | flags);
-	return fd < 0 ? -errno : fd;
+	if (!broker->landlock) {
+		int fd = openat(base, *relative ? relative : ".", O_PATH | O_CLOEXEC | flags);
+		return fd < 0 ? -errno : fd;
+	}
+	cleanup_close int fd = walk_open(broker, request, base, relative, flags);
+	/* On the way the program's own links may have been followed by its number. */
+	return fd < 0 || broker_valid(broker, request->id) ? steal_fd(&fd) : -ESRCH;
 }
 
 int client_open_parent(const struct broker *broker, const struct request *request, int dirfd,

@@ -1,14 +1,14 @@
 /* Calls that change what directories hold, and opens for writing, in the landlock tier; see
  * broker_territory.c for which places are decided here.
  *
- * Theory of operation. Each path is split into a directory, which is held, and a name in it. A
- * protected name is neither made nor moved nor removed. In a place that Landlock knows the call is
- * let through. In a place of the broker's own it is made here, on the held directory and copies of
- * the names, under the program's umask; what was opened is put into the program by ADDFD. Only
- * regular files are: a directory descriptor, or whatever a device hands out, could lead out.
- *
- * What cannot be resolved here (a /proc/self link in the middle of a path) is let through as well:
- * for the program it leads to where Landlock decides. */
+ * Theory of operation. Each path is read once and split into a directory, which is held, and a name
+ * in it. A protected name is neither made nor moved nor removed. In a place that Landlock knows the
+ * call is let through, and counted: it is then the program's to swap its arguments, and Landlock's
+ * to judge what becomes of that, so no directory in which a protected name could appear is ever
+ * under a grant (plan/points.c). In a place of the broker's own the call is made here, on the held
+ * directory and copies of the names, under the program's umask; what was opened is put into the
+ * program by ADDFD. Only regular files are: a directory descriptor, or whatever a device hands out,
+ * could lead out. A path that cannot be resolved fails as it would in the kernel. */
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "policy/names.h"
@@ -43,36 +43,41 @@ static bool is_protected(const struct broker *broker, const struct place *place)
 	return names_watched(broker, place->parent, place->name) != NULL;
 }
 
-/* 0; VERDICT_CONTINUE where there is nothing to decide; -errno. */
+static int let_through(struct broker *broker)
+{
+	__atomic_fetch_add(broker->continued, 1, __ATOMIC_SEQ_CST);
+	return VERDICT_CONTINUE;
+}
+
+/* place->path has been read. 0; VERDICT_CONTINUE where there is nothing to decide; -errno. */
+static int settle_place(
+	struct broker *broker, const struct request *request, int dirfd, struct place *place)
+{
+	const char *name;
+	int r = client_open_parent(broker, request, dirfd, place->path, &place->parent, &name);
+	if (r < 0)
+		return r;
+	size_t length = strcspn(name, "/");
+	if (length > NAME_MAX)
+		return -ENAMETOOLONG;
+	memcpy(place->name, name, length);
+	place->name[length] = '\0';
+	place->slash = name[length] == '/';
+	if (strcmp(place->name, ".") == 0 || strcmp(place->name, "..") == 0)
+		return let_through(broker); /* it is there, and cannot be removed by that name */
+	char directory[PATH_MAX];
+	place->territory = territory_of_fd(broker, place->parent, directory);
+	snprintf(place->real, sizeof(place->real), "%s/%s", strcmp(directory, "/") ? directory : "",
+		place->name);
+	return 0;
+}
+
 static int find_place(struct broker *broker, const struct request *request, int dirfd,
 	uint64_t address, struct place *place)
 {
 	place->parent = -1;
 	int r = client_read_string(broker, request, address, place->path, sizeof(place->path));
-	if (r < 0)
-		return r;
-	const char *name;
-	r = client_open_parent(broker, request, dirfd, place->path, &place->parent, &name);
-	size_t length = r == 0 ? strcspn(name, "/") : 0;
-	if (r < 0 || length > NAME_MAX) {
-		const char *slash = strrchr(place->path, '/');
-		return names_protected(slash ? slash + 1 : place->path)
-			       ? (r < 0 ? r : -ENAMETOOLONG)
-			       : VERDICT_CONTINUE;
-	}
-	memcpy(place->name, name, length);
-	place->name[length] = '\0';
-	place->slash = name[length] == '/';
-	if (strcmp(place->name, ".") == 0 || strcmp(place->name, "..") == 0)
-		return VERDICT_CONTINUE;
-	char directory[PATH_MAX];
-	r = territory_path_of(broker, place->parent, directory);
-	if (r < 0)
-		return r;
-	snprintf(place->real, sizeof(place->real), "%s/%s", strcmp(directory, "/") ? directory : "",
-		place->name);
-	place->territory = territory_of_path(broker, directory);
-	return 0;
+	return r < 0 ? r : settle_place(broker, request, dirfd, place);
 }
 
 static int refuse_name(
@@ -89,12 +94,6 @@ static int refuse_carve_out(
 	broker_record(broker, request, "P1", place->path, EACCES,
 		"this entry, or something below it, is read-only in the box");
 	return -EACCES;
-}
-
-static int let_through(struct broker *broker)
-{
-	__atomic_fetch_add(broker->continued, 1, __ATOMIC_SEQ_CST);
-	return VERDICT_CONTINUE;
 }
 
 /* Whether name, which is to appear at place, may: 0, -errno, or VERDICT_CONTINUE. */
@@ -115,9 +114,35 @@ static int check_old(
 {
 	if (is_protected(broker, place))
 		return refuse_name(broker, request, place);
-	if (place->territory == TERRITORY_BROKER && territory_holds_carve_out(broker, place->real))
+	/* A directory that is watched, or leads to one, is looked for at its place. */
+	if (names_holds_watch(broker, place->real) ||
+		(place->territory == TERRITORY_BROKER &&
+			territory_holds_carve_out(broker, place->real)))
 		return refuse_carve_out(broker, request, place);
 	return place->territory == TERRITORY_BROKER ? 0 : let_through(broker);
+}
+
+/* A secret that came to be while the box ran (it would have been a carve-out) cannot be read where
+ * the directory cannot; what is handed over, or got another name, could be. */
+static bool is_late_secret(const struct broker *broker, const char *path)
+{
+	bool secret = false;
+	for (const char *at = path; *at && !secret;) {
+		char name[NAME_MAX + 1];
+		at += strspn(at, "/");
+		size_t length = strcspn(at, "/");
+		snprintf(name, sizeof(name), "%.*s", (int)length, at);
+		at += length;
+		secret = *name && (names_secret_directory(name) || (!*at && names_secret(name)));
+	}
+	return secret && !territory_is_readable(broker, path);
+}
+
+static int refuse_secret(struct broker *broker, const struct request *request, const char *path)
+{
+	broker_record(broker, request, "P4", path, EACCES,
+		"a secret that appeared after the launch is hidden as those before");
+	return -EACCES;
 }
 
 /* The name with its slash, if it had one: the kernel then insists on a directory. */
@@ -290,10 +315,15 @@ static int serve_pair(struct broker *broker, const struct request *request)
 	int judged_old = r ? r : check_old(broker, request, &old);
 	if (judged_old < 0)
 		return judged_old;
-	if (r || r_new || (judged_old && judged_new))
-		return VERDICT_CONTINUE;
-	if (old.territory == TERRITORY_CLOSED || new.territory == TERRITORY_CLOSED)
-		return VERDICT_CONTINUE; /* Landlock says no */
+	if (r || r_new || (judged_old && judged_new) || old.territory == TERRITORY_CLOSED ||
+		new.territory == TERRITORY_CLOSED)
+		return let_through(broker); /* what is not the broker's is Landlock's */
+	bool exchanges =
+		row->flags >= 0 && !row->link && request->args[row->flags] & RENAME_EXCHANGE;
+	if (is_late_secret(broker, old.real))
+		return refuse_secret(broker, request, old.path);
+	if (exchanges && is_late_secret(broker, new.real))
+		return refuse_secret(broker, request, new.path);
 	return make_pair(broker, request, row, &old, &new);
 }
 
@@ -331,49 +361,87 @@ static int open_existing(struct broker *broker, const struct request *request,
 	struct stat st;
 	if (fstat(target, &st) < 0)
 		return -errno;
-	if (!S_ISREG(st.st_mode) || (arguments->flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
-		return VERDICT_CONTINUE;
-	int r = territory_path_of(broker, target, path);
-	if (r < 0)
-		return r;
-	if (territory_of_path(broker, path) != TERRITORY_BROKER)
-		return VERDICT_CONTINUE;
+	if ((arguments->flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL))
+		return -EEXIST;
+	if (!S_ISREG(st.st_mode) || territory_of_fd(broker, target, path) != TERRITORY_BROKER)
+		return let_through(broker);
+	if (is_late_secret(broker, path))
+		return refuse_secret(broker, request, path);
+	if (!broker_valid(broker, request->id))
+		return -ESRCH;
 	snprintf(name, sizeof(name), "%d", target);
 	int flags = arguments->flags & ~(O_CREAT | O_EXCL | O_NOFOLLOW);
 	cleanup_close int file = openat(broker->self_fds, name, flags | O_CLOEXEC);
 	return file < 0 ? -errno : hand_over(broker, request, file, arguments->flags);
 }
 
+/* Nothing but a new file: what somebody puts there meanwhile was never judged. -EEXIST then. */
 static int open_new(struct broker *broker, const struct request *request,
-	const struct open_arguments *arguments)
+	const struct open_arguments *arguments, const struct place *place)
 {
-	struct place place cleanup_place;
-	int r = find_place(broker, request, arguments->dirfd, arguments->path, &place);
+	int r = check_new(broker, request, place);
+	if (r == 0)
+		r = set_program_umask(broker, request);
 	if (r != 0)
-		return r;
-	r = check_new(broker, request, &place);
-	if (r != 0)
-		return r;
-	if (place.slash)
-		return -EISDIR;
-	r = set_program_umask(broker, request);
-	if (r < 0)
 		return r;
 	cleanup_close int file = -1;
 	if (broker_valid(broker, request->id))
-		file = openat(place.parent, place.name,
-			arguments->flags | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, arguments->mode);
+		file = openat(place->parent, place->name,
+			arguments->flags | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+			arguments->mode);
 	else
 		errno = ESRCH;
 	r = file < 0 ? -errno : 0;
 	umask(0);
-	if (r == 0 && !(arguments->flags & O_NONBLOCK))
-		fcntl(file, F_SETFL, arguments->flags & ~O_NONBLOCK);
 	return r < 0 ? r : hand_over(broker, request, file, arguments->flags);
+}
+
+/* One look at path and one answer; -EEXIST where a new file was to be made, and one came first. */
+static int open_once(struct broker *broker, const struct request *request,
+	const struct open_arguments *arguments, const char *path)
+{
+	struct place place cleanup_place = {.parent = -1};
+	int flags = arguments->flags;
+	snprintf(place.path, sizeof(place.path), "%s", path);
+	int r = settle_place(broker, request, arguments->dirfd, &place);
+	if (r != 0)
+		return r == -EEXIST ? -EISDIR /* "/" */ : r;
+	if (place.slash && flags & O_CREAT)
+		return -EISDIR;
+	cleanup_close int target =
+		openat(place.parent, place.name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+	if (target < 0)
+		return errno == ENOENT && flags & O_CREAT
+			       ? open_new(broker, request, arguments, &place)
+			       : -errno;
+	if (fstat(target, &st) < 0)
+		return -errno;
+	bool follows = !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
+	if (place.slash || (S_ISLNK(st.st_mode) && follows)) {
+		close_fd(&target);
+		target = client_open(broker, request, arguments->dirfd, path, 0);
+		if (target < 0)
+			return target == -ENOENT && flags & O_CREAT ? -ELOOP : target;
+	}
+	return open_existing(broker, request, arguments, target);
+}
+
+/* Without a name a file could be linked anywhere: programs know how to do without. */
+static int open_nameless(struct broker *broker, const struct request *request,
+	const struct open_arguments *arguments, const char *path)
+{
+	char real[PATH_MAX];
+	cleanup_close int directory = client_open(broker, request, arguments->dirfd, path, 0);
+	if (directory < 0)
+		return directory;
+	return territory_of_fd(broker, directory, real) == TERRITORY_BROKER ? -EOPNOTSUPP
+									    : let_through(broker);
 }
 
 static int serve_open(struct broker *broker, const struct request *request)
 {
+	enum { TRIES = 8 };
 	const uint64_t *args = request->args;
 	struct open_arguments arguments = {AT_FDCWD, args[0], (int)args[1], (mode_t)args[2]};
 	if (request->nr == SYS_openat)
@@ -387,7 +455,7 @@ static int serve_open(struct broker *broker, const struct request *request)
 	arguments.mode &= 01777;
 	int flags = arguments.flags;
 	if (flags & O_PATH)
-		return VERDICT_CONTINUE;
+		return let_through(broker);
 
 	char path[PATH_MAX];
 	int r = client_read_string(broker, request, arguments.path, path, sizeof(path));
@@ -401,44 +469,38 @@ static int serve_open(struct broker *broker, const struct request *request)
 			"a file cannot be truncated by opening it for reading");
 		return -EACCES;
 	}
-	bool follows = !(flags & O_NOFOLLOW) && (flags & (O_CREAT | O_EXCL)) != (O_CREAT | O_EXCL);
-	cleanup_close int target =
-		client_open(broker, request, arguments.dirfd, path, follows ? 0 : O_NOFOLLOW);
-	if ((flags & O_TMPFILE) == O_TMPFILE) {
-		/* Without a name it could be linked anywhere: programs know how to do without. */
-		if (target < 0 || territory_path_of(broker, target, path) < 0)
-			return VERDICT_CONTINUE;
-		return territory_of_path(broker, path) == TERRITORY_BROKER ? -EOPNOTSUPP
-									   : VERDICT_CONTINUE;
+	if ((flags & O_TMPFILE) == O_TMPFILE)
+		return open_nameless(broker, request, &arguments, path);
+	r = -EEXIST;
+	for (int i = 0; r == -EEXIST && i < TRIES; i++) {
+		r = open_once(broker, request, &arguments, path);
+		if (flags & O_EXCL)
+			break;
 	}
-	if (target >= 0)
-		return open_existing(broker, request, &arguments, target);
-	if (target == -ENOENT && (flags & O_CREAT))
-		return open_new(broker, request, &arguments);
-	return VERDICT_CONTINUE;
+	return r;
 }
 
 const struct broker_call broker_file_calls[] = {
 #ifdef SYS_mkdir
-	{SYS_mkdir, "mkdir", serve_entry, true},
-	{SYS_mknod, "mknod", serve_entry, true},
-	{SYS_symlink, "symlink", serve_entry, true},
-	{SYS_unlink, "unlink", serve_entry, true},
-	{SYS_rmdir, "rmdir", serve_entry, true},
-	{SYS_rename, "rename", serve_pair, true},
-	{SYS_link, "link", serve_pair, true},
-	{SYS_open, "open", serve_open, true},
-	{SYS_creat, "creat", serve_open, true},
+	{SYS_mkdir, "mkdir", serve_entry},
+	{SYS_mknod, "mknod", serve_entry},
+	{SYS_symlink, "symlink", serve_entry},
+	{SYS_unlink, "unlink", serve_entry},
+	{SYS_rmdir, "rmdir", serve_entry},
+	{SYS_rename, "rename", serve_pair},
+	{SYS_link, "link", serve_pair},
+	{SYS_open, "open", serve_open},
+	{SYS_creat, "creat", serve_open},
 #endif
 #ifdef SYS_renameat
-	{SYS_renameat, "renameat", serve_pair, true},
+	{SYS_renameat, "renameat", serve_pair},
 #endif
-	{SYS_mkdirat, "mkdirat", serve_entry, true},
-	{SYS_mknodat, "mknodat", serve_entry, true},
-	{SYS_symlinkat, "symlinkat", serve_entry, true},
-	{SYS_unlinkat, "unlinkat", serve_entry, true},
-	{SYS_renameat2, "renameat2", serve_pair, true},
-	{SYS_linkat, "linkat", serve_pair, true},
-	{SYS_openat, "openat", serve_open, true},
+	{SYS_mkdirat, "mkdirat", serve_entry},
+	{SYS_mknodat, "mknodat", serve_entry},
+	{SYS_symlinkat, "symlinkat", serve_entry},
+	{SYS_unlinkat, "unlinkat", serve_entry},
+	{SYS_renameat2, "renameat2", serve_pair},
+	{SYS_linkat, "linkat", serve_pair},
+	{SYS_openat, "openat", serve_open},
 };
 const size_t broker_file_calls_count = ARRAY_SIZE(broker_file_calls);

@@ -8,6 +8,8 @@
 #include "run/denials.h"
 
 #include <limits.h>
+#include <linux/un.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,6 +26,11 @@ enum {
 	BROKER_SOCKETS_MAX = 1024,
 	/* Landlock tier: entries of opened roots that are under no grant for writing. */
 	BROKER_CARVE_OUTS_MAX = 4096,
+
+	/* Landlock tier with a way out: TCP ports that the box has taken on loopback, and datagram
+	 * sockets whose last destination is remembered; the oldest is forgotten. */
+	BROKER_PORTS_MAX = 256,
+	BROKER_DATAGRAMS_MAX = 1024,
 
 	BROKER_RETRY_MS = 20, /* a unix listener's backlog is full: no event tells when it is not */
 	BROKER_SWEEP_MS = 1000,  /* how long a pending call of a program that died may linger */
@@ -46,13 +53,19 @@ struct request {
 };
 
 struct broker;
+struct pending;
 
 /* One row of the dispatch table. */
 struct broker_call {
 	int nr;
 	const char *name;
 	int (*serve)(struct broker *broker, const struct request *request);
-	bool always; /* whatever its arguments: the filter's tables need not be asked */
+};
+
+/* A directory where a protected name could appear. */
+struct broker_watch {
+	struct file_id id;
+	const char *name; /* one more name that must not; or NULL. The plan's */
 };
 
 struct bound_socket {
@@ -61,15 +74,54 @@ struct bound_socket {
 	int pin; /* O_PATH: while it is held, no other file can be given the inode number */
 };
 
-/* A connect() that could not be answered at once. */
-struct pending {
-	uint64_t id;
-	int socket;
-	int pin;              /* the socket file for AF_UNIX; else -1 */
-	bool retry;           /* no readiness to wait for: try again every BROKER_RETRY_MS */
-	uint64_t deadline_us; /* from SO_SNDTIMEO; 0: none */
+enum { SOCKET_TEXT_BYTES = UNIX_PATH_MAX + 64 };
+
+/* A connect(), bind() or the like under way: everything copied. */
+struct socket_call {
+	const struct request *request;
+	int socket; /* owned */
+	int domain;
 	struct sockaddr_storage address;
 	socklen_t address_bytes;
+	char text[SOCKET_TEXT_BYTES]; /* the address for a record */
+};
+
+/* A call that could not be answered at once. */
+struct pending {
+	uint64_t id;
+	/* Returns whether the call was answered. ready: what was polled for has come. */
+	bool (*resume)(struct broker *broker, struct pending *pending, bool ready);
+	int socket;
+	short events;         /* of socket, that are polled for; 0: none */
+	int pin;              /* the socket file for AF_UNIX; else -1 */
+	bool retry;           /* no readiness to wait for: try again every BROKER_RETRY_MS */
+	uint64_t deadline_us; /* from SO_SNDTIMEO and the like; 0: none */
+	struct sockaddr_storage address;
+	socklen_t address_bytes;
+
+	/* Landlock tier: what egress was asked; what it said. */
+	uint32_t egress_id; /* 0: nothing */
+	bool answered;
+	int answer;
+	struct request request; /* the call again, as far as its resume() needs it */
+	ino_t replaced;         /* the socket whose place this one takes */
+};
+
+/* Landlock tier: a TCP port of the box's own loopback. */
+struct own_port {
+	uint16_t port, real; /* as the box names it; where it is on the host's 127.0.0.1 */
+	bool v4, v6;         /* by which of the loopback addresses it is reached */
+	uint64_t cookie;     /* the kernel's name for the socket, never given twice */
+};
+
+/* Landlock tier: what stands for a datagram socket. */
+struct datagram_socket {
+	ino_t inode;
+	sa_family_t family; /* as the program asked for it */
+	bool by_rule;       /* leads to an --allow-udp rule's destination, else to the resolver */
+	bool connected;     /* by connect(): to peer; else peer is where it sent to last */
+	struct sockaddr_storage peer;
+	socklen_t peer_bytes;
 };
 
 struct broker {
@@ -78,6 +130,7 @@ struct broker {
 	struct connects *connects; /* or NULL */
 	uint64_t *continued;
 	bool landlock;    /* the landlock tier: no namespaces, so more is decided here */
+	bool scoped;      /* landlock tier: no signal leaves the box and this process */
 	bool own_network; /* the box's network namespace is not the host's */
 	bool poll_first;  /* RECV would not notice the end of the box */
 	uint64_t network_cookie;
@@ -87,7 +140,7 @@ struct broker {
 	int proc;     /* the host's /proc: its numbers are those of notifications */
 	int self_fds; /* the host's /proc/<broker>/fd: names any descriptor by a short path */
 
-	struct file_id *watches;
+	struct broker_watch *watches;
 	int *watch_pins;
 	size_t watches_count;
 
@@ -101,6 +154,14 @@ struct broker {
 	struct pending pending[BROKER_PENDING_MAX];
 	size_t pending_count;
 
+	/* Landlock tier with a way out, see broker_network.c and broker_datagrams.c. */
+	int egress; /* or -1 */
+	uint32_t egress_id;
+	struct own_port ports[BROKER_PORTS_MAX]; /* oldest first */
+	size_t ports_count;
+	struct datagram_socket datagrams[BROKER_DATAGRAMS_MAX]; /* oldest first */
+	size_t datagrams_count;
+
 	const struct broker_call *calls[BROKER_SYSCALLS];
 };
 
@@ -110,6 +171,8 @@ struct broker {
  * was its own, and not that of a later process with the same number. */
 bool broker_valid(const struct broker *broker, uint64_t id);
 void broker_answer(const struct broker *broker, uint64_t id, int result);
+/* The call returns value. */
+void broker_answer_value(const struct broker *broker, uint64_t id, int64_t value);
 /* Notes a refusal, with the name of the program. */
 void broker_record(const struct broker *broker, const struct request *request, const char *promise,
 	const char *target, int errno_value, const char *reason);
@@ -123,6 +186,9 @@ int broker_raise(int capability, bool on);
 
 int client_read(const struct broker *broker, const struct request *request, uint64_t address,
 	void *buffer, size_t length_bytes);
+/* The same the other way, only to the program that waits. */
+int client_write(const struct broker *broker, const struct request *request, uint64_t address,
+	const void *data, size_t length_bytes);
 /* The program's name (comm); empty when it cannot be read. */
 void client_program(const struct broker *broker, const struct request *request, char program[32]);
 /* The length without its NUL, or -EFAULT, or -ENAMETOOLONG when room_bytes does not hold it. */
@@ -142,6 +208,11 @@ int client_open(const struct broker *broker, const struct request *request, int 
 int client_open_parent(const struct broker *broker, const struct request *request, int dirfd,
 	char *path, int *ret_parent, const char **ret_name);
 
+/* broker_walk.c: client_open()'s resolution in the landlock tier, from the held directory base. */
+
+int walk_open(const struct broker *broker, const struct request *request, int base,
+	const char *path, int flags);
+
 /* broker_names.c */
 
 extern const struct broker_call broker_name_calls[];
@@ -150,6 +221,10 @@ int names_start(struct broker *broker, struct error *error);
 /* Whether name (trailing slashes allowed) in the directory parent is protected and missing ones are
  * kept from appearing there: the table's spelling, or NULL. */
 const char *names_watched(const struct broker *broker, int parent, const char *name);
+/* The table's spelling of name, or the watch's, if it is protected in any directory; or NULL. */
+const char *names_protected_anywhere(const struct broker *broker, const char *name);
+/* Whether path is a watched directory, or one lies below it. */
+bool names_holds_watch(const struct broker *broker, const char *path);
 
 /* broker_territory.c: the landlock tier's places. */
 
@@ -159,9 +234,13 @@ enum territory {
 	TERRITORY_CLOSED,
 };
 int territory_start(struct broker *broker, struct error *error);
-enum territory territory_of_path(const struct broker *broker, const char *path);
+/* Where what fd stands for lies, and its path. What cannot be found there by its path again (it was
+ * deleted, has no name, or is of another mount namespace) is CLOSED. */
+enum territory territory_of_fd(const struct broker *broker, int fd, char path[PATH_MAX]);
 /* Whether path is a carve-out or one lies below it. */
 bool territory_holds_carve_out(const struct broker *broker, const char *path);
+/* Whether the program may read path under some grant. */
+bool territory_is_readable(const struct broker *broker, const char *path);
 /* The path of what fd stands for; no absolute one for what has none. */
 int territory_path_of(const struct broker *broker, int fd, char path[PATH_MAX]);
 
@@ -179,8 +258,49 @@ extern const size_t broker_signal_calls_count;
 extern const struct broker_call broker_socket_calls[];
 extern const size_t broker_socket_calls_count;
 int sockets_start(struct broker *broker, struct error *error);
+/* Copies what a call with (descriptor, address, length) in its first registers is about. */
+int socket_call_begin(
+	struct broker *broker, const struct request *request, struct socket_call *call);
+/* An address in words. */
+void socket_describe(const struct sockaddr_storage *address, socklen_t address_bytes,
+	char text[SOCKET_TEXT_BYTES]);
+/* Records the refusal; -EACCES. */
+int socket_call_refuse(
+	struct broker *broker, const struct socket_call *call, const char *reason);
+sa_family_t socket_call_family(const struct socket_call *call);
+/* One connect() that does not block, whatever the program does to the socket meanwhile. */
+int socket_connect_once(int socket_fd, const struct sockaddr_storage *address,
+	socklen_t address_bytes, int pin);
+/* Room for one more call that waits, zeroed but for id and pin; NULL: there is none. */
+struct pending *sockets_park(struct broker *broker, const struct request *request);
+/* CLOCK_MONOTONIC time at which the socket's SO_SNDTIMEO or SO_RCVTIMEO is over; 0: never. */
+uint64_t socket_deadline_us(int socket_fd, int option);
 /* Fills fds (room for BROKER_PENDING_MAX), returns how long poll() may wait. */
 int sockets_poll(struct broker *broker, struct pollfd *fds);
 void sockets_resume(struct broker *broker, const struct pollfd *fds);
+
+/* broker_network.c: the landlock tier with a way out. Streams. */
+
+extern const struct broker_call broker_network_calls[];
+extern const size_t broker_network_calls_count;
+/* Where an address of a program's points to: IPv6 or mapped; 0.0.0.0 and :: are loopback. */
+int network_destination(const struct sockaddr_storage *address, socklen_t address_bytes,
+	struct in6_addr *ret_address, uint16_t *ret_port);
+bool network_is_loopback(const struct in6_addr *address);
+int network_connect(struct broker *broker, struct socket_call *call);
+int network_bind(struct broker *broker, struct socket_call *call);
+/* Sends one end of a pair to egress; *ret_id (or NULL) is what its answer will bear. */
+int network_tell_egress(struct broker *broker, uint32_t kind, const struct in6_addr *address,
+	uint16_t port, int fd, uint32_t *ret_id);
+/* Takes in what egress has said. */
+void network_hear(struct broker *broker);
+
+/* broker_datagrams.c: the same tier. What programs take for datagram sockets. */
+
+extern const struct broker_call broker_datagram_calls[];
+extern const size_t broker_datagram_calls_count;
+bool datagrams_own(const struct broker *broker, int socket_fd);
+int datagrams_connect(struct broker *broker, struct socket_call *call);
+int datagrams_bind(struct broker *broker, struct socket_call *call);
 
 #endif

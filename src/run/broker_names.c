@@ -3,8 +3,9 @@
  * Theory of operation (container tier). What exists under a protected name is a read-only mount of
  * its own, which the kernel neither renames nor removes. What does not exist yet cannot be mounted
  * over, so its making is refused here, in the few directories where it would mean something (the
- * plan's watches). The last component of each path is looked at first: unless its name is a
- * protected one, which is next to always, the kernel runs the call at once.
+ * plan's watches, some of which have a name more: what a repository's config points at). The last
+ * component of each path is looked at first: unless its name is a protected one, which is next to
+ * always, the kernel runs the call at once.
  *
  * A program may swap the string between this look and the kernel's own. That race is not won here:
  * the supervisor's inotify watch sees the name appear, and *continued tells it that this could
@@ -14,6 +15,7 @@
  * and must neither be moved away nor be exchanged. */
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/path.h"
 #include "policy/names.h"
 #include "run/broker_internal.h"
 
@@ -61,7 +63,8 @@ int names_start(struct broker *broker, struct error *error)
 		return error_set(error, ENOMEM, "broker", "no memory for the watched directories");
 	for (size_t i = 0; i < plan->watches_count; i++) {
 		const struct plan_watch *watch = &plan->watches[i];
-		broker->watches[broker->watches_count++] = watch->id;
+		broker->watches[broker->watches_count++] =
+			(struct broker_watch){watch->id, watch->name};
 		broker->watch_pins[i] = -1;
 		if (!watch->inside)
 			continue;
@@ -75,8 +78,8 @@ int names_start(struct broker *broker, struct error *error)
 			continue;
 		}
 		broker->watch_pins[i] = fd;
-		broker->watches[broker->watches_count++] =
-			(struct file_id){.device = st.st_dev, .inode = st.st_ino};
+		broker->watches[broker->watches_count++] = (struct broker_watch){
+			{.device = st.st_dev, .inode = st.st_ino}, watch->name};
 	}
 	return 0;
 }
@@ -99,24 +102,44 @@ static bool last_component(const char *path, char name[NAME_MAX + 1])
 	return strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
 }
 
-static bool is_watched(const struct broker *broker, int directory)
+const char *names_protected_anywhere(const struct broker *broker, const char *name)
+{
+	const char *spelling = names_protected(name);
+	for (size_t i = 0; !spelling && i < broker->watches_count; i++)
+		if (broker->watches[i].name && strcasecmp(broker->watches[i].name, name) == 0)
+			spelling = broker->watches[i].name;
+	return spelling;
+}
+
+static const char *protected_in(const struct broker *broker, int directory, const char *name)
 {
 	struct stat st;
 	if (fstat(directory, &st) < 0)
-		return true; /* cannot tell: fail closed */
-	for (size_t i = 0; i < broker->watches_count; i++)
-		if (broker->watches[i].device == st.st_dev && broker->watches[i].inode == st.st_ino)
-			return true;
-	return false;
+		return names_protected_anywhere(broker, name); /* cannot tell: fail closed */
+	for (size_t i = 0; i < broker->watches_count; i++) {
+		const struct broker_watch *watch = &broker->watches[i];
+		if (watch->id.device != st.st_dev || watch->id.inode != st.st_ino)
+			continue;
+		if (names_protected(name))
+			return names_protected(name);
+		if (watch->name && strcasecmp(watch->name, name) == 0)
+			return watch->name;
+	}
+	return NULL;
 }
 
 const char *names_watched(const struct broker *broker, int parent, const char *name)
 {
 	char last[NAME_MAX + 1];
-	if (!last_component(name, last))
-		return NULL;
-	const char *protected = names_protected(last);
-	return protected && is_watched(broker, parent) ? protected : NULL;
+	return last_component(name, last) ? protected_in(broker, parent, last) : NULL;
+}
+
+bool names_holds_watch(const struct broker *broker, const char *path)
+{
+	for (size_t i = 0; i < broker->plan->watches_count; i++)
+		if (path_is_below(broker->plan->watches[i].path, path))
+			return true;
+	return false;
 }
 
 /* One name of a call. 0: let through; else the answer. */
@@ -132,7 +155,7 @@ static int look_at_name(struct broker *broker, const struct request *request, in
 			"the program's memory cannot be read, so the name cannot be checked");
 		return -EACCES;
 	}
-	if (!last_component(path, last) || !names_protected(last))
+	if (!last_component(path, last) || !names_protected_anywhere(broker, last))
 		return 0;
 
 	/* What cannot be resolved here might be for the program, so it is never let through. */
@@ -141,7 +164,7 @@ static int look_at_name(struct broker *broker, const struct request *request, in
 	r = client_open_parent(broker, request, dirfd, path, &parent, &name);
 	if (r < 0)
 		return r;
-	if (!is_watched(broker, parent))
+	if (!protected_in(broker, parent, last))
 		return 0;
 
 	/* `mkdir -p` and `git init` expect to hear that it is there already. */
@@ -177,19 +200,19 @@ static int serve_name(struct broker *broker, const struct request *request)
 
 const struct broker_call broker_name_calls[] = {
 #ifdef SYS_mkdir
-	{SYS_mkdir, "mkdir", serve_name, true},
-	{SYS_mknod, "mknod", serve_name, true},
-	{SYS_symlink, "symlink", serve_name, true},
-	{SYS_link, "link", serve_name, true},
-	{SYS_rename, "rename", serve_name, true},
+	{SYS_mkdir, "mkdir", serve_name},
+	{SYS_mknod, "mknod", serve_name},
+	{SYS_symlink, "symlink", serve_name},
+	{SYS_link, "link", serve_name},
+	{SYS_rename, "rename", serve_name},
 #endif
 #ifdef SYS_renameat
-	{SYS_renameat, "renameat", serve_name, true},
+	{SYS_renameat, "renameat", serve_name},
 #endif
-	{SYS_mkdirat, "mkdirat", serve_name, true},
-	{SYS_mknodat, "mknodat", serve_name, true},
-	{SYS_symlinkat, "symlinkat", serve_name, true},
-	{SYS_linkat, "linkat", serve_name, true},
-	{SYS_renameat2, "renameat2", serve_name, true},
+	{SYS_mkdirat, "mkdirat", serve_name},
+	{SYS_mknodat, "mknodat", serve_name},
+	{SYS_symlinkat, "symlinkat", serve_name},
+	{SYS_linkat, "linkat", serve_name},
+	{SYS_renameat2, "renameat2", serve_name},
 };
 const size_t broker_name_calls_count = ARRAY_SIZE(broker_name_calls);

@@ -25,7 +25,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/uio.h>
 
 #ifndef PIDFD_THREAD
 #define PIDFD_THREAD O_EXCL /* 6.9 */
@@ -255,15 +254,6 @@ static const struct process_call process_calls[] = {
 	{SYS_prlimit64, 0, 2, -1, sizeof(struct rlimit)},
 };
 
-static int write_back(
-	const struct request *request, uint64_t address, const void *data, size_t bytes)
-{
-	struct iovec local = {.iov_base = (void *)(uintptr_t)data, .iov_len = bytes};
-	struct iovec remote = {.iov_base = (void *)(uintptr_t)address, .iov_len = bytes};
-	ssize_t n = process_vm_writev(request->tid, &local, 1, &remote, 1, 0);
-	return n == (ssize_t)bytes ? 0 : -EFAULT;
-}
-
 static int run_prlimit(
 	const struct broker *broker, const struct request *request, const struct rlimit *limit)
 {
@@ -271,11 +261,7 @@ static int run_prlimit(
 	const uint64_t *args = request->args;
 	if (syscall(SYS_prlimit64, (pid_t)args[0], (int)args[1], limit, &old) < 0)
 		return -errno;
-	if (!args[3])
-		return 0;
-	if (!broker_valid(broker, request->id))
-		return -ESRCH;
-	return write_back(request, args[3], &old, sizeof(old));
+	return args[3] ? client_write(broker, request, args[3], &old, sizeof(old)) : 0;
 }
 
 /* A call that names one process and passes a structure. */
@@ -365,18 +351,18 @@ static int serve_priority(struct broker *broker, const struct request *request)
 }
 
 const struct broker_call broker_signal_calls[] = {
-	{SYS_kill, "kill", serve_kill, false},
-	{SYS_tkill, "tkill", serve_tkill, false},
-	{SYS_tgkill, "tgkill", serve_tkill, false},
-	{SYS_rt_sigqueueinfo, "rt_sigqueueinfo", serve_sigqueue, false},
-	{SYS_rt_tgsigqueueinfo, "rt_tgsigqueueinfo", serve_sigqueue, false},
-	{SYS_pidfd_send_signal, "pidfd_send_signal", serve_pidfd_send_signal, false},
-	{SYS_prlimit64, "prlimit64", serve_process, false},
-	{SYS_sched_setaffinity, "sched_setaffinity", serve_process, false},
-	{SYS_sched_setparam, "sched_setparam", serve_process, false},
-	{SYS_sched_setscheduler, "sched_setscheduler", serve_process, false},
-	{SYS_sched_setattr, "sched_setattr", serve_sched_setattr, false},
-	{SYS_setpriority, "setpriority", serve_priority, false},
-	{SYS_ioprio_set, "ioprio_set", serve_priority, false},
+	{SYS_kill, "kill", serve_kill},
+	{SYS_tkill, "tkill", serve_tkill},
+	{SYS_tgkill, "tgkill", serve_tkill},
+	{SYS_rt_sigqueueinfo, "rt_sigqueueinfo", serve_sigqueue},
+	{SYS_rt_tgsigqueueinfo, "rt_tgsigqueueinfo", serve_sigqueue},
+	{SYS_pidfd_send_signal, "pidfd_send_signal", serve_pidfd_send_signal},
+	{SYS_prlimit64, "prlimit64", serve_process},
+	{SYS_sched_setaffinity, "sched_setaffinity", serve_process},
+	{SYS_sched_setparam, "sched_setparam", serve_process},
+	{SYS_sched_setscheduler, "sched_setscheduler", serve_process},
+	{SYS_sched_setattr, "sched_setattr", serve_sched_setattr},
+	{SYS_setpriority, "setpriority", serve_priority},
+	{SYS_ioprio_set, "ioprio_set", serve_priority},
 };
 const size_t broker_signal_calls_count = ARRAY_SIZE(broker_signal_calls);

@@ -6,7 +6,7 @@
  *
  * Network addresses: the box's own network namespace is the wall; the one thing to make sure of is
  * that the socket was made in it, and is not one that the caller handed in. The landlock tier has
- * no such namespace, and refuses.
+ * no such namespace, and refuses, unless egress is there: see broker_network.c.
  *
  * Unix sockets by path: a read-only mount does not stop connect(), so a box may reach only sockets
  * that it made itself. Every bind() comes through here; the file it made is looked up through the
@@ -46,16 +46,6 @@
 #define SO_NETNS_COOKIE 71 /* 5.14 */
 #endif
 
-/* A connect() or bind() under way: everything copied. */
-struct socket_call {
-	const struct request *request;
-	int socket; /* owned */
-	int domain;
-	struct sockaddr_storage address;
-	socklen_t address_bytes;
-	char text[UNIX_PATH_MAX + 64]; /* the address for a record */
-};
-
 int sockets_start(struct broker *broker, struct error *error)
 {
 	/* Half of the descriptors for pins; the rest for parked calls, watches and the moment. */
@@ -67,35 +57,37 @@ int sockets_start(struct broker *broker, struct error *error)
 	return 0;
 }
 
-static void describe_address(struct socket_call *call)
+void socket_describe(const struct sockaddr_storage *storage, socklen_t address_bytes,
+	char text[SOCKET_TEXT_BYTES])
 {
-	const struct sockaddr *address = (const struct sockaddr *)&call->address;
-	size_t room_bytes = sizeof(call->text);
+	const struct sockaddr *address = (const struct sockaddr *)storage;
+	size_t room_bytes = SOCKET_TEXT_BYTES;
 	char host[INET6_ADDRSTRLEN];
-	if (call->address_bytes < sizeof(sa_family_t)) {
-		snprintf(call->text, room_bytes, "no address");
+	if (address_bytes < sizeof(sa_family_t)) {
+		snprintf(text, room_bytes, "no address");
 	} else if (address->sa_family == AF_INET) {
 		const struct sockaddr_in *in = (const struct sockaddr_in *)address;
 		inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
-		snprintf(call->text, room_bytes, "%s:%u", host, ntohs(in->sin_port));
+		snprintf(text, room_bytes, "%s:%u", host, ntohs(in->sin_port));
 	} else if (address->sa_family == AF_INET6) {
 		const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)address;
 		inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
-		snprintf(call->text, room_bytes, "[%s]:%u", host, ntohs(in6->sin6_port));
+		snprintf(text, room_bytes, "[%s]:%u", host, ntohs(in6->sin6_port));
 	} else if (address->sa_family == AF_UNIX) {
 		const struct sockaddr_un *un = (const struct sockaddr_un *)address;
-		int length = (int)call->address_bytes - (int)offsetof(struct sockaddr_un, sun_path);
+		int length = (int)address_bytes - (int)offsetof(struct sockaddr_un, sun_path);
 		if (length > 0 && un->sun_path[0] == '\0')
-			snprintf(call->text, room_bytes, "@%.*s", length - 1, un->sun_path + 1);
+			snprintf(text, room_bytes, "@%.*s", length - 1, un->sun_path + 1);
 		else
-			snprintf(call->text, room_bytes, "%.*s", length, un->sun_path);
+			snprintf(text, room_bytes, "%.*s", length, un->sun_path);
 	} else {
-		snprintf(call->text, room_bytes, "address family %u", address->sa_family);
+		snprintf(text, room_bytes, "address family %u", address->sa_family);
 	}
 }
 
 /* Errors in the order in which the kernel would find them. */
-static int begin(struct broker *broker, const struct request *request, struct socket_call *call)
+int socket_call_begin(
+	struct broker *broker, const struct request *request, struct socket_call *call)
 {
 	memset(call, 0, offsetof(struct socket_call, text));
 	call->request = request;
@@ -113,12 +105,12 @@ static int begin(struct broker *broker, const struct request *request, struct so
 	if (r < 0)
 		return r;
 	call->address_bytes = (socklen_t)address_bytes;
-	describe_address(call);
+	socket_describe(&call->address, call->address_bytes, call->text);
 	/* Nothing may happen on behalf of a call that is no longer there. */
 	return broker_valid(broker, request->id) ? 0 : -ESRCH;
 }
 
-static int refuse(struct broker *broker, const struct socket_call *call, const char *reason)
+int socket_call_refuse(struct broker *broker, const struct socket_call *call, const char *reason)
 {
 	broker_record(broker, call->request, "P3", call->text, EACCES, reason);
 	return -EACCES;
@@ -134,7 +126,7 @@ static bool is_of_box_network(const struct broker *broker, int socket_fd)
 	       cookie == broker->network_cookie;
 }
 
-static sa_family_t family_of(const struct socket_call *call)
+sa_family_t socket_call_family(const struct socket_call *call)
 {
 	return call->address_bytes < sizeof(sa_family_t)
 		       ? (sa_family_t)AF_UNSPEC
@@ -146,7 +138,7 @@ static sa_family_t family_of(const struct socket_call *call)
 /* One non-blocking connect(); the socket's own mode is back afterwards. pin: the socket file to
  * connect to instead of the address. The program can flip the mode under our hands: the guard turns
  * a call that blocks after all into one that was interrupted, which reads as still in progress. */
-static int connect_once(
+int socket_connect_once(
 	int socket_fd, const struct sockaddr_storage *address, socklen_t address_bytes, int pin)
 {
 	struct sockaddr_un by_pin = {.sun_family = AF_UNIX};
@@ -178,31 +170,57 @@ static bool must_wait(int result, bool by_pin)
 	return by_pin ? result == -EAGAIN : result == -EINPROGRESS || result == -EALREADY;
 }
 
+struct pending *sockets_park(struct broker *broker, const struct request *request)
+{
+	if (broker->pending_count == BROKER_PENDING_MAX)
+		return NULL;
+	struct pending *pending = &broker->pending[broker->pending_count++];
+	*pending =
+		(struct pending){.id = request->id, .socket = -1, .pin = -1, .request = *request};
+	return pending;
+}
+
+uint64_t socket_deadline_us(int socket_fd, int option)
+{
+	struct timeval limit = {0};
+	socklen_t length = sizeof(limit);
+	getsockopt(socket_fd, SOL_SOCKET, option, &limit, &length);
+	uint64_t limit_us = (uint64_t)limit.tv_sec * 1000000 + (uint64_t)limit.tv_usec;
+	return limit_us ? clock_now_us() + limit_us : 0;
+}
+
+static bool resume_connect(struct broker *broker, struct pending *pending, bool ready)
+{
+	int r = pending->retry ? -EAGAIN : -EINPROGRESS;
+	if (ready || pending->retry)
+		r = socket_connect_once(
+			pending->socket, &pending->address, pending->address_bytes, pending->pin);
+	bool expired = pending->deadline_us && clock_now_us() >= pending->deadline_us;
+	if (must_wait(r, pending->retry) && !expired)
+		return false;
+	broker_answer(broker, pending->id, r);
+	return true;
+}
+
 /* Takes the socket of call, and pin, when it parks them. */
 static int connect_or_park(struct broker *broker, struct socket_call *call, int *pin)
 {
 	bool by_pin = *pin >= 0;
 	int mode = fcntl(call->socket, F_GETFL);
-	int r = connect_once(call->socket, &call->address, call->address_bytes, *pin);
+	int r = socket_connect_once(call->socket, &call->address, call->address_bytes, *pin);
 	if (mode < 0 || (mode & O_NONBLOCK) || !must_wait(r, by_pin))
 		return r;
-	if (broker->pending_count == BROKER_PENDING_MAX)
+	struct pending *pending = sockets_park(broker, call->request);
+	if (!pending)
 		return -ENOBUFS;
-
-	struct timeval limit = {0};
-	socklen_t length = sizeof(limit);
-	getsockopt(call->socket, SOL_SOCKET, SO_SNDTIMEO, &limit, &length);
-	uint64_t limit_us = (uint64_t)limit.tv_sec * 1000000 + (uint64_t)limit.tv_usec;
-	struct pending *pending = &broker->pending[broker->pending_count++];
-	*pending = (struct pending){
-		.id = call->request->id,
-		.socket = steal_fd(&call->socket),
-		.pin = steal_fd(pin),
-		.retry = by_pin,
-		.deadline_us = limit_us ? clock_now_us() + limit_us : 0,
-		.address = call->address,
-		.address_bytes = call->address_bytes,
-	};
+	pending->resume = resume_connect;
+	pending->deadline_us = socket_deadline_us(call->socket, SO_SNDTIMEO);
+	pending->socket = steal_fd(&call->socket);
+	pending->events = by_pin ? 0 : POLLOUT;
+	pending->pin = steal_fd(pin);
+	pending->retry = by_pin;
+	pending->address = call->address;
+	pending->address_bytes = call->address_bytes;
 	return VERDICT_LATER;
 }
 
@@ -212,27 +230,13 @@ int sockets_poll(struct broker *broker, struct pollfd *fds)
 	for (size_t i = 0; i < broker->pending_count; i++) {
 		const struct pending *pending = &broker->pending[i];
 		fds[i] = (struct pollfd){
-			.fd = pending->retry ? -1 : pending->socket, .events = POLLOUT};
-		if (pending->retry || pending->deadline_us)
+			.fd = pending->events ? pending->socket : -1, .events = pending->events};
+		if ((pending->retry || pending->deadline_us) && timeout_ms > BROKER_RETRY_MS)
 			timeout_ms = BROKER_RETRY_MS;
+		if (pending->answered)
+			timeout_ms = 0;
 	}
 	return timeout_ms;
-}
-
-/* Returns whether pending was answered, or has nobody left who waits for it. */
-static bool resume_one(struct broker *broker, struct pending *pending, bool ready)
-{
-	if (!broker_valid(broker, pending->id))
-		return true;
-	int r = pending->retry ? -EAGAIN : -EINPROGRESS;
-	if (ready || pending->retry)
-		r = connect_once(
-			pending->socket, &pending->address, pending->address_bytes, pending->pin);
-	bool expired = pending->deadline_us && clock_now_us() >= pending->deadline_us;
-	if (must_wait(r, pending->retry) && !expired)
-		return false;
-	broker_answer(broker, pending->id, r);
-	return true;
 }
 
 void sockets_resume(struct broker *broker, const struct pollfd *fds)
@@ -240,7 +244,9 @@ void sockets_resume(struct broker *broker, const struct pollfd *fds)
 	size_t kept = 0;
 	for (size_t i = 0; i < broker->pending_count; i++) {
 		struct pending *pending = &broker->pending[i];
-		if (resume_one(broker, pending, fds[i].revents != 0)) {
+		/* What has nobody left who waits for it is over as well. */
+		if (!broker_valid(broker, pending->id) ||
+			pending->resume(broker, pending, fds[i].revents != 0)) {
 			close_fd(&pending->socket);
 			close_fd(&pending->pin);
 		} else {
@@ -406,7 +412,7 @@ static int connect_to_path(struct broker *broker, struct socket_call *call)
 	if (!S_ISSOCK(st.st_mode))
 		return -ECONNREFUSED;
 	if (!find_bound(broker, &st) && !is_allowed_by_name(broker->plan, &st))
-		return refuse(
+		return socket_call_refuse(
 			broker, call, "only unix sockets that were made in the box can be reached");
 	return connect_or_park(broker, call, &file);
 }
@@ -424,8 +430,9 @@ static bool means_the_same_here(const char *path, const char *name, int parent)
 
 /* Binds in the directory parent, under the program's own umask. getsockname() should tell what the
  * program wrote, so its own words are used where a swapped link could do no harm: where the walls
- * are mounts. In the landlock tier the broker is not under the box's rules, and the address is the
- * bare name. */
+ * are mounts, and the name is protected nowhere, so that it does not matter which directory the
+ * kernel finds. In the landlock tier the broker is not under the box's rules, and the address is
+ * the bare name. */
 static int bind_name(struct broker *broker, struct socket_call *call, const char *path,
 	const char *name, int parent, mode_t mask)
 {
@@ -438,7 +445,8 @@ static int bind_name(struct broker *broker, struct socket_call *call, const char
 	cleanup_close int here = client_open(broker, call->request, AT_FDCWD, ".", O_DIRECTORY);
 	if (here < 0)
 		return here;
-	if (!broker->landlock && fchdir(here) == 0 && means_the_same_here(path, name, parent)) {
+	if (!broker->landlock && !names_protected_anywhere(broker, name) && fchdir(here) == 0 &&
+		means_the_same_here(path, name, parent)) {
 		address = (const struct sockaddr *)&call->address;
 		address_bytes = call->address_bytes;
 	} else if (fchdir(parent) < 0) {
@@ -454,8 +462,7 @@ static int bind_name(struct broker *broker, struct socket_call *call, const char
 static bool may_bind_in(const struct broker *broker, int parent)
 {
 	char path[PATH_MAX];
-	return territory_path_of(broker, parent, path) == 0 &&
-	       territory_of_path(broker, path) != TERRITORY_CLOSED;
+	return territory_of_fd(broker, parent, path) != TERRITORY_CLOSED;
 }
 
 static int refuse_place(struct broker *broker, const struct socket_call *call)
@@ -513,28 +520,30 @@ static int connect_unix(struct broker *broker, struct socket_call *call)
 {
 	int no_pin = -1;
 	/* A path too long for the kernel, or another family: it says so, and reaches nothing. */
-	if (family_of(call) != AF_UNIX || call->address_bytes > sizeof(struct sockaddr_un))
-		return connect_once(call->socket, &call->address, call->address_bytes, -1);
+	if (socket_call_family(call) != AF_UNIX || call->address_bytes > sizeof(struct sockaddr_un))
+		return socket_connect_once(call->socket, &call->address, call->address_bytes, -1);
 	switch (unix_kind_of(call)) {
 	case UNIX_PATH:
 		return connect_to_path(broker, call);
 	case UNIX_ABSTRACT:
 		if (!is_of_box_network(broker, call->socket))
-			return refuse(
+			return socket_call_refuse(
 				broker, call, "abstract unix sockets of the host are out of reach");
 		return connect_or_park(broker, call, &no_pin);
 	default:
-		return connect_once(call->socket, &call->address, call->address_bytes, -1);
+		return socket_connect_once(call->socket, &call->address, call->address_bytes, -1);
 	}
 }
 
 static int bind_unix(struct broker *broker, struct socket_call *call)
 {
-	if (family_of(call) == AF_UNIX && call->address_bytes <= sizeof(struct sockaddr_un)) {
+	if (socket_call_family(call) == AF_UNIX &&
+		call->address_bytes <= sizeof(struct sockaddr_un)) {
 		if (unix_kind_of(call) == UNIX_PATH)
 			return bind_to_path(broker, call);
 		if (!is_of_box_network(broker, call->socket))
-			return refuse(broker, call, "abstract names are shared with the host");
+			return socket_call_refuse(
+				broker, call, "abstract names are shared with the host");
 	}
 	return bind(call->socket, (const struct sockaddr *)&call->address, call->address_bytes) < 0
 		       ? -errno
@@ -567,17 +576,21 @@ static int connect_and_note(struct broker *broker, struct socket_call *call)
 static int serve_connect(struct broker *broker, const struct request *request)
 {
 	struct socket_call call;
-	int r = begin(broker, request, &call);
+	int r = socket_call_begin(broker, request, &call);
 	if (r < 0)
 		;
+	else if (call.domain == AF_UNIX && datagrams_own(broker, call.socket))
+		r = datagrams_connect(broker, &call);
 	else if (call.domain == AF_UNIX)
 		r = connect_unix(broker, &call);
+	else if (is_inet(call.domain) && broker->egress >= 0)
+		r = network_connect(broker, &call);
 	else if (is_inet(call.domain) && is_of_box_network(broker, call.socket))
 		r = connect_and_note(broker, &call);
 	else if (call.domain == AF_NETLINK)
-		r = connect_once(call.socket, &call.address, call.address_bytes, -1);
+		r = socket_connect_once(call.socket, &call.address, call.address_bytes, -1);
 	else
-		r = refuse(broker, &call, "the box has no way to this network");
+		r = socket_call_refuse(broker, &call, "the box has no way to this network");
 	close_fd(&call.socket);
 	return r;
 }
@@ -585,11 +598,15 @@ static int serve_connect(struct broker *broker, const struct request *request)
 static int serve_bind(struct broker *broker, const struct request *request)
 {
 	struct socket_call call;
-	int r = begin(broker, request, &call);
+	int r = socket_call_begin(broker, request, &call);
 	if (r < 0)
 		;
+	else if (call.domain == AF_UNIX && datagrams_own(broker, call.socket))
+		r = datagrams_bind(broker, &call);
 	else if (call.domain == AF_UNIX)
 		r = bind_unix(broker, &call);
+	else if (is_inet(call.domain) && broker->egress >= 0)
+		r = network_bind(broker, &call);
 	else if (call.domain == AF_NETLINK ||
 		 (is_inet(call.domain) && is_of_box_network(broker, call.socket)))
 		r = bind(call.socket, (const struct sockaddr *)&call.address, call.address_bytes) <
@@ -597,13 +614,13 @@ static int serve_bind(struct broker *broker, const struct request *request)
 			    ? -errno
 			    : 0;
 	else
-		r = refuse(broker, &call, "the box has no way to this network");
+		r = socket_call_refuse(broker, &call, "the box has no way to this network");
 	close_fd(&call.socket);
 	return r;
 }
 
 const struct broker_call broker_socket_calls[] = {
-	{SYS_connect, "connect", serve_connect, false},
-	{SYS_bind, "bind", serve_bind, false},
+	{SYS_connect, "connect", serve_connect},
+	{SYS_bind, "bind", serve_bind},
 };
 const size_t broker_socket_calls_count = ARRAY_SIZE(broker_socket_calls);

@@ -11,17 +11,19 @@
  *   CLOSED    everything else, carve-outs among it. Landlock refuses what it knows of; the broker
  *             refuses what Landlock does not look at.
  *
- * A place is judged by the path of a held descriptor. That path can change only by a rename, and
- * the box cannot rename into or out of a carve-out, nor an ancestor of one: these renames come
- * through here. A grant belongs to an inode, not to a name: an entry that was replaced since launch
- * (rm -r build; mkdir build) is BROKER, which is seen by its number; Landlock itself keeps the old
- * inode, so the number is not used again.
+ * A place is judged by the path of a held descriptor, if that path leads to the same file of the
+ * same mount here. It can change only by a rename, and the box cannot rename into or out of a
+ * carve-out, nor an ancestor of one: these renames come through here. A grant belongs to an inode,
+ * not to a name: an entry that was replaced since launch (rm -r build; mkdir build) is BROKER,
+ * which is seen by its number; Landlock itself keeps the old inode, so the number is not used
+ * again.
  *
  * Carve-outs are what the opened directories hold, when the broker starts, that is under no grant
  * for writing. The box can have put nothing there by then: that takes the broker. A link is judged
  * by where it leads to, so as an entry it is none, unless its name is protected. */
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "base/sys.h"
 #include "policy/names.h"
 #include "run/broker_internal.h"
 
@@ -111,7 +113,7 @@ int territory_start(struct broker *broker, struct error *error)
 		return error_set(error, ENOMEM, "broker", "no memory for the grants");
 	for (size_t i = 0; i < plan->grants_count; i++) {
 		struct stat st;
-		if (plan->grants[i].rights == GRANT_WRITE && lstat(plan->grants[i].path, &st) == 0)
+		if (lstat(plan->grants[i].path, &st) == 0)
 			broker->grant_ids[i] =
 				(struct file_id){.device = st.st_dev, .inode = st.st_ino};
 	}
@@ -135,6 +137,21 @@ bool territory_holds_carve_out(const struct broker *broker, const char *path)
 	return false;
 }
 
+bool territory_is_readable(const struct broker *broker, const char *path)
+{
+	const struct plan *plan = broker->plan;
+	for (size_t i = 0; i < plan->grants_count; i++) {
+		const struct plan_grant *grant = &plan->grants[i];
+		const struct file_id *id = &broker->grant_ids[i];
+		struct stat st;
+		if ((grant->rights == GRANT_READ || grant->rights == GRANT_WRITE) &&
+			path_is_below(path, grant->path) && stat(grant->path, &st) == 0 &&
+			st.st_dev == id->device && st.st_ino == id->inode)
+			return true;
+	}
+	return false;
+}
+
 static bool grant_is_live(const struct broker *broker, const struct plan_grant *grant)
 {
 	const struct file_id *id = &broker->grant_ids[grant - broker->plan->grants];
@@ -143,7 +160,7 @@ static bool grant_is_live(const struct broker *broker, const struct plan_grant *
 	       st.st_ino == id->inode;
 }
 
-enum territory territory_of_path(const struct broker *broker, const char *path)
+static enum territory territory_of_path(const struct broker *broker, const char *path)
 {
 	const struct plan *plan = broker->plan;
 	const struct plan_grant *grant = nearest_grant(plan, path);
@@ -167,4 +184,26 @@ int territory_path_of(const struct broker *broker, int fd, char path[PATH_MAX])
 		return -errno;
 	path[n] = '\0';
 	return 0;
+}
+
+/* A number is of one file on one mount as long as both are held. */
+static bool is_same_file(int left, int right)
+{
+	struct statx a, b;
+	const unsigned wanted = STATX_INO | STATX_MNT_ID;
+	return statx(left, "", AT_EMPTY_PATH, wanted, &a) == 0 &&
+	       statx(right, "", AT_EMPTY_PATH, wanted, &b) == 0 &&
+	       (a.stx_mask & b.stx_mask & wanted) == wanted && a.stx_ino == b.stx_ino &&
+	       a.stx_mnt_id == b.stx_mnt_id && a.stx_dev_major == b.stx_dev_major &&
+	       a.stx_dev_minor == b.stx_dev_minor;
+}
+
+enum territory territory_of_fd(const struct broker *broker, int fd, char path[PATH_MAX])
+{
+	if (territory_path_of(broker, fd, path) < 0 || path[0] != '/')
+		return TERRITORY_CLOSED;
+	cleanup_close int there =
+		sys_openat2(AT_FDCWD, path, O_PATH | O_NOFOLLOW | O_CLOEXEC, RESOLVE_NO_SYMLINKS);
+	return there >= 0 && is_same_file(fd, there) ? territory_of_path(broker, path)
+						     : TERRITORY_CLOSED;
 }

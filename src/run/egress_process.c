@@ -252,6 +252,11 @@ pid_t egress_pid(const struct egress_process *egress)
 	return egress ? egress->pid : 0;
 }
 
+void egress_was_reaped(struct egress_process *egress)
+{
+	egress->pid = 0;
+}
+
 int egress_receive(struct egress_process *egress, struct egress_message *ret)
 {
 	if (egress->control < 0)
@@ -285,8 +290,10 @@ void egress_free(struct egress_process *egress)
 	if (!egress)
 		return;
 	close_fd(&egress->control);
-	kill(egress->pid, SIGKILL);
-	while (waitpid(egress->pid, NULL, 0) < 0 && errno == EINTR)
-		continue;
+	if (egress->pid > 0) {
+		kill(egress->pid, SIGKILL);
+		while (waitpid(egress->pid, NULL, 0) < 0 && errno == EINTR)
+			continue;
+	}
 	free(egress);
 }

@@ -31,6 +31,8 @@ int egress_hand_over(
 /* For poll(); -1 once it has ended. */
 int egress_fd(const struct egress_process *egress);
 pid_t egress_pid(const struct egress_process *egress);
+/* Its end was collected by somebody else's wait(). */
+void egress_was_reaped(struct egress_process *egress);
 /* One message that is waiting. -EAGAIN: none; -EPIPE: it has ended. */
 int egress_receive(struct egress_process *egress, struct egress_message *ret);
 void egress_answer(struct egress_process *egress, uint32_t id, int verdict);

@@ -17,6 +17,7 @@
 #include "base/path.h"
 #include "base/strv.h"
 #include "base/sys.h"
+#include "plan/git_index.h"
 #include "run/gitlayer_check.h"
 
 #include <fcntl.h>
@@ -51,6 +52,11 @@ struct writer {
 	 * records of worktrees that lie where the box may write, and those that do not. */
 	struct strv refused_steps, good_records, bad_records;
 	struct strv packed_refs; /* those that were written here */
+	/* The objects that were there, of the git directory that a path begins with (none, or
+	 * modules/NAME/): the one asked for last. */
+	struct gitlayer_stores stores;
+	char *stores_path;
+	int stores_error;
 };
 
 static const char conflict[] = "changed outside of the box meanwhile";
@@ -354,6 +360,36 @@ static int compare_changes(const void *a, const void *b)
 	return strcmp(left->path, right->path);
 }
 
+/* NULL where they cannot be looked at. They are opened before anything is written. */
+static const struct gitlayer_stores *stores_of(struct writer *writer, const struct change *change)
+{
+	cleanup_free char *path = NULL;
+	if (asprintf(&path, "%.*sobjects", (int)(change->tail - change->path), change->path) < 0) {
+		path = NULL;
+		return NULL;
+	}
+	if (!writer->stores_path || strcmp(writer->stores_path, path) != 0) {
+		gitlayer_stores_release(&writer->stores);
+		writer->stores_error = gitlayer_stores_open(
+			writer->real, path, writer->options->hash_bytes, &writer->stores);
+		free(writer->stores_path);
+		writer->stores_path = steal_pointer(&path);
+	}
+	return writer->stores_error < 0 ? NULL : &writer->stores;
+}
+
+/* 1 where the object of this name is there, if only in a pack or a repository that this one borrows
+ * from: a copy beside it could be another's content, and git would take it first. */
+static int is_object_there(struct writer *writer, const struct change *change)
+{
+	unsigned char name[GIT_SHA256_BYTES];
+	size_t hash_bytes = writer->options->hash_bytes;
+	const struct gitlayer_stores *stores = stores_of(writer, change);
+	if (!stores || !gitlayer_object_name(change->tail, hash_bytes, name))
+		return -EIO; /* it was checked before */
+	return gitlayer_stores_hold(stores, name, hash_bytes);
+}
+
 /* 0, -errno, or 1 with *ret_why when it is refused. */
 static int read_and_check(struct writer *writer, const struct change *change, struct content *ret,
 	const char **ret_why)
@@ -383,6 +419,8 @@ static int read_and_check(struct writer *writer, const struct change *change, st
 		.git_dir_fd = writer->real,
 		.path = change->path,
 		.tail = change->tail,
+		.stores =
+			change->rule->order <= ORDER_PACK_INDEX ? stores_of(writer, change) : NULL,
 		.data = ret->data,
 		.length_bytes = ret->length_bytes};
 	*ret_why = change->rule->check(&file);
@@ -503,6 +541,11 @@ static int apply_write(struct writer *writer, struct change *change)
 	if (immutable ? stat_beneath(writer->real, change->path, &st) == 0
 		      : holds(writer->real, change->path, &content))
 		return 0;
+	if (change->rule->order == ORDER_OBJECT) {
+		r = is_object_there(writer, change);
+		if (r != 0)
+			return r < 0 ? r : 0;
+	}
 	const char *name;
 	char temporary[MAX_NAME_BYTES + 1];
 	r = make_parents(writer->real, change->path);
@@ -731,6 +774,8 @@ int gitlayer_write_back(const char *upper, int git_dir_fd, const struct gitlayer
 	strv_release(&writer.good_records);
 	strv_release(&writer.bad_records);
 	strv_release(&writer.packed_refs);
+	gitlayer_stores_release(&writer.stores);
+	free(writer.stores_path);
 	return r;
 }
 

@@ -227,11 +227,28 @@ static const char *check_index(const struct gitlayer_file *file)
 	return r == 0 ? NULL : r == -EPERM ? "tracks a path into a git directory" : "not an index";
 }
 
+static const char unknown_objects[] = "which objects were there before cannot be told";
+
+bool gitlayer_object_name(const char *tail, size_t hash_bytes, unsigned char *ret)
+{
+	const char *name = tail + strlen("objects/");
+	for (size_t i = 0; i < hash_bytes; i++, name += 2) {
+		if (i == 1 && *name++ != '/')
+			return false;
+		if (!is_hex(name, strnlen(name, 2)) || sscanf(name, "%2hhx", &ret[i]) != 1)
+			return false;
+	}
+	return *name == '\0';
+}
+
 static const char *check_loose_object(const struct gitlayer_file *file)
 {
-	const char *name = file->tail + strlen("objects/xx/");
-	if (strlen(name) != hex_length(file) - 2 || !is_hex(name, strlen(name)))
+	unsigned char name[GIT_SHA256_BYTES];
+	if (!gitlayer_object_name(file->tail, file->options->hash_bytes, name))
 		return "not the name of an object";
+	if (!file->stores ||
+		gitlayer_stores_hold(file->stores, name, file->options->hash_bytes) < 0)
+		return unknown_objects;
 	/* A zlib stream begins with its method, deflate, and a check of two bytes. */
 	const unsigned char *s = (const unsigned char *)file->data;
 	bool deflated =
@@ -289,57 +306,12 @@ static bool pack_names_open(
 	return ret->count <= (length - head) / (hash_bytes + 8);
 }
 
-static bool pack_names_contain(const struct pack_names *names, const unsigned char *hash)
+/* Then it stays as it is, whatever the box has of that name. */
+static bool is_there(const struct gitlayer_file *file)
 {
-	size_t low = hash[0] ? read_u32(names->fanout + 4 * (hash[0] - 1)) : 0;
-	size_t high = read_u32(names->fanout + 4 * hash[0]);
-	while (low < high) {
-		size_t middle = (low + high) / 2;
-		int order =
-			memcmp(hash, names->names + middle * names->hash_bytes, names->hash_bytes);
-		if (order == 0)
-			return true;
-		if (order < 0)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return false;
-}
-
-/* Opens a directory of the real git directory, beside the file that is checked. */
-static int open_beside(const struct gitlayer_file *file, const char *tail)
-{
-	char path[2 * MAX_PATH_BYTES];
-	snprintf(path, sizeof(path), "%.*s%s", (int)(file->tail - file->path), file->path, tail);
-	return sys_openat2(file->git_dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+	cleanup_close int fd = sys_openat2(file->git_dir_fd, file->path, O_PATH | O_CLOEXEC,
 		RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
-}
-
-static bool is_loose(int objects, const struct pack_names *names, const unsigned char *hash)
-{
-	char path[2 * GIT_SHA256_BYTES + 2];
-	size_t length = 0;
-	for (size_t i = 0; i < names->hash_bytes; i++)
-		length += (size_t)sprintf(path + length, i == 1 ? "/%02x" : "%02x", hash[i]);
-	struct stat st;
-	return fstatat(objects, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
-}
-
-/* Whether an index of a pack that exists names something that the new one names, too. An index that
- * cannot be read might. */
-static bool packs_overlap(int packs, const char *name, const struct pack_names *added)
-{
-	cleanup_free char *data = NULL;
-	size_t length;
-	struct pack_names names;
-	if (fd_read_file(packs, name, MAX_GIT_INDEX_BYTES, &data, &length) < 0 ||
-		!pack_names_open(data, length, added->hash_bytes, &names))
-		return true;
-	for (size_t i = 0; i < added->count; i++)
-		if (pack_names_contain(&names, added->names + i * added->hash_bytes))
-			return true;
-	return false;
+	return fd >= 0;
 }
 
 /* git takes an index's word for which object lies where in the pack, and looks into new packs
@@ -347,34 +319,22 @@ static bool packs_overlap(int packs, const char *name, const struct pack_names *
  * only name objects that were not there. */
 static const char *check_pack_index(const struct gitlayer_file *file)
 {
-	static const char shadows[] = "a pack that names objects which were there before";
 	struct pack_names names;
 	const char *why = check_pack_name(file, ".idx");
 	if (why)
 		return why;
 	if (!pack_names_open(file->data, file->length_bytes, file->options->hash_bytes, &names))
 		return "not the index of a pack";
-	cleanup_close int objects = open_beside(file, "objects");
-	if (objects < 0)
-		return "no objects to compare with";
-	for (size_t i = 0; i < names.count; i++)
-		if (is_loose(objects, &names, names.names + i * names.hash_bytes))
-			return shadows;
-	int fd = open_beside(file, "objects/pack");
-	if (fd < 0)
-		return errno == ENOENT ? NULL : shadows;
-	cleanup_closedir DIR *dir = fdopendir(fd);
-	if (!dir) {
-		close(fd);
-		return shadows;
-	}
-	const char *own = path_name(file->tail);
-	for (struct dirent *entry; (entry = readdir(dir));) {
-		size_t length = strlen(entry->d_name);
-		if (length > 4 && strcmp(entry->d_name + length - 4, ".idx") == 0 &&
-			strcmp(entry->d_name, own) != 0 &&
-			packs_overlap(dirfd(dir), entry->d_name, &names))
-			return shadows;
+	if (is_there(file))
+		return NULL;
+	if (!file->stores)
+		return unknown_objects;
+	for (size_t i = 0; i < names.count; i++) {
+		int r = gitlayer_stores_hold(
+			file->stores, names.names + i * names.hash_bytes, names.hash_bytes);
+		if (r != 0)
+			return r < 0 ? unknown_objects
+				     : "a pack that names objects which were there before";
 	}
 	return NULL;
 }

@@ -3,6 +3,7 @@
 #define COFFER_RUN_GITLAYER_CHECK_H
 
 #include "run/gitlayer.h"
+#include "run/gitlayer_objects.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,6 +37,8 @@ struct gitlayer_file {
 	int git_dir_fd;
 	const char *path; /* below git_dir */
 	const char *tail; /* path, without worktrees/NAME/ and modules/NAME/ before it */
+	/* What was there before, for an object or a pack; NULL: that cannot be told. */
+	const struct gitlayer_stores *stores;
 	const char *data; /* NUL-terminated behind length_bytes */
 	size_t length_bytes;
 };
@@ -51,6 +54,9 @@ struct gitlayer_rule {
 
 /* NULL: not a kind that is written back. */
 const struct gitlayer_rule *gitlayer_rule_find(const char *tail, bool in_worktree);
+
+/* The object that the tail of a loose one's path names; false where it is no such path. */
+bool gitlayer_object_name(const char *tail, size_t hash_bytes, unsigned char *ret);
 
 /* Whether name is a ref's (git check-ref-format), with one component at least. */
 bool gitlayer_is_ref_name(const char *name);

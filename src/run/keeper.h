@@ -4,6 +4,7 @@
 
 #include "plan/plan.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* Called in the process that the supervisor has started, before anything of the box exists. Forks:
@@ -12,7 +13,7 @@
  * stays outside of every wall, the box's control group included, as the keeper: when the child
  * ends, on SIGTERM, or when the supervisor is gone (the other end of the socket `supervisor` is
  * closed), it kills whatever the box has left, removes the plan's TMPDIR, and exits as the child
- * did. */
-void keeper_fork(const struct plan *plan, int supervisor, int cgroup_fd);
+ * did. Returns whether landlock_scope_signals() holds for the keeper, the child and its own. */
+bool keeper_fork(const struct plan *plan, int supervisor, int cgroup_fd);
 
 #endif

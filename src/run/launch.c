@@ -213,8 +213,11 @@ static void leave_guards(const struct launch_options *options, int control, int 
 	struct error error = {0};
 	if (tmpdir_make(plan, &error) < 0)
 		fail(control, &error);
-	const struct broker_options broker_options = {
-		.plan = plan, .denials = options->denials, .continued = options->continued};
+	const struct broker_options broker_options = {.plan = plan,
+		.denials = options->denials,
+		.connects = options->connects,
+		.egress = options->egress,
+		.continued = options->continued};
 	keeper_fork(plan, control, -1);
 	broker_fork(&broker_options, broker, cgroup_fd);
 }
@@ -246,6 +249,7 @@ static int close_the_box(struct inside *inside, struct error *error)
 		struct seccomp_choice choice = {
 			.profile = plan->profile->seccomp,
 			.landlock_tier = plan->tier == TIER_LANDLOCK,
+			.egress = plan->tier == TIER_LANDLOCK && network_is_open(&plan->network),
 			.watch_names = plan->watch_names,
 			.allow_userns = plan->allow_userns,
 		};
@@ -302,6 +306,8 @@ static noreturn void build_box(struct inside *inside, int control)
 		r = entered;
 	if (r == 0 && container)
 		r = settle_ids(inside, &error);
+	if (r == 0 && container)
+		namespaces_limit();
 	if (r == 0 && container)
 		r = open_namespaces(inside, &error);
 	if (r == 0 && container)

@@ -19,6 +19,8 @@ struct launch_options {
 	struct rlimit open_files;    /* RLIMIT_NOFILE of the caller, for the commands */
 	char *const *git_layers;     /* see confine/mounts.h */
 	struct denials *denials;     /* for the landlock tier's broker, see run/broker.h */
+	struct connects *connects;   /* or NULL */
+	int egress;                  /* the same broker's end of its socket to egress, or -1 */
 	uint64_t *continued;
 };
 

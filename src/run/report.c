@@ -164,6 +164,10 @@ static json_t *notes_json(const struct report *report, const struct plan *plan)
 	json_t *array = json_array();
 	for (size_t i = 0; i < plan->notes_count; i++)
 		add_note(array, plan->notes[i].what, plan->notes[i].text);
+	if (report->egress_lost)
+		add_note(array, "network",
+			"coffer-egress ended before the box did: from then on every connection was "
+			"refused");
 	if (report->fallbacks & MOUNTS_NO_PROC)
 		add_note(array, "proc",
 			"the host masks /proc: the box has none of its own, a few "

@@ -49,6 +49,7 @@ struct report {
 	unsigned recovered;   /* things that a box made whose supervisor was killed */
 	char *captured[2];    /* --capture: head and tail with a line between; owned */
 	size_t captured_bytes[2];
+	bool egress_lost; /* egress ended before the box did */
 	struct json_t *traffic; /* see run/traffic.h; owned; NULL: the box had no network */
 	char *git_result; /* JSON object of what a git layer wrote back; owned; or NULL */
 };

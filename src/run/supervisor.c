@@ -58,7 +58,7 @@ struct supervisor {
 	int signals;
 
 	bool terminal;
-	bool egress_ended, egress_settled;
+	bool egress_ended, egress_settled, stopping_egress;
 	bool ready;         /* the box stands */
 	bool command_ended; /* the first command has */
 	bool init_ended;
@@ -252,8 +252,32 @@ static bool must_ask_for_memory_kills(const struct supervisor *s)
 	return (s->report->cgroup_enforced & LIMIT_MEMORY) && cgroup_clone_fd(s->cgroup) < 0;
 }
 
+/* The landlock tier's broker asks egress itself: *ret is its end; -1 where there is none. */
+static int connect_broker(struct supervisor *s, int *ret)
+{
+	static const uint8_t kind = EGRESS_SOCKET_BROKER;
+	int pair[2];
+	*ret = -1;
+	if (s->plan->tier != TIER_LANDLOCK || !s->options->egress)
+		return 0;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) < 0)
+		return error_set_errno(s->error, errno, "egress", "the broker's socket");
+	int r = egress_hand_over(s->options->egress, &pair[1], &kind, 1);
+	close(pair[1]);
+	if (r == 0) {
+		*ret = pair[0];
+		return 0;
+	}
+	close(pair[0]);
+	return error_set_errno(s->error, -r, "egress", "handing over the broker's socket");
+}
+
 static int start_box(struct supervisor *s)
 {
+	cleanup_close int egress = -1;
+	int r = connect_broker(s, &egress);
+	if (r < 0)
+		return r;
 	struct launch_options options = {.plan = s->plan,
 		.cgroup = s->cgroup,
 		.terminal = s->terminal,
@@ -261,11 +285,13 @@ static int start_box(struct supervisor *s)
 		.open_files = s->open_files,
 		.git_layers = git_commit_layers(s->git),
 		.denials = s->denials,
+		.connects = s->connects,
+		.egress = egress,
 		.continued = s->continued};
 	for (int i = 0; i < 3; i++)
 		options.stdio[i] = output_child_fd(s->output, i);
 	s->started_us = clock_now_us();
-	int r = launch(&options, &s->launched, s->error);
+	r = launch(&options, &s->launched, s->error);
 	output_close_child_fds(s->output);
 	if (r < 0)
 		return r;
@@ -442,6 +468,7 @@ static void start_broker(struct supervisor *s)
 		.namespaces = s->namespaces,
 		.denials = s->denials,
 		.connects = s->connects,
+		.egress = -1,
 		.continued = s->continued};
 	s->broker = broker_start(&options, s->error);
 	close_fd(&s->listener);
@@ -472,7 +499,11 @@ static void reap(struct supervisor *s)
 {
 	int status;
 	struct rusage rusage;
-	for (pid_t pid; (pid = wait4(-1, &status, WNOHANG, &rusage)) > 0;) {
+	/* Bounded: what a killed keeper leaves could end as fast as it is reaped. */
+	for (int i = 0; i < PROCESS_TREE_REAP; i++) {
+		pid_t pid = wait4(-1, &status, WNOHANG, &rusage);
+		if (pid <= 0)
+			break;
 		if (pid == s->launched.init) {
 			s->init_ended = true;
 			s->rusage = rusage;
@@ -495,6 +526,10 @@ static void reap(struct supervisor *s)
 			} else if (!s->command_ended && !s->init_ended) {
 				lose_broker(s);
 			}
+		} else if (s->options->egress && pid == egress_pid(s->options->egress)) {
+			/* The doors have no other side any more: whatever connects is refused. */
+			egress_was_reaped(s->options->egress);
+			s->report->egress_lost = s->egress_settled && !s->stopping_egress;
 		}
 	}
 }
@@ -528,6 +563,7 @@ static void finish_egress(struct supervisor *s)
 {
 	if (!s->options->egress)
 		return;
+	s->stopping_egress = true;
 	egress_stop(s->options->egress);
 	uint64_t end_us = clock_now_us() + (EGRESS_STOP_MS + 200) * 1000ULL;
 	while (!s->egress_ended && clock_now_us() < end_us) {
@@ -665,7 +701,12 @@ static void handle_client(struct supervisor *s)
 	size_t count = FD_PASS_MAX;
 	ssize_t n = fd_receive(s->options->client, &message, sizeof(message), fds, &count);
 	if (n != (ssize_t)sizeof(message)) {
-		end_with(s, CAUSE_KILLED, NULL); /* the program that owns the box is gone */
+		/* It asks for the end, or is gone. A box without a command of its own has done all
+		 * that it was made for. */
+		bool done = s->plan->argv.count == 0;
+		if (done && !s->killed)
+			s->report->exit_code = 0;
+		end_with(s, done ? CAUSE_EXITED : CAUSE_KILLED, NULL);
 		return;
 	}
 	bool known = (message.kind == MESSAGE_EXEC && count == 4 && message.id != 0) ||
@@ -733,7 +774,7 @@ static void end_processes(struct supervisor *s)
 		cgroup_kill(s->cgroup);
 	/* Init's orphans came to this process, if init could not end them itself. */
 	if (s->plan->tier != TIER_CONTAINER)
-		process_tree_end(getpid());
+		process_tree_end(getpid(), false);
 }
 
 static void read_cgroup(struct supervisor *s)
@@ -841,9 +882,9 @@ static void settle_exit(struct supervisor *s)
 
 static void finish(struct supervisor *s)
 {
+	finish_egress(s); /* it is one of the processes below */
 	end_processes(s);
 	output_finish(s->output);
-	finish_egress(s);
 	count_usage(s);
 	keep_captured(s);
 	if (s->watch) {

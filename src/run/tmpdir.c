@@ -1,17 +1,20 @@
 /* Theory of operation. The directory lies below the host's /tmp, so that what a crash leaves behind
  * goes with the rest there. A stranger has filled it by the time that it is removed: every step
- * goes through a descriptor of the directory that holds the name, and ends at links. */
+ * goes through a descriptor of the directory that holds the name, and ends at links. Nor is there
+ * a depth at which it ends: directories in a directory are moved to the top before it is removed,
+ * so that no more than two are ever open. */
 #include "run/tmpdir.h"
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 
 #include <fcntl.h>
 #include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-
-enum { DEPTH_MAX = 128 }; /* each level holds a descriptor */
 
 static bool names_tmpdir(const struct plan *plan)
 {
@@ -53,50 +56,106 @@ int tmpdir_choose(struct plan *plan, struct error *error)
 	return 0;
 }
 
+/* What the box trusts, where it has an authority of its own: before anybody else can look in. */
+static int write_certificates(const struct plan *plan)
+{
+	if (!plan->certificates)
+		return 0;
+	cleanup_close int directory =
+		open(plan->tmpdir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	cleanup_close int fd = openat(directory, CERTIFICATES_NAME,
+		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return -errno;
+	if (geteuid() == 0 && fchown(fd, plan->owner_uid, plan->owner_gid) < 0)
+		return -errno;
+	return fd_write_full(fd, plan->certificates, strlen(plan->certificates));
+}
+
 int tmpdir_make(const struct plan *plan, struct error *error)
 {
 	if (mkdir(plan->tmpdir, 0700) < 0)
 		return error_set_errno(error, errno, "tmpdir", "%s", plan->tmpdir);
+	int r = write_certificates(plan);
+	if (r < 0)
+		return error_set_errno(error, -r, "tmpdir", "the certificates of the box");
 	if (geteuid() == 0 && lchown(plan->tmpdir, plan->owner_uid, plan->owner_gid) < 0)
 		return error_set_errno(
 			error, errno, "tmpdir", "giving %s to its owner", plan->tmpdir);
 	return 0;
 }
 
-static void empty_directory(int directory, int depth)
+/* Read-only ones are emptied too: caches of Go make such. Not by name: the way through the
+ * descriptor ends at no link. */
+static int open_to_empty(int at, const char *name)
 {
-	int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_closedir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	cleanup_close int fd = openat(at, name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	char link[32];
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	(void)!chmod(link, 0700);
+	int readable = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return readable < 0 ? -errno : readable;
+}
+
+struct removal {
+	int top;
+	unsigned long number; /* of the next name there */
+	bool moved;           /* in this pass */
+};
+
+/* To a name that nothing in the top has. The directory itself must be writable to be moved. */
+static void move_up(struct removal *removal, int from, const char *name)
+{
+	cleanup_close int fd = open_to_empty(from, name);
+	char place[32];
+	int r;
+	do {
+		snprintf(place, sizeof(place), "%lu", removal->number++);
+		r = renameat2(from, name, removal->top, place, RENAME_NOREPLACE);
+	} while (fd >= 0 && r < 0 && errno == EEXIST);
+	removal->moved |= r == 0;
+}
+
+/* Removes what is no directory, visits the rest. Takes fd over. */
+static void empty(struct removal *removal, int fd,
+	void (*visit)(struct removal *removal, int directory, const char *name))
+{
+	cleanup_closedir DIR *dir = fdopendir(fd);
 	if (!dir) {
-		close_fd(&fd);
+		close(fd);
 		return;
 	}
 	for (struct dirent *entry; (entry = readdir(dir));) {
 		const char *name = entry->d_name;
-		if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
-			unlinkat(dirfd(dir), name, 0) == 0 || depth == DEPTH_MAX)
-			continue;
-		cleanup_close int child =
-			openat(dirfd(dir), name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-		if (child < 0)
-			continue;
-		/* Read-only ones are emptied too: caches of Go make such. Not by name: the way
-		 * through the descriptor ends at no link. */
-		char link[32];
-		snprintf(link, sizeof(link), "/proc/self/fd/%d", child);
-		chmod(link, 0700);
-		empty_directory(child, depth + 1);
-		unlinkat(dirfd(dir), name, AT_REMOVEDIR);
+		if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 &&
+			unlinkat(dirfd(dir), name, 0) < 0)
+			visit(removal, dirfd(dir), name);
 	}
+}
+
+static void remove_directory(struct removal *removal, int at, const char *name)
+{
+	int fd = open_to_empty(at, name);
+	if (fd >= 0)
+		empty(removal, fd, move_up);
+	unlinkat(at, name, AT_REMOVEDIR);
 }
 
 void tmpdir_remove(const struct plan *plan)
 {
 	if (!plan->tmpdir)
 		return;
-	cleanup_close int fd = open(plan->tmpdir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	if (fd < 0)
-		return;
-	empty_directory(fd, 0);
+	cleanup_close int top = open_to_empty(AT_FDCWD, plan->tmpdir);
+	struct removal removal = {.top = top, .moved = true};
+	/* Each pass takes away one level at least, or nothing more can be. */
+	while (removal.moved) {
+		int fd = top < 0 ? -1 : openat(top, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0)
+			return;
+		removal.moved = false;
+		empty(&removal, fd, remove_directory);
+	}
 	rmdir(plan->tmpdir);
 }

@@ -119,3 +119,53 @@ def test_a_missing_program_is_said(example, workspace):
     )
     assert done.returncode == 1
     assert "COFFER_PROGRAM" in done.stderr
+
+
+WITHOUT_COMMAND = r"""
+#include "coffer.h"
+#include <stdio.h>
+#include <sys/wait.h>
+int main(int argc, char **argv)
+{
+	struct coffer_error error;
+	struct coffer_policy *policy = coffer_policy_new();
+	char *const none[] = {NULL};
+	char *const command[] = {(char *)"sh", (char *)"-c", (char *)"exit 4", NULL};
+	struct coffer_box *box;
+	struct coffer_report *report;
+	uint32_t id;
+	int status;
+	(void)argc;
+	if (coffer_policy_set(policy, "directory", argv[1], &error) < 0 ||
+	    coffer_box_start(policy, none, NULL, &box, &error) < 0 ||
+	    coffer_box_exec(box, command, NULL, NULL, NULL, &id, &error) < 0 ||
+	    coffer_box_wait_exec(box, id, -1, &status, &error) < 0 ||
+	    coffer_box_wait(box, &report, &error) < 0)
+		return fprintf(stderr, "%s: %s\n", error.stage, error.message), 1;
+	printf("%d %s %d\n", WEXITSTATUS(status), coffer_report_cause(report),
+		coffer_report_exit_code(report));
+	coffer_report_free(report);
+	coffer_box_free(box);
+	coffer_policy_free(policy);
+	return 0;
+}
+"""
+
+
+def test_a_box_without_a_command_of_its_own_ends_well(home_directory, workspace):
+    source, program = home_directory / "empty.c", home_directory / "empty"
+    source.write_text(WITHOUT_COMMAND)
+    subprocess.run(
+        ["gcc", "-D_GNU_SOURCE", f"-I{ROOT}/include", "-o", program, source]
+        + [COFFER.parent / "libcoffer.a", "-ljansson", "-lidn2"],
+        check=True,
+    )
+    done = subprocess.run(
+        [program, workspace],
+        env={**os.environ, "COFFER_PROGRAM": str(COFFER)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == "4 exited 0\n", done.stderr

@@ -3,6 +3,7 @@ process, mount, temporary directory, or process in a control group of its own.""
 
 import concurrent.futures
 import os
+import platform
 import random
 import signal
 import subprocess
@@ -196,6 +197,91 @@ def test_kill_of_every_process_in_turn(tier, workspace):
         support.wait_until(lambda: left() == [], 1, f"no TMPDIR after {what}")
 
 
+# Chains of processes, each of which lives for the microseconds that it takes to start the next one:
+# none is still there when its number has been found. They stop by themselves after 15 seconds.
+CHAINS = r"""
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+#include <x86intrin.h>
+int main(int argc, char **argv)
+{
+	unsigned long start = __rdtsc();
+	usleep(100000);
+	unsigned long end = start + (__rdtsc() - start) * 150;
+	int fd = open("alive", O_CREAT | O_RDWR, 0644);
+	if (ftruncate(fd, 4096))
+		return 1;
+	unsigned long *alive = mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	for (int i = 0; i < 16; i++) {
+		if (fork())
+			continue;
+		setsid();
+		register unsigned long until asm("r12") = end;
+		register unsigned long *now asm("r13") = alive;
+		asm volatile("1: rdtsc\n shl $32, %%rdx\n or %%rdx, %%rax\n mov %%rax, (%%r13)\n"
+			     "cmp %%r12, %%rax\n ja 2f\n"
+			     /* clone(CLONE_VM | CLONE_FS | CLONE_FILES | SIGCHLD) */
+			     "mov $56, %%eax\n mov $0x711, %%edi\n xor %%esi, %%esi\n"
+			     "xor %%edx, %%edx\n xor %%r10d, %%r10d\n xor %%r8d, %%r8d\n syscall\n"
+			     "test %%rax, %%rax\n js 1b\n jz 1b\n"
+			     "2: mov $231, %%eax\n xor %%edi, %%edi\n syscall\n"
+			     :: "r"(until), "r"(now)
+			     : "rax", "rdi", "rsi", "rdx", "r10", "r8", "rcx", "r11", "memory");
+	}
+	usleep(200000);
+	puts("up");
+	fflush(stdout);
+	if (argc > 1)
+		pause();
+	return 0;
+}
+"""
+
+
+def assert_chains_have_ended(workspace):
+    first = (workspace / "alive").read_bytes()[:8]
+    time.sleep(0.3)
+    assert (workspace / "alive").read_bytes()[:8] == first
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="needs a loop without a stack")
+def test_processes_that_fork_faster_than_they_are_found(box, tier, cc, workspace):
+    cc(CHAINS, workspace, "chains")
+    result = box("./chains", flags=["--limit", "time=20s"]).ok()
+    assert result.out == "up\n"
+    if tier == "container" or support.landlock_abi() >= 6:
+        assert result.seconds < 3 * support.SLOWDOWN, result.describe()
+    assert_chains_have_ended(workspace)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="needs a loop without a stack")
+@pytest.mark.parametrize("who", ["supervisor", "keeper", "broker"])
+def test_kill_while_processes_fork_faster_than_they_are_found(tier, cc, workspace, who):
+    if tier == "container" and who != "supervisor":
+        pytest.skip("its kernel ends a PID namespace at once, whoever was killed")
+    if tier == "landlock":
+        support.need_landlock(6)
+    cc(CHAINS, workspace, "chains")
+    process = subprocess.Popen(
+        [support.COFFER, "run", "--quiet", "--isolation", tier, "--", "./chains", "on"],
+        cwd=workspace,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert process.stdout.readline() == b"up\n"
+    victim = process.pid
+    for _ in range({"supervisor": 0, "keeper": 1, "broker": 2}[who]):
+        victim = children_of(victim)[0]
+    os.kill(victim, signal.SIGKILL)
+    process.wait(timeout=5 * support.SLOWDOWN)
+    time.sleep(PROMISED_S)
+    assert_chains_have_ended(workspace)
+
+
 def test_kill_of_the_whole_group_at_once(tier, workspace):
     """As a terminal or an engine that gives up would do it."""
     marker = new_marker()
@@ -241,6 +327,29 @@ def test_a_quarantine_that_was_cut_short_is_finished_by_the_next_start(box, tier
     time.sleep(PROMISED_S)
     box("true")
     assert not (workspace / ".envrc").exists()
+
+
+HARD_TO_REMOVE = {
+    "shut": "mkdir -p $TMPDIR/a/b; echo x >$TMPDIR/a/b/f; chmod 0 $TMPDIR/a/b $TMPDIR/a $TMPDIR",
+    "read-only": "mkdir -p $TMPDIR/a/b/c; echo x >$TMPDIR/a/b/c/f; chmod -R a-w $TMPDIR",
+    "deep": """
+        cd $TMPDIR; i=0
+        while [ $i -lt 1500 ]; do mkdir d 0; echo x >0/1; cd d; i=$((i+1)); done
+        head -c 1000000 /dev/zero >big; chmod 0 .""",
+    "names": "cd $TMPDIR; for i in 0 1 2 3; do mkdir -p $i/$i/$i/0; done; ln -s /tmp 1/2; mkfifo 9",
+}
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("how", HARD_TO_REMOVE)
+def test_no_temporary_directory_is_left(box, tier, workspace, outside, how):
+    """The landlock tier's lies on the host, and a stranger has filled it."""
+    result = box("sh", "-c", f"ln -s {outside} $TMPDIR/link; echo $TMPDIR; {HARD_TO_REMOVE[how]}")
+    directory = Path(result.ok().out.strip())
+    if tier == "landlock":
+        assert directory.parent == Path("/tmp") and directory.name.startswith("coffer-")
+        assert not os.path.lexists(directory)
+    assert (outside / "sentinel").read_text() == "untouched\n"
 
 
 def test_a_run_that_ends_by_itself_leaves_nothing_either(tier, workspace, run_coffer):

@@ -75,6 +75,172 @@ def test_no_way_round_through_the_processes_of_the_host(box, untouched):
     box("bash", "-c", script).ok()
 
 
+VICTIM = """
+import os, subprocess, sys, time
+if sys.argv[1:]:
+    subprocess.run(["mount", "-t", "tmpfs", "none", sys.argv[1]], check=True)
+    os.chdir(sys.argv[1])
+memory = os.memfd_create("precious")
+os.write(memory, b"precious")
+unlinked = os.open("unlinked", os.O_RDWR | os.O_CREAT, 0o600)
+os.write(unlinked, b"precious")
+os.unlink("unlinked")
+for name in "file", "other":
+    with open(name, "w") as f:
+        f.write("precious")
+def state():
+    return [[os.pread(fd, 100, 0), os.fstat(fd).st_mode] for fd in (memory, unlinked)] + [
+        os.stat("file").st_mode, open("file").read(), sorted(os.listdir("."))]
+before = state()
+print(memory, unlinked, flush=True)
+sys.stdin.read()
+print("untouched" if state() == before else state())
+"""
+
+ON_ANOTHERS = """
+import os, sys
+def attempt(call, *arguments):
+    try:
+        call(*arguments)
+        print("done:", call, arguments)
+    except OSError:
+        pass
+for path in sys.argv[1:]:
+    attempt(os.truncate, path, 3)
+    attempt(os.chmod, path, 0o777)
+    attempt(os.utime, path)
+    attempt(os.setxattr, path, "user.x", b"x")
+    for flags in os.O_RDWR, os.O_WRONLY | os.O_APPEND, os.O_RDWR | os.O_CREAT:
+        attempt(os.open, path, flags)
+    attempt(os.unlink, path)
+    attempt(os.rename, path, "stolen")
+    attempt(os.mkdir, path + ".d")
+    attempt(os.symlink, "x", path + ".l")
+    os.symlink(os.path.dirname(path), "way")
+    attempt(os.open, "way/" + os.path.basename(path), os.O_RDWR)
+    attempt(os.truncate, "way/" + os.path.basename(path), 3)
+    attempt(os.mkdir, "way/made")
+    os.unlink("way")
+own = os.memfd_create("own")
+os.write(own, b"0123456789")
+os.ftruncate(own, 3)
+os.fchmod(own, 0o600)
+os.symlink(f"/proc/self/fd/{os.open('.', os.O_RDONLY)}", "here")
+os.mkdir("here/made-through-a-link")
+print(os.fstat(own).st_size, end="")
+"""
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("place", ["outside", "workspace"])
+def test_files_that_only_a_process_of_the_host_has(box, outside, workspace, place):
+    """Its memory files, what it has unlinked, and its own mounts where the workspace's path leads
+    to them: reached by its number in /proc, by the program or by whoever makes a call for it."""
+    directory = outside if place == "outside" else workspace / "src"
+    command = ["/usr/bin/python3", "-c", VICTIM]
+    if place == "workspace":
+        if subprocess.run(["unshare", "-Urm", "true"], check=False).returncode != 0:
+            pytest.skip("no mount namespace can be made here")
+        command = ["unshare", "-Urm", *command, directory]
+    victim = subprocess.Popen(
+        [str(c) for c in command], cwd=directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    descriptors = victim.stdout.readline().decode().split()
+    process = f"/proc/{victim.pid}"
+    paths = [f"{process}/fd/{fd}" for fd in descriptors]
+    paths += [f"{process}/root{directory}/file", f"{process}/cwd/file", f"{process}/cwd/other"]
+    result = box("/usr/bin/python3", "-c", ON_ANOTHERS, *paths)
+    said = victim.communicate(b"")[0].decode()
+    assert said == "untouched\n", said + result.describe()
+    assert result.ok().out == "3", result.describe()
+    assert (workspace / "made-through-a-link").is_dir()
+
+
+SWAPPED_PATH = """
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+static volatile char path[64];
+static volatile int stop;
+static void *swap(void *first)
+{
+	while (!stop) {
+		path[0] = '@';
+		for (volatile int i = 0; i < 200; i++);
+		path[0] = *(char *)first;
+		for (volatile int i = 0; i < 200; i++);
+	}
+	return NULL;
+}
+int main(int argc, char **argv)
+{
+	char decoy[64];
+	struct stat wanted, got;
+	long made = 0;
+	strcpy((char *)path, argv[1]);
+	strcpy(decoy, argv[1]);
+	decoy[0] = '@';
+	stat(argv[1], &wanted);
+	pthread_t thread;
+	pthread_create(&thread, NULL, swap, argv[1]);
+	for (time_t end = time(NULL) + 2; time(NULL) < end;) {
+		int fd = open((const char *)path, O_RDWR | O_CREAT, 0644);
+		if (fd < 0)
+			continue;
+		fstat(fd, &got);
+		if (got.st_ino == wanted.st_ino)
+			puts("reached");
+		made++;
+		close(fd);
+		unlink(decoy);
+	}
+	stop = 1;
+	pthread_join(thread, NULL);
+	puts(made > 10 ? "made" : "nothing made");
+	return 0;
+}
+"""
+
+
+def test_a_path_that_is_swapped_between_two_looks(box, cc, workspace):
+    """A file that is only readable, and one that is hidden, opened by a path in changing memory."""
+    cc(SWAPPED_PATH, workspace, "swapped")
+    (workspace / "kept").write_text("kept\n")
+    (workspace / ".env").write_text("KEY=a\n")
+    for name, flags in ("kept", ["--read-only", "kept"]), (".env", ["--hide-secrets"]):
+        assert box("./swapped", name, flags=flags).ok().out == "made\n"
+        assert (workspace / name).read_text() in ("kept\n", "KEY=a\n")
+
+
+def test_a_report_goes_through_no_link_that_a_box_made(box, outside, workspace):
+    """Written by coffer itself, outside of every wall, wherever the box left its links."""
+    results = workspace / "results"
+    (results / "sub").mkdir(parents=True)
+    (outside / "report.json").write_text("precious\n")
+    (outside / "sub").mkdir()
+    (outside / "sub" / "report.json").write_text("precious\n")
+    places = ["results/report.json", "results/sub/report.json", "results/./sub/../report.json"]
+    for place in places:
+        for name in place, workspace / place:
+            box("true", flags=["--report", name], report=False).ok()
+            assert (workspace / place).read_text().startswith("{")
+    script = f"rm -r results; ln -s {outside} results; mkdir own; ln -s {outside}/sentinel own/file"
+    box("sh", "-c", script).ok()
+    for place in [*places, "own/file", "own/../results/report.json"]:
+        for name in place, workspace / place:
+            result = box("touch", "ran", flags=["--report", name], report=False)
+            assert result.code == support.SETUP_FAILED, result.describe()
+            assert "symbolic link" in result.err
+    assert not (workspace / "ran").exists()
+    assert (outside / "sentinel").read_text() == "untouched\n"
+    assert (outside / "report.json").read_text() == "precious\n"
+    assert (outside / "sub" / "report.json").read_text() == "precious\n"
+
+
 @pytest.mark.parametrize("mode", ["read-only", "workspace-write"])
 def test_the_system_cannot_be_written(box, mode, workspace):
     script = """

@@ -274,6 +274,46 @@ def test_the_hooks_directory_of_the_configuration(box, workspace):
     assert tree_of(workspace / "hooks") == {"pre-push": b"#!/bin/sh\n"}
 
 
+HOOKS_ATTACKS = {
+    "directory": "mkdir $d",
+    "link": "mkdir own; ln -s $PWD/own $d",
+    "rename": "mkdir own; mv own $d",
+    "through-a-descriptor": 'exec 9<"$(dirname $d)"; mkdir /proc/self/fd/9/$(basename $d)',
+    "through-a-link-to-a-descriptor": """
+        exec 9<"$(dirname $d)"; ln -s /proc/self/fd/9 way; mkdir way/$(basename $d)""",
+    "another-parent": "mv tools other && mkdir -p $d",
+    "no-parent": "rm -rf tools && mkdir -p $d",
+}
+
+
+@pytest.mark.core
+@pytest.mark.parametrize("way", HOOKS_ATTACKS)
+@pytest.mark.parametrize("hooks", ["githooks", "tools/hooks"])
+def test_a_hooks_directory_that_is_not_there_yet(box, workspace, hooks, way):
+    """Nothing that git would run comes to be where the configuration points."""
+    (workspace / "tools").mkdir()
+    (workspace / "tools" / "file").write_text("a tool\n")
+    git(workspace, "config", "core.hooksPath", hooks)
+    script = f"""
+        d={hooks}
+        ({HOOKS_ATTACKS[way]}) 2>/dev/null
+        (printf '#!/bin/sh\ntrue\n' >$d/pre-commit && chmod 755 $d/pre-commit) 2>/dev/null
+        sleep 0.2
+        mkdir -p beside tools/beside; echo x >tools/made; cat tools/made"""
+    result = box("sh", "-c", script).ok()
+    assert result.out == "x\n", result.describe()
+    assert not os.path.lexists(workspace / hooks)
+    assert (workspace / "tools" / "beside").is_dir()
+    assert (workspace / "beside").is_dir()
+
+
+def test_an_included_configuration_that_is_not_there_yet(box, tier, workspace):
+    git(workspace, "config", "include.path", "../project.gitconfig")
+    result = box("sh", "-c", "echo evil >project.gitconfig; sleep 1; true")
+    assert result.code == (REFUSED if tier == "container" else 0), result.describe()
+    assert not os.path.lexists(workspace / "project.gitconfig")
+
+
 # --git commit
 
 
@@ -350,6 +390,66 @@ def test_what_is_written_back_is_checked(box, tier, workspace):
     assert found == []
     assert git(workspace, "fsck", "--strict") == ""
     assert left(workspace, [".git/modules/config"]) == []
+
+
+FORGE = """
+import hashlib, os, struct, subprocess, sys, zlib
+def git(*arguments):
+    return subprocess.check_output(["git", *arguments], text=True).strip()
+evil = b"nobody reviewed this"
+names = [git("rev-parse", "HEAD:README"), git("rev-parse", "HEAD:borrowed")]
+if sys.argv[1] == "loose":
+    for name in names:
+        path = f".git/objects/{name[:2]}/{name[2:]}"
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        if os.path.exists(path):
+            os.unlink(path)
+        with open(path, "wb") as f:
+            f.write(zlib.compress(b"blob %d\\0" % len(evil) + evil))
+else:
+    pack = b"PACK" + struct.pack(">II", 2, 1) + bytes([0xb0 | len(evil) & 15, len(evil) >> 4])
+    pack += zlib.compress(evil)
+    pack += hashlib.sha1(pack).digest()
+    name = bytes.fromhex(names[1])
+    index = b"\\377tOc" + struct.pack(">I", 2)
+    index += b"".join(struct.pack(">I", int(i >= name[0])) for i in range(256))
+    index += name + struct.pack(">I", zlib.crc32(pack[12:-20])) + struct.pack(">I", 12) + pack[-20:]
+    index += hashlib.sha1(index).digest()
+    os.makedirs(".git/objects/pack", exist_ok=True)
+    for suffix, data in (".pack", pack), (".idx", index):
+        with open(f".git/objects/pack/pack-{pack[-20:].hex()}{suffix}", "wb") as f:
+            f.write(data)
+"""
+
+
+@pytest.mark.parametrize("kind", ["loose", "pack"])
+@pytest.mark.parametrize("base", ["loose", "packed"])
+@pytest.mark.parametrize("far", [False, True])
+def test_objects_of_another_repository_are_not_shadowed(box, tier, workspace, far, base, kind):
+    """A clone that borrows its objects: git believes the first copy that it finds."""
+    if is_said_to_need_mounts(box, tier):
+        return
+    (workspace / "borrowed").write_text("reviewed\n")
+    git(workspace, "add", "borrowed")
+    git(workspace, "commit", "-qm", "borrowed")
+    if base == "packed":
+        git(workspace, "gc", "-q")
+    clone = workspace.parent / "clone"
+    source = workspace
+    if far:
+        source = workspace.parent / "between"
+        git(workspace, "clone", "-q", "--shared", workspace, source)
+    git(workspace, "clone", "-q", "--shared", source, clone)
+    box("/usr/bin/python3", "-c", FORGE, kind, flags=COMMIT, cwd=clone)
+    if base == "packed":
+        # What git would read if the pack went away.
+        assert not [p for p in clone.glob(".git/objects/??/*") if p.stat().st_size < 60]
+    assert git(clone, "show", "HEAD:borrowed") == "reviewed\n"
+    assert git(clone, "show", "HEAD:README") == "a file\n"
+    commit = "git -c user.name=T -c user.email=t@example.org commit -qm honest"
+    box("sh", "-c", f"echo new >file && git add file && {commit}", flags=COMMIT, cwd=clone).ok()
+    assert git(clone, "log", "-1", "--format=%s") == "honest\n"
+    assert git(clone, "fsck", "--strict") == ""
 
 
 def test_other_names_stay_protected_with_commit(box, tier, workspace):

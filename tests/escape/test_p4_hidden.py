@@ -4,6 +4,7 @@ writable, and hidden when asked for."""
 import contextlib
 import os
 import subprocess
+import threading
 
 import pytest
 import support
@@ -187,6 +188,37 @@ def test_secrets_of_the_workspace_hidden(box, secrets):
     assert result.out == "a file\nKEY=\n", result.describe()
     flags = ["--hide-secrets", "--allow-read", ".env"]
     assert box("cat", ".env", flags=flags).ok().out == SECRET + "\n"
+
+
+def test_a_secret_that_appears_while_the_box_runs(box, tier, workspace):
+    """Where names decide: what the landlock tier opens on a program's behalf is looked at too."""
+    if tier == "container":
+        pytest.skip("mounts hide what is there at launch; --deny-read a directory for the rest")
+    (workspace / ".env").write_text(SECRET + "\n")
+    script = """
+        echo mine >own; cat <>own; echo started >flag
+        while [ ! -e .env.production ]; do sleep 0.05; done
+        for n in .env .env.production; do
+            cat $n; cat <>$n; echo x >>$n; echo x >$n
+            ln $n hard && cat <>hard; mv $n moved && cat <>moved
+        done 2>/dev/null
+        cat <>.ssh/key; mv .ssh other && cat <>other/key; mv own renamed; cat <>renamed
+        true"""
+    maker = threading.Thread(target=make_when_started, args=[workspace])
+    maker.start()
+    result = box("sh", "-c", script, flags=["--hide-secrets"])
+    maker.join()
+    assert result.ok().out == "mine\nmine\n", result.describe()
+    assert (workspace / ".env.production").read_text() == SECRET + "\n"
+    assert result.denials(promise="P4", target=".env.production"), result.describe()
+
+
+def make_when_started(workspace):
+    support.wait_until((workspace / "flag").exists, 10, "the box")
+    (workspace / ".ssh").mkdir()
+    (workspace / ".ssh" / "key").write_text(SECRET + "\n")
+    (workspace / "new").write_text(SECRET + "\n")
+    (workspace / "new").rename(workspace / ".env.production")
 
 
 def test_the_production_profile_hides_them(box, secrets):

@@ -1,7 +1,11 @@
 """P6: limits hold; a fork bomb or a filler of memory or disk harms only its box."""
 
+import ctypes
+import errno
+import json
 import os
 import resource
+import subprocess
 import time
 
 import pytest
@@ -226,3 +230,71 @@ def test_strict_is_refused_on_the_landlock_tier(run_coffer, workspace):
                         cwd=workspace)
     assert result.code == support.SETUP_FAILED, result.describe()
     assert not (workspace / "ran").exists()
+
+
+LEASE = """
+import fcntl, sys
+for path in sys.argv[1:]:
+    with open(path) as f:
+        try:
+            fcntl.fcntl(f, fcntl.F_SETLEASE, fcntl.F_RDLCK)
+            print("leased", path)
+        except OSError as e:
+            print(e.errno)
+with open("own", "w") as f:
+    fcntl.flock(f, fcntl.LOCK_EX)
+    fcntl.lockf(f, fcntl.LOCK_EX)
+    flags = fcntl.fcntl(f, fcntl.F_GETFL)
+    print(fcntl.fcntl(f, fcntl.F_SETFL, flags))
+"""
+
+
+@pytest.mark.core
+def test_no_lease_holds_up_the_host(box, outside):
+    """Who opens a leased file for writing waits until it is broken: 45 seconds by default."""
+    result = box("/usr/bin/python3", "-c", LEASE, outside / "sentinel", "README").ok()
+    assert result.out == f"{errno.EPERM}\n{errno.EPERM}\n0\n", result.describe()
+
+
+EXHAUST = """
+import ctypes, os
+libc = ctypes.CDLL(None)
+watchers = 0
+while watchers < 2000 and libc.inotify_init1(0) >= 0:
+    watchers += 1
+terminals = []
+while len(terminals) < 600:
+    try:
+        terminals.append(os.open("/dev/ptmx", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        break
+print(watchers, len(terminals), flush=True)
+input()
+"""
+
+
+@pytest.mark.core
+def test_what_is_counted_by_user_is_not_used_up(coffer, tier, workspace):
+    """Watchers of files and terminals: some for the box, and some left for the user."""
+    if tier == "landlock":
+        pytest.skip("this tier has no user namespace, whose limits these are")
+    process = subprocess.Popen(
+        [coffer, "run", "--quiet", "--isolation", tier, "--limit", "files=4096"]
+        + ["--", "/usr/bin/python3", "-c", EXHAUST],
+        cwd=workspace,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    watchers, terminals = map(int, process.stdout.readline().split())
+    own = ctypes.CDLL(None).inotify_init1(0)
+    process.communicate(b"\n")
+    assert 8 <= watchers <= 64
+    assert 8 <= terminals <= 256
+    assert own >= 0
+    os.close(own)
+
+
+def test_what_metering_does_not_see_is_told(box):
+    result = box("true", flags=["--limit", "memory=256M"]).ok()
+    told = "through a socket are not counted" in json.dumps(result.report["notes"])
+    assert told or "control group" in result.report["enforced"], result.describe()

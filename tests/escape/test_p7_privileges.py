@@ -98,6 +98,40 @@ def test_setuid_bits_are_harmless_outside(box, workspace, home_directory):
         assert not status.st_mode & 0o6000
 
 
+SET_ID_FILES = """
+import ctypes, os, stat
+creat = ctypes.CDLL(None).creat
+os.umask(0)
+ways = {
+    "open": lambda n, m: os.close(os.open(n, os.O_CREAT | os.O_WRONLY, m)),
+    "creat": lambda n, m: os.close(creat(n.encode(), m)),
+    "mknod": lambda n, m: os.mknod(n, stat.S_IFREG | m),
+    "mkfifo": lambda n, m: os.mknod(n, stat.S_IFIFO | m),
+    "chmod": lambda n, m: (os.close(os.open(n, os.O_CREAT, 0o755)), os.chmod(n, m)),
+    "fchmod": lambda n, m: os.fchmod(os.open(n, os.O_CREAT, 0o755), m),
+}
+os.mkdir("sub")
+for place in ".", "sub":
+    for way, make in ways.items():
+        for mode in 0o2755, 0o4755, 0o6755, 0o755:
+            try:
+                make(f"{place}/{way}-{mode:o}", mode)
+            except OSError:
+                pass
+"""
+
+
+@pytest.mark.core
+def test_no_set_id_file_leaves_a_box(box, workspace):
+    """By no call that takes a mode: whoever starts such a file outside has its owner's rights."""
+    box("/usr/bin/python3", "-c", SET_ID_FILES, flags=["--mode", "workspace-write"]).ok()
+    ways = ["open", "creat", "mknod", "mkfifo", "chmod", "fchmod"]
+    for place in workspace, workspace / "sub":
+        made = {p.name: p.stat().st_mode for p in place.iterdir() if "-" in p.name}
+        assert not {name: oct(mode) for name, mode in made.items() if mode & 0o6000}
+        assert {f"{way}-755" for way in ways} <= set(made)
+
+
 def test_user_namespaces_only_when_asked_for(box, tier):
     assert box("unshare", "-U", "true").code != 0
     if tier == "container":

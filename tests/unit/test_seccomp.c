@@ -11,6 +11,7 @@
 #include <linux/fs.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -103,16 +104,20 @@ enum variant {
 	LANDLOCK_NAMES = 1 << 5,
 	STRICT = 1 << 6,
 	STRICT_NAMES = 1 << 7,
+	EGRESS = 1 << 8, /* of the landlock tier, with a way out */
+	EGRESS_NAMES = 1 << 9,
 
 	BOXES = PLAIN | NAMES, /* of the container tier, without namespaces of their own */
 	NESTING = USERNS | USERNS_NAMES,
 	CONTAINER = BOXES | NESTING,
-	LANDLOCKS = LANDLOCK | LANDLOCK_NAMES,
+	CLOSED = LANDLOCK | LANDLOCK_NAMES,
+	OPEN = EGRESS | EGRESS_NAMES,
+	LANDLOCKS = CLOSED | OPEN,
 	DEFAULTS = CONTAINER | LANDLOCKS,
 	STRICTS = STRICT | STRICT_NAMES,
 	ALL = DEFAULTS | STRICTS,
-	WATCHED = NAMES | USERNS_NAMES | LANDLOCK_NAMES | STRICT_NAMES,
-	NAMED = WATCHED | LANDLOCK, /* in the landlock tier names are looked at in any case */
+	WATCHED = NAMES | USERNS_NAMES | LANDLOCK_NAMES | STRICT_NAMES | EGRESS_NAMES,
+	NAMED = WATCHED | LANDLOCKS, /* in the landlock tier names are looked at in any case */
 };
 
 #define PASSES SECCOMP_RET_ALLOW
@@ -124,7 +129,7 @@ static const struct expectation {
 	const char *call;
 	unsigned variants;
 	uint32_t value;
-	uint64_t args[4];
+	uint64_t args[6];
 } expectations[] = {
 	{"read", ALL, PASSES},
 	{"write", ALL, PASSES},
@@ -220,8 +225,14 @@ static const struct expectation {
 	{"socket", DEFAULTS, ASKS, {AF_ALG, SOCK_SEQPACKET}},
 	{"socket", DEFAULTS, ASKS, {44 /* AF_XDP */, SOCK_RAW}},
 	{"socket", DEFAULTS, ASKS, {AF_BLUETOOTH, SOCK_STREAM}},
-	{"socket", LANDLOCKS, ASKS, {AF_INET, SOCK_STREAM}},
+	{"socket", CLOSED, ASKS, {AF_INET, SOCK_STREAM}},
 	{"socket", LANDLOCKS, ASKS, {AF_INET6 | HIGH, SOCK_DGRAM}},
+	{"socket", OPEN, PASSES, {AF_INET, SOCK_STREAM | SOCK_NONBLOCK}},
+	{"socket", OPEN, PASSES, {AF_INET6, SOCK_STREAM, IPPROTO_TCP}},
+	{"socket", OPEN, ASKS, {AF_INET, SOCK_DGRAM}},
+	{"socket", OPEN, ASKS, {AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_UDP}},
+	{"socket", OPEN, ASKS, {AF_INET, SOCK_STREAM, 262 /* IPPROTO_MPTCP */}},
+	{"socket", OPEN, ASKS, {AF_UNIX, SOCK_DGRAM}},
 	{"socket", LANDLOCKS, FAILS(EACCES), {AF_NETLINK, SOCK_RAW, NETLINK_ROUTE}},
 	{"socket", STRICTS, ASKS, {AF_UNIX, SOCK_STREAM}},
 	{"socketpair", DEFAULTS, PASSES, {AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC}},
@@ -232,6 +243,30 @@ static const struct expectation {
 	{"bind", DEFAULTS, ASKS},
 	{"connect", STRICTS, FAILS(EPERM)},
 	{"sendto", DEFAULTS, PASSES},
+	{"sendto", OPEN, ASKS, {5, 0, 1, 0, 0, 16}},
+	{"sendto", OPEN, ASKS, {5, 0, 1, 0, HIGH, 16}},
+	{"sendto", OPEN, ASKS, {5, 0, 1, MSG_FASTOPEN}},
+	{"sendto", OPEN, ASKS, {5, 0, 1, MSG_FASTOPEN | MSG_NOSIGNAL | HIGH, 0, 16}},
+	{"sendmsg", DEFAULTS & ~OPEN, PASSES, {5, 0, MSG_NOSIGNAL}},
+	{"sendmsg", DEFAULTS, PASSES, {CONTROL_FD, 0, MSG_NOSIGNAL}},
+	{"sendmsg", OPEN, ASKS, {CONTROL_FD, 0, MSG_NOSIGNAL | MSG_FASTOPEN}},
+	{"sendmsg", OPEN, ASKS, {5, 0, MSG_NOSIGNAL}},
+	{"sendmmsg", OPEN, ASKS},
+	{"sendmsg", OPEN, ASKS, {5, 0, MSG_FASTOPEN}},
+	{"sendmmsg", OPEN, ASKS, {5, 0, 1, MSG_FASTOPEN | HIGH}},
+	{"recvfrom", OPEN, PASSES, {5, 0, 1}},
+	{"recvfrom", OPEN, ASKS, {5, 0, 1, 0, 4096, 4096}},
+	{"recvfrom", DEFAULTS & ~OPEN, PASSES, {5, 0, 1, 0, 4096, 4096}},
+	{"recvmsg", OPEN, ASKS},
+	{"recvmsg", DEFAULTS & ~OPEN, PASSES},
+	{"listen", OPEN, ASKS},
+	{"listen", DEFAULTS & ~OPEN, PASSES},
+	{"setsockopt", OPEN, FAILS(0), {5, SOL_SOCKET, SO_REUSEPORT}},
+	{"setsockopt", OPEN, ASKS, {5, SOL_SOCKET, SO_BINDTODEVICE}},
+	{"setsockopt", OPEN, ASKS, {5, SOL_SOCKET | HIGH, 62 /* SO_BINDTOIFINDEX */}},
+	{"setsockopt", OPEN, ASKS, {5, IPPROTO_IP, IP_OPTIONS}},
+	{"setsockopt", OPEN, FAILS(ENOPROTOOPT), {5, IPPROTO_TCP, TCP_FASTOPEN_CONNECT}},
+	{"setsockopt", OPEN, PASSES, {5, IPPROTO_TCP, TCP_NODELAY}},
 	{"setsockopt", NESTING, ASKS, {5, 0, 64}},
 	{"setsockopt", NESTING, PASSES, {5, SOL_SOCKET, SO_REUSEADDR}},
 	{"sendmsg", STRICTS, PASSES, {CONTROL_FD}},
@@ -309,6 +344,7 @@ static const struct expectation {
 	{"ioprio_set", LANDLOCKS, ASKS, {3 /* IOPRIO_WHO_USER */, 0}},
 	{"sched_setaffinity", LANDLOCKS, PASSES, {0}},
 	{"sched_setaffinity", LANDLOCKS, ASKS, {1234}},
+	{"fcntl", ALL, ASKS, {5, F_SETLEASE}},
 	{"fcntl", LANDLOCKS, PASSES, {5, F_SETFL}},
 	{"fcntl", LANDLOCKS, ASKS, {5, F_SETOWN}},
 	{"fcntl", LANDLOCKS, ASKS, {5, F_SETOWN_EX | HIGH}},
@@ -397,6 +433,7 @@ static void test_variants(void **state)
 		assert_int_equal(choice->watch_names, !!(WATCHED & 1u << i));
 		assert_int_equal(choice->allow_userns, !!(NESTING & 1u << i));
 		assert_int_equal(choice->landlock_tier, !!(LANDLOCKS & 1u << i));
+		assert_int_equal(choice->egress, !!(OPEN & 1u << i));
 		assert_int_equal(choice->profile == SECCOMP_STRICT, !!(STRICTS & 1u << i));
 	}
 	struct seccomp_choice meaningless = {.profile = SECCOMP_STRICT, .landlock_tier = true};

@@ -1,0 +1,76 @@
+"""The egress process lives and ends with its box."""
+
+import os
+import signal
+import subprocess
+import time
+
+import support
+
+DOMAIN = "coffer-world.com"
+ALLOWED = f"allowed.{DOMAIN}"
+
+
+def children_of(pid, name):
+    found = subprocess.run(
+        ["pgrep", "-P", str(pid), "-x", name], capture_output=True, text=True, check=False
+    )
+    return [int(p) for p in found.stdout.split()]
+
+
+def start(coffer, workspace, *command):
+    process = subprocess.Popen(
+        [coffer, "run", "-q", "--allow-domain", ALLOWED, "--report", "fd:1", "--", *command],
+        cwd=workspace,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    support.wait_until(
+        lambda: (workspace / "started").exists(), seconds=20, what="the command"
+    )
+    return process, children_of(process.pid, "coffer-egress")
+
+
+SLEEP = ["sh", "-c", "touch started; sleep 30"]
+
+
+def gone(pid):
+    try:
+        return open(f"/proc/{pid}/stat").read().split()[2] == "Z"
+    except OSError:
+        return True
+
+
+def test_it_ends_with_a_supervisor_that_is_killed(coffer, workspace):
+    process, egress = start(coffer, workspace, *SLEEP)
+    assert len(egress) == 1
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    support.wait_until(lambda: gone(egress[0]), seconds=2, what="the end of egress")
+
+
+def test_it_leaves_nothing_behind(coffer, workspace):
+    process, egress = start(coffer, workspace, "sh", "-c", "touch started; sleep 0.3")
+    assert process.wait() == 0
+    assert gone(egress[0])
+
+
+def test_without_it_nothing_gets_out_and_the_report_says_so(coffer, workspace):
+    code = "touch started; sleep 1; curl -sS -m 5 https://1.2.3.4/; getent hosts " + ALLOWED
+    process, egress = start(coffer, workspace, "sh", "-c", code + "; true")
+    os.kill(egress[0], signal.SIGKILL)
+    before = time.monotonic()
+    out, _ = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert time.monotonic() - before < 20
+    assert "coffer-egress ended before the box did" in out
+
+
+def test_the_command_cannot_see_it(coffer, workspace):
+    process, egress = start(
+        coffer, workspace, "sh", "-c", "touch started; grep -l egress /proc/[0-9]*/comm; true"
+    )
+    out, _ = process.communicate(timeout=20)
+    assert "comm" not in out
