@@ -421,7 +421,8 @@ static void handle_init(struct supervisor *s)
 		s->error->hint[sizeof(s->error->hint) - 1] = '\0';
 		break;
 	case MESSAGE_SOCKETS:
-		if (attend(s, &message, fds, count) < 0)
+		/* After a failure, which has its reason, there may be more of them on the way. */
+		if (!s->killed && attend(s, &message, fds, count) < 0)
 			end_with(s, CAUSE_SETUP_FAILED, NULL);
 		break;
 	case MESSAGE_READY:
