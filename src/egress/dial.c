@@ -6,7 +6,6 @@
 
 #include "base/cleanup.h"
 
-#include <netinet/tcp.h>
 #include <openssl/evp.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -365,7 +364,6 @@ static void on_connected(struct dial *dial, struct attempt *attempt)
 	for (size_t i = 0; i < dial->started; i++)
 		close_attempt(&dial->attempts[i]);
 	event_del(dial->stagger);
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
 	if (dial->proxied)
 		speak_to_proxy(dial, fd);
 	else
