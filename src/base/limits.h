@@ -39,6 +39,8 @@ enum {
 	MAX_DENIALS = 256,
 	/* The same for what it says of the network: entries, equal ones counted together. */
 	MAX_TRAFFIC = 512,
+	/* --net-log: some 600,000 decisions. */
+	MAX_NET_LOG_BYTES = 256 * 1024 * 1024,
 	MAX_REPORT_BYTES = 64 * 1024 * 1024,
 
 	/* Output kept by --capture when no limit is given, each stream. */

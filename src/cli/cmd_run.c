@@ -5,6 +5,7 @@
 
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -102,6 +103,7 @@ int cmd_run(int argc, char *argv[])
 		return EXIT_SETUP_FAILED;
 	}
 	close_inherited(fd);
+	signal(SIGPIPE, SIG_IGN); /* whoever reads a note may leave; the report is still written */
 	struct coffer_report *report = NULL;
 	struct coffer_error error = {0};
 	int r = coffer_run(

@@ -189,6 +189,9 @@ int library_run(const struct library_run *run, struct coffer_report **ret, struc
 		egress_free(options.egress);
 		if (options.egress)
 			tell_refusals(run, denials);
+		if (report.egress_lost && run->note)
+			run->note("coffer-egress ended before the box did: from then on every "
+				  "connection was refused");
 		tmpdir_remove(plan);
 		*error = report.error;
 		enum userns_step step;

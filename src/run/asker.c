@@ -69,7 +69,7 @@ static void format(const struct asker *asker, uint32_t id, struct egress_record 
 	record->name[sizeof(record->name) - 1] = '\0';
 	if (!record->name[0])
 		network_format_address(&record->address, address);
-	connects_find(asker->connects, record->client_port, &pid, program);
+	connects_find(asker->connects, record, &pid, program);
 	const char *protocol = record->protocol < ARRAY_SIZE(protocols) &&
 					       protocols[record->protocol]
 				       ? protocols[record->protocol]

@@ -3,6 +3,8 @@
 #ifndef COFFER_RUN_CONNECTS_H
 #define COFFER_RUN_CONNECTS_H
 
+#include "policy/egress.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -15,8 +17,9 @@ void connects_free(struct connects *connects);
 
 /* socket_fd: the program's socket, on which connect() was just called. */
 void connects_note(struct connects *connects, pid_t pid, const char *program, int socket_fd);
-/* The latest that connected from this port inside. */
-bool connects_find(
-	const struct connects *connects, uint16_t port, pid_t *ret_pid, char ret_program[32]);
+/* Who connected from the record's port inside about when it began: ports are used again, and a name
+ * that is not known is better than a wrong one. */
+bool connects_find(const struct connects *connects, const struct egress_record *record,
+	pid_t *ret_pid, char ret_program[32]);
 
 #endif

@@ -158,6 +158,9 @@ int egress_start(const struct network_policy *policy, enum tier tier, bool ask,
 		free(egress);
 		return error_set_errno(error, -r, "egress", "starting %s", path);
 	}
+	/* Whoever does not read is as good as dead: this process waits for it nowhere but at the
+	 * start. */
+	fcntl(ours, F_SETFL, O_NONBLOCK);
 	egress->control = steal_fd(&ours);
 	*ret = egress;
 	return 0;
@@ -272,17 +275,24 @@ int egress_receive(struct egress_process *egress, struct egress_message *ret)
 	return -EPIPE;
 }
 
+static void tell(struct egress_process *egress, const struct egress_message *message)
+{
+	if (egress->control < 0 ||
+		fd_send(egress->control, message, sizeof(*message), NULL, 0) == 0)
+		return;
+	close_fd(&egress->control);
+	if (egress->pid > 0)
+		kill(egress->pid, SIGKILL); /* nothing gets out without it */
+}
+
 void egress_answer(struct egress_process *egress, uint32_t id, int verdict)
 {
-	struct egress_message message = {.kind = EGRESS_ANSWER, .id = id, .value = verdict};
-	fd_send(egress->control, &message, sizeof(message), NULL, 0);
+	tell(egress, &(struct egress_message){.kind = EGRESS_ANSWER, .id = id, .value = verdict});
 }
 
 void egress_stop(struct egress_process *egress)
 {
-	struct egress_message message = {.kind = EGRESS_STOP};
-	if (egress->control >= 0)
-		fd_send(egress->control, &message, sizeof(message), NULL, 0);
+	tell(egress, &(struct egress_message){.kind = EGRESS_STOP});
 }
 
 void egress_free(struct egress_process *egress)

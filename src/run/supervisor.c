@@ -34,6 +34,8 @@
 /* How often protected names are looked for where the kernel does not tell of them. */
 enum { WATCH_INTERVAL_MS = 20 };
 
+enum { EGRESS_MESSAGES_AT_ONCE = 64 };
+
 struct supervisor {
 	const struct plan *plan;
 	const struct supervise_options *options;
@@ -400,6 +402,8 @@ static int attend(struct supervisor *s, const struct message *sockets, const int
 	}
 	if (r == 0 && sockets->value == 1)
 		r = fd_send(s->launched.control, &attended, sizeof(attended), NULL, 0);
+	if (r < 0 && !s->error->errno_value)
+		error_set(s->error, EPIPE, "egress", "it ended while the box was built");
 	return r;
 }
 
@@ -540,8 +544,12 @@ static void reap(struct supervisor *s)
 static void handle_egress(struct supervisor *s)
 {
 	struct egress_message message;
-	int r;
-	while ((r = egress_receive(s->options->egress, &message)) == 0) {
+	int r = 0;
+	/* Not without end: it could speak faster than it is heard. */
+	for (int i = 0; i < EGRESS_MESSAGES_AT_ONCE; i++) {
+		r = egress_receive(s->options->egress, &message);
+		if (r < 0)
+			break;
 		if (message.kind == EGRESS_RECORD)
 			traffic_add(s->traffic, &message.record);
 		else if (message.kind == EGRESS_ASK &&
@@ -569,8 +577,8 @@ static void finish_egress(struct supervisor *s)
 	uint64_t end_us = clock_now_us() + (EGRESS_STOP_MS + 200) * 1000ULL;
 	while (!s->egress_ended && clock_now_us() < end_us) {
 		struct pollfd fd = {.fd = egress_fd(s->options->egress), .events = POLLIN};
-		if (poll(&fd, 1, 50) > 0)
-			handle_egress(s);
+		poll(&fd, 1, 50);
+		handle_egress(s);
 	}
 	s->report->traffic = traffic_json(s->traffic);
 }

@@ -7,9 +7,12 @@
 #include "policy/network.h"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <string.h>
 
-enum { LINE_BYTES_MAX = 8192 };
+/* What poll() says a pipe has room for fits in without waiting. */
+enum { LINE_BYTES_MAX = PIPE_BUF };
 
 /* What a report keeps: one entry for each (name or address, port, verdict, way). */
 struct traffic_entry {
@@ -22,7 +25,8 @@ struct traffic {
 	struct connects *connects;
 	struct denials *denials;
 	int log; /* or -1 */
-	bool log_failed;
+	uint64_t log_bytes;
+	bool log_failed; /* a line is missing */
 	struct traffic_entry *entries;
 	size_t entries_count;
 	uint64_t lost; /* found no room */
@@ -135,9 +139,15 @@ static void write_line(struct traffic *traffic, const struct egress_record *reco
 		return;
 	format(&line, record, pid, program);
 	buffer_append_string(&line, "\n");
-	if (buffer_error(&line) == 0 &&
+	struct pollfd fd = {.fd = traffic->log, .events = POLLOUT};
+	/* A reader that is slow loses lines, and holds nobody up; and what the box does fills no
+	 * disk of the host's. */
+	if (buffer_error(&line) < 0 || poll(&fd, 1, 0) != 1 || !(fd.revents & POLLOUT) ||
+		traffic->log_bytes + line.length_bytes > MAX_NET_LOG_BYTES ||
 		fd_write_full(traffic->log, line.data, line.length_bytes) < 0)
 		traffic->log_failed = true;
+	else
+		traffic->log_bytes += line.length_bytes;
 }
 
 static bool is_same(const struct traffic_entry *entry, const struct egress_record *record,
@@ -201,7 +211,7 @@ void traffic_add(struct traffic *traffic, struct egress_record *record)
 	record->reason[sizeof(record->reason) - 1] = '\0';
 	if (!record->count)
 		record->count = 1;
-	connects_find(traffic->connects, record->client_port, &pid, program);
+	connects_find(traffic->connects, record, &pid, program);
 	write_line(traffic, record, pid, program);
 	keep(traffic, record, pid, program);
 	if (record->verdict == NETWORK_DENY) {

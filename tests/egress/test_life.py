@@ -1,6 +1,9 @@
 """The egress process lives and ends with its box."""
 
+import fcntl
+import json
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -74,3 +77,82 @@ def test_the_command_cannot_see_it(coffer, workspace):
     )
     out, _ = process.communicate(timeout=20)
     assert "comm" not in out
+
+
+DEAF = r"""
+#include <string.h>
+#include <unistd.h>
+#include <sys/socket.h>
+#include "policy/egress.h"
+/* In the place of coffer-egress: gets ready, then asks without end and hears nothing. */
+int main(void)
+{
+	struct egress_message message = {.kind = EGRESS_READY};
+	char lists[3] = {0, 0, 0};
+	int file = MEMFD;
+	if (write(file, lists, sizeof(lists)) != sizeof(lists))
+		return 1;
+	union {
+		char space[CMSG_SPACE(sizeof(int))];
+		struct cmsghdr align;
+	} control = {0};
+	struct iovec iov = {&message, sizeof(message)};
+	struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space,
+		.msg_controllen = sizeof(control.space)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&header);
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(int));
+	memcpy(CMSG_DATA(c), &file, sizeof(int));
+	if (sendmsg(3, &header, 0) < 0)
+		return 1;
+	message = (struct egress_message){.kind = EGRESS_ASK};
+	sleep(1);
+	for (uint32_t i = 1;; i++) {
+		message.id = i;
+		if (send(3, &message, sizeof(message), 0) < 0)
+			pause();
+	}
+}
+"""
+
+
+def test_one_that_does_not_listen_holds_nobody_up(coffer, workspace, home_directory):
+    """A taken-over egress can say what it likes, and hear nothing: the time limit holds."""
+    copy = home_directory / "bin"
+    copy.mkdir()
+    shutil.copy(coffer, copy / "coffer")
+    source = copy / "deaf.c"
+    text = DEAF.replace("MEMFD", 'memfd_create("ready", 0)')
+    source.write_text("#define _GNU_SOURCE\n#include <sys/mman.h>\n" + text)
+    subprocess.run(
+        ["gcc", f"-I{support.ROOT}/src", "-o", copy / "coffer-egress", source], check=True
+    )
+    before = time.monotonic()
+    done = subprocess.run(
+        [copy / "coffer", "run", "-q", "--allow-domain", ALLOWED, "--limit", "time=2s,grace=0",
+         "--", "sleep", "30"],
+        cwd=workspace, stdin=subprocess.DEVNULL, capture_output=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 124, done.stderr
+    assert time.monotonic() - before < 8
+
+
+def test_a_log_that_nobody_reads_holds_nobody_up(coffer, workspace):
+    read_end, write_end = os.pipe()
+    fcntl.fcntl(write_end, fcntl.F_SETPIPE_SZ, 4096)
+    code = "i=0; while [ $i -lt 60 ]; do getent hosts n$i.denied.org; i=$((i+1)); done; true"
+    before = time.monotonic()
+    process = subprocess.Popen(
+        [coffer, "run", "-q", "--allow-domain", ALLOWED, "--net-log", "-", "--report", "fd:1",
+         "--limit", "time=20s,grace=0", "--", "sh", "-c", code],
+        cwd=workspace, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=write_end,
+    )  # fmt: skip
+    os.close(write_end)
+    out, _ = process.communicate(timeout=40)
+    os.close(read_end)
+    assert process.returncode == 0
+    assert time.monotonic() - before < 15
+    report = json.loads(out)
+    assert report["network"]["log_complete"] is False
+    assert report["network"]["refused"] >= 60
