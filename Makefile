@@ -28,6 +28,7 @@ test: deps build ## everything that can be tested on this host
 bench: DEPS = bench
 bench: deps build ## coffer beside its peers, in one run
 	bench/run --build $(BUILD)
+	bench/network --build $(BUILD)
 
 soak: DEPS = test
 soak: deps build ## the escape tests again and again (MINUTES=60)

@@ -3,14 +3,17 @@
  *   traffic serve ADDRESS PORT           answers until it is killed
  *   traffic pull ADDRESS PORT BYTES      one connection, BYTES from the server: prints bytes/s
  *   traffic push ADDRESS PORT BYTES      the same, to the server
- *   traffic connect ADDRESS PORT COUNT   one after the other: connect, a byte there and back, close:
- *                                        prints the median and 90th percentile in microseconds
- *   traffic hold ADDRESS PORT COUNT      COUNT at one time, a byte on each; prints "held", waits for
- *                                        the end of standard input
+ *   traffic connect ADDRESS PORT COUNT   one after the other: connect, a byte there and back,
+ *                                        close: prints the median and 90th percentile in
+ *                                        microseconds, and how many there were in a second
+ *   traffic hold ADDRESS PORT COUNT      COUNT at one time, a byte on each; prints "held", waits
+ *                                        for the end of standard input
  *
- * A client says first what it wants: one byte ('p' pull, 's' push, 'e' echo), eight of a count. */
+ * ADDRESS may be a name. A client says first what it wants: one byte ('p' pull, 's' push, 'e'
+ * echo), eight of a count. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <netdb.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
 #include <signal.h>
@@ -41,9 +44,15 @@ static double now_s(void)
 
 static struct sockaddr_in address_of(char **argv)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(argv[3]))};
-	if (inet_pton(AF_INET, argv[2], &a.sin_addr) != 1)
-		die(argv[2]);
+	const struct addrinfo wanted = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM};
+	struct addrinfo *found;
+	int r = getaddrinfo(argv[2], argv[3], &wanted, &found);
+	if (r) {
+		fprintf(stderr, "%s: %s\n", argv[2], gai_strerror(r));
+		exit(1);
+	}
+	struct sockaddr_in a = *(const struct sockaddr_in *)(const void *)found->ai_addr;
+	freeaddrinfo(found);
 	return a;
 }
 
@@ -180,7 +189,7 @@ static int connect_often(char **argv)
 {
 	struct sockaddr_in a = address_of(argv);
 	size_t count = strtoul(argv[4], NULL, 10);
-	double *taken = calloc(count, sizeof(*taken));
+	double *taken = calloc(count, sizeof(*taken)), first = now_s();
 	for (size_t i = 0; i < count; i++) {
 		double begin = now_s();
 		int fd = open_connection(&a, 'e', 0);
@@ -188,8 +197,10 @@ static int connect_often(char **argv)
 		close(fd);
 		taken[i] = now_s() - begin;
 	}
+	double all = now_s() - first;
 	qsort(taken, count, sizeof(*taken), compare);
-	printf("%.1f %.1f\n", taken[count / 2] * 1e6, taken[count * 9 / 10] * 1e6);
+	printf("%.1f %.1f %.0f\n", taken[count / 2] * 1e6, taken[count * 9 / 10] * 1e6,
+		(double)count / all);
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #define COFFER_CONFINE_NETWORK_H
 
 #include "base/error.h"
+#include "host/facts.h"
 #include "policy/egress.h"
 #include "policy/network.h"
 
@@ -34,5 +35,8 @@ int network_raise_loopback(struct error *error);
 int network_open(const struct network_policy *policy, bool ask, struct network_sockets *ret,
 	struct error *error);
 void network_sockets_release(struct network_sockets *sockets);
+/* Tries it, for `coffer doctor`: fills facts->network and network_log, after probe_full(). Nothing
+ * is tried where user namespaces are forbidden. */
+void network_probe(struct host_facts *facts);
 
 #endif

@@ -6,7 +6,6 @@
 
 #include "base/cleanup.h"
 
-#include <netinet/tcp.h>
 #include <openssl/evp.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -365,7 +364,6 @@ static void on_connected(struct dial *dial, struct attempt *attempt)
 	for (size_t i = 0; i < dial->started; i++)
 		close_attempt(&dial->attempts[i]);
 	event_del(dial->stagger);
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
 	if (dial->proxied)
 		speak_to_proxy(dial, fd);
 	else
@@ -451,11 +449,19 @@ static void add_attempt(struct dial *dial, const struct in6_addr *address)
 		(struct attempt){.dial = dial, .address = *address, .fd = -1};
 }
 
-/* The families take turns (RFC 8305, section 4), each in the resolver's order. */
+/* The families take turns (RFC 8305, section 4), each in the resolver's order. Whose proxy is on
+ * this host has named it. */
 static void race(struct dial *dial, const struct in6_addr *addresses, size_t count)
 {
 	size_t next[2] = {0, 0};
 	bool want_v4 = dial->upstream->v4_first;
+	char reason[UPSTREAM_REASON_BYTES];
+	for (size_t i = 0; i < count && !dial->proxied; i++)
+		if (!routes_may_dial(
+			    dial->upstream->egress, &addresses[i], dial->connect_port, reason)) {
+			finish(dial, -EACCES, reason);
+			return;
+		}
 	for (size_t added = 0; added < count;) {
 		size_t *position = &next[want_v4];
 		while (*position < count &&

@@ -188,6 +188,8 @@ static int make_parts(struct egress *egress, struct error *error)
 	if (r == 0)
 		r = rate_new(egress, &egress->rate, error);
 	if (r == 0)
+		r = routes_new(&egress->routes, error);
+	if (r == 0)
 		r = upstream_new(egress, &egress->upstream, error);
 	if (r == 0)
 		r = upstream_probe(egress->upstream, error);
@@ -218,6 +220,7 @@ static void release(struct egress *egress)
 	resolver_free(egress->resolver);
 	standins_free(egress->standins);
 	upstream_free(egress->upstream);
+	routes_free(egress->routes);
 	rate_free(egress->rate);
 	pipes_free(egress->pipes);
 	network_pools_free(egress->pools, egress->pools_count);

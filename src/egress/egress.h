@@ -36,6 +36,7 @@ struct resolver;
 struct authority;
 struct secrets;
 struct rate;
+struct routes;
 struct udp;
 struct publish;
 struct nflog;
@@ -61,7 +62,8 @@ struct egress {
 	char *upstream_ca;           /* PEM of the policy's file: trusted inside as well; or NULL */
 	struct secrets *secrets;     /* NULL: there are none */
 	struct rate *rate;
-	struct udp *udp;         /* these three are NULL until something needs them */
+	struct routes *routes;
+	struct udp *udp; /* these three are NULL until something needs them */
 	struct publish *publish;
 	struct nflog *nflog;
 
@@ -125,8 +127,8 @@ void egress_log(struct egress *egress, const struct egress_record *record);
 /* Asks for a decision. answer() is called later, once, unless egress_ask_forget() was. 0: it cannot
  * be asked, and answer() will not be called. */
 typedef void (*egress_answer)(void *context, enum network_verdict verdict);
-uint32_t egress_ask(struct egress *egress, const struct egress_record *record,
-	egress_answer answer, void *context);
+uint32_t egress_ask(struct egress *egress, const struct egress_record *record, egress_answer answer,
+	void *context);
 void egress_ask_forget(struct egress *egress, uint32_t id);
 
 /* ---- listener.c: accepting what the box connects ---- */
@@ -155,8 +157,8 @@ struct connection_wait {
 struct connection {
 	TAILQ_ENTRY(connection) link;
 	struct egress *egress;
-	int client;      /* non-blocking; owned, until a handler wraps it in a bufferevent */
-	int server;      /* the same; -1 until dialed */
+	int client; /* non-blocking; owned, until a handler wraps it in a bufferevent */
+	int server; /* the same; -1 until dialed */
 	enum egress_how how;
 
 	char name[NETWORK_NAME_BYTES]; /* normalized; "" when the target is a literal */
@@ -164,11 +166,11 @@ struct connection {
 	uint16_t port;
 	struct network_decision decision;
 
-	struct evbuffer *pending;     /* read from the client and not yet passed on; or NULL */
-	struct egress_record record;  /* grows with the connection */
-	uint64_t began_us;            /* CLOCK_MONOTONIC */
-	uint32_t id;                  /* landlock tier: the broker's, until it was told; else 0 */
-	struct connection_wait wait;  /* connection.c's own */
+	struct evbuffer *pending;    /* read from the client and not yet passed on; or NULL */
+	struct egress_record record; /* grows with the connection */
+	uint64_t began_us;           /* CLOCK_MONOTONIC */
+	uint32_t id;                 /* landlock tier: the broker's, until it was told; else 0 */
+	struct connection_wait wait; /* connection.c's own */
 
 	/* What is handling it at the moment. Its state is freed by release() before another
 	 * handler takes over and when the connection ends. */
@@ -242,19 +244,29 @@ int upstream_probe(const struct upstream *upstream, struct error *error);
  * CNAME on the way and every address of the answer has been checked against the policy: one that
  * is refused refuses the name. answer may be called before this returns. The answer is borrowed. */
 typedef void (*upstream_resolved)(void *context, const struct upstream_answer *answer);
-void upstream_resolve(struct upstream *upstream, const char *name, upstream_resolved resolved,
-	void *context);
+void upstream_resolve(
+	struct upstream *upstream, const char *name, upstream_resolved resolved, void *context);
 void upstream_forget(struct upstream *upstream, void *context);
 /* Connects: a name's checked addresses by happy eyeballs (RFC 8305), or one literal, through the
  * upstream proxy where there is one. done() gets a connected, non-blocking socket and the address,
  * or -errno with a reason, never before this has returned. Returns a handle for upstream_cancel(),
  * which is void after done(); NULL: no memory, and done() is not called. */
-typedef void (*upstream_dialed)(void *context, int fd, const struct in6_addr *address,
-	const char *reason);
+typedef void (*upstream_dialed)(
+	void *context, int fd, const struct in6_addr *address, const char *reason);
 struct dial;
 struct dial *upstream_dial(struct upstream *upstream, const char *name,
 	const struct in6_addr *literal, uint16_t port, upstream_dialed done, void *context);
 void upstream_cancel(struct dial *dial);
+
+/* ---- routes.c: the host's own addresses ---- */
+
+/* Before the process is confined. */
+int routes_new(struct routes **ret, struct error *error);
+void routes_free(struct routes *routes);
+/* Whether an address that network_may_dial() lets through may be dialed at this moment: false with
+ * the reason if it belongs to the host itself and no rule names it. */
+bool routes_may_dial(
+	struct egress *egress, const struct in6_addr *address, uint16_t port, char reason[160]);
 
 /* ---- standin.c: names' addresses inside ---- */
 
@@ -313,7 +325,7 @@ void proxy_start(struct connection *connection);
  * are checked; then it is forwarded. The server is dialed for the first request. */
 struct http_options {
 	struct bufferevent *client; /* NULL: http makes a plain one of connection->client */
-	bool tls;   /* inspected: the server is reached by inspect_server(), secrets may be put in */
+	bool tls; /* inspected: the server is reached by inspect_server(), secrets may be put in */
 	bool proxy; /* requests are in absolute form, each with a target of its own */
 };
 void http_run(struct connection *connection, const struct http_options *options);
@@ -358,10 +370,11 @@ struct secret_scan {
 };
 bool secrets_scan(const struct secrets *secrets, struct secret_scan *scan, const char *data,
 	size_t length_bytes);
-/* Overwrites values in a response on its way in. Moves from source to target all that can be
- * judged; what may be the start of a value stays back unless `last`. */
-void secrets_mask(const struct secrets *secrets, struct evbuffer *source, struct evbuffer *target,
-	bool last);
+/* Overwrites values in a response on its way in. Moves from source to target all but an end that is
+ * the start of a value, which stays back unless `last`. -ENOMEM: source is as it was, or in part
+ * moved; nothing has gone on that was not looked at, and nothing more may. */
+int secrets_mask(
+	const struct secrets *secrets, struct evbuffer *source, struct evbuffer *target, bool last);
 /* Whether any secret goes to this name (then responses are masked and not compressed). */
 bool secrets_concern(const struct secrets *secrets, const char *name);
 

@@ -131,11 +131,11 @@ int hosts_parse_nameserver(const char *text, struct nameserver *ret)
 	return network_parse_address(address, &ret->address);
 }
 
-size_t hosts_parse_nameservers(const char *text, struct nameserver ret[NAMESERVERS_MAX])
+size_t hosts_parse_nameservers(const char *text, struct nameserver ret[NETWORK_RESOLVERS_MAX])
 {
 	static const char keyword[] = "nameserver";
 	size_t count = 0;
-	for (const char *line = text; *line && count < NAMESERVERS_MAX;) {
+	for (const char *line = text; *line && count < NETWORK_RESOLVERS_MAX;) {
 		size_t length = strcspn(line, "\n");
 		const char *word = line + strlen(keyword);
 		if (strncmp(line, keyword, strlen(keyword)) == 0 &&

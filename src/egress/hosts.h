@@ -12,7 +12,6 @@
 enum {
 	HOSTS_FILE_BYTES = 8 * 1024 * 1024, /* block lists of 200,000 names are in use */
 	HOSTS_ADDRESSES_MAX = 16,           /* of one name */
-	NAMESERVERS_MAX = 3,                /* the C library's own MAXNS */
 	NAMESERVER_PORT = 53,
 };
 
@@ -32,7 +31,7 @@ struct nameserver {
 };
 
 /* The nameserver lines of a resolv.conf; their number. Scoped (link-local) ones are skipped. */
-size_t hosts_parse_nameservers(const char *text, struct nameserver ret[NAMESERVERS_MAX]);
+size_t hosts_parse_nameservers(const char *text, struct nameserver ret[NETWORK_RESOLVERS_MAX]);
 /* ADDRESS, IPV4:PORT or [IPV6]:PORT. -EINVAL. */
 int hosts_parse_nameserver(const char *text, struct nameserver *ret);
 

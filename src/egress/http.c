@@ -740,7 +740,7 @@ static enum step write_response(struct http *http)
 	struct evbuffer *plain = evbuffer_new();
 	int r = text && plain ? evbuffer_add(plain, text, length) : -1;
 	if (r == 0 && has_secrets(http))
-		secrets_mask(http->connection->egress->secrets, plain, output, true);
+		r = secrets_mask(http->connection->egress->secrets, plain, output, true);
 	else if (r == 0)
 		r = evbuffer_add_buffer(output, plain);
 	if (plain)

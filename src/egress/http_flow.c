@@ -56,7 +56,9 @@ static int emit(struct http_flow *flow, struct evbuffer *target)
 {
 	struct evbuffer *clean = flow->staged;
 	if (flow->mask) {
-		secrets_mask(flow->mask, flow->staged, flow->masked, flow->done);
+		int r = secrets_mask(flow->mask, flow->staged, flow->masked, flow->done);
+		if (r < 0)
+			return r;
 		clean = flow->masked;
 	}
 	size_t bytes = evbuffer_get_length(clean);

@@ -417,6 +417,12 @@ void relay_start(struct connection *connection)
 	for (int i = 0; i < 2; i++)
 		relay->flows[i].pipe = (struct pipe_ends){-1, -1};
 	connection_set_handler(connection, relay, relay_release);
-	if (watch(relay, 0) < 0 || watch(relay, 1) < 0)
+	if (watch(relay, 0) < 0 || watch(relay, 1) < 0) {
 		connection_refuse(connection, ENOMEM, "no memory for a relay");
+		return;
+	}
+	/* Mostly the client has spoken already: what it said goes on without a round of the loop. */
+	for (int i = 0; i < 2; i++)
+		relay->readable[i] = relay->writable[i] = true;
+	relay_turn(relay);
 }

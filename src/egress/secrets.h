@@ -27,11 +27,11 @@ struct locked {
 int locked_new(struct locked *ret, const char *data, size_t length_bytes);
 void locked_free(struct locked *locked);
 
-/* What is looked for in responses; what is overwritten are also some bytes before and after it,
- * which in base64 carry the value's first and last bits. */
+/* What is looked for in responses; overwritten with it are a byte before and after it, which
+ * in base64 carry the value's first and last bits. */
 struct secret_mask {
 	struct locked bytes;
-	size_t lead_bytes, trail_bytes;
+	size_t lead_bytes, trail_bytes; /* 0 or 1 */
 };
 enum { SECRET_MASKS_MAX = 5 }; /* as it is, percent-encoded, three alignments of base64 */
 
@@ -49,8 +49,7 @@ struct secret {
 struct secrets {
 	struct secret items[SECRETS_MAX];
 	size_t count;
-	char fill;          /* overwrites values; occurs in none of them */
-	size_t reach_bytes; /* the longest stretch that one mask overwrites */
+	char fill; /* overwrites values; occurs in none of them */
 };
 
 /* Fills value from the rule's source. Errors name the secret and the source, never the value. */

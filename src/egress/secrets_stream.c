@@ -7,9 +7,11 @@
  * reverse it); nothing is lost by that, as a placeholder is worth nothing.
  *
  * secrets_mask() looks for values on their way in: as they are, and in the form in which their rule
- * puts them (percent-encoded in a query; in Basic's base64 at each alignment). Bytes that may yet
- * turn out to begin a value are kept back. A server that wants to give a value away in a form of
- * its own can: the masking is for servers that echo, not for ones that are hostile. */
+ * puts them (percent-encoded in a query; in Basic's base64 at each alignment). Only an end that is
+ * a value's beginning is kept back: anything more would hold up a conversation whose next message
+ * waits for this one. So of base64 the one character before, which carries at most four of a
+ * value's bits, may be gone already when the rest comes. A server that wants to give a value away
+ * in a form of its own can: the masking is for servers that echo, not for ones that are hostile. */
 #include "egress/secrets.h"
 
 #include "base/cleanup.h"
@@ -40,22 +42,29 @@ static int add_mask(
 	return 0;
 }
 
+/* At each alignment: the characters that are the value's alone. Next to them stands one, before or
+ * after, that carries bits of the value and of what is around it. */
 static int add_basic_masks(struct secret *secret)
 {
-	/* Characters that carry bits of 0, 1, 2 bytes at a group's end, or at its beginning. */
-	static const size_t shared[] = {0, 2, 3};
 	size_t length = secret->value.length_bytes;
-	size_t room = length / 3 * 4 + 1;
-	unsigned char *core = malloc(room);
-	int r = core ? 0 : -ENOMEM;
-	for (size_t skipped = 0; skipped < 3 && r == 0; skipped++) {
-		size_t bytes = encode_core(secret->value.data, length, skipped, core);
-		r = add_mask(secret, (const char *)core, bytes, shared[skipped],
-			shared[(length - skipped) % 3]);
+	size_t plain_bytes = length + 2, encoded_bytes = (length + 2 + 2) / 3 * 4 + 1;
+	unsigned char *plain = calloc(1, plain_bytes), *encoded = malloc(encoded_bytes);
+	int r = plain && encoded ? 0 : -ENOMEM;
+	for (size_t before = 0; before < 3 && r == 0; before++) {
+		size_t bits = 8 * (before + length);
+		size_t first = (8 * before + 5) / 6;
+		memcpy(plain + before, secret->value.data, length);
+		EVP_EncodeBlock(encoded, plain, (int)(before + length));
+		r = add_mask(secret, (const char *)encoded + first, bits / 6 - first, before > 0,
+			bits % 6 > 0);
+		memset(plain, 0, plain_bytes);
 	}
-	if (core)
-		OPENSSL_cleanse(core, room);
-	free(core);
+	if (plain)
+		OPENSSL_cleanse(plain, plain_bytes);
+	if (encoded)
+		OPENSSL_cleanse(encoded, encoded_bytes);
+	free(plain);
+	free(encoded);
 	return r;
 }
 
@@ -127,13 +136,6 @@ int secrets_prepare(struct secrets *secrets)
 		int r = add_masks(secret);
 		if (r < 0)
 			return r;
-		for (size_t j = 0; j < secret->masks_count; j++) {
-			const struct secret_mask *mask = &secret->masks[j];
-			size_t reach =
-				mask->lead_bytes + mask->bytes.length_bytes + mask->trail_bytes;
-			if (reach > secrets->reach_bytes)
-				secrets->reach_bytes = reach;
-		}
 	}
 	secrets->fill = choose_fill(secrets);
 	return secrets->fill ? 0 : -EINVAL;
@@ -211,41 +213,61 @@ bool secrets_scan(const struct secrets *secrets, struct secret_scan *scan, const
 
 /* ---- values, on their way in ---- */
 
-/* Overwrites every whole occurrence. One whose trailing bytes are yet to come waits, if any are. */
-static void overwrite(
+/* How many bytes at data's end, with what stands before them, may turn out to be a value. */
+static size_t begun(const struct secret_mask *mask, const char *data, size_t length)
+{
+	size_t most = mask->bytes.length_bytes - 1;
+	for (size_t n = length < most ? length : most; n > 0; n--)
+		if (memcmp(data + length - n, mask->bytes.data, n) == 0)
+			return n + mask->lead_bytes < length ? n + mask->lead_bytes : length;
+	return 0;
+}
+
+/* Overwrites every whole occurrence. One whose trailing byte is yet to come, if any is, waits:
+ * returns how many bytes at the end that are. */
+static size_t overwrite(
 	const struct secret_mask *mask, char fill, char *data, size_t length, bool last)
 {
 	size_t bytes = mask->bytes.length_bytes;
 	for (char *from = data; from < data + length;) {
 		char *at = memmem(from, (size_t)(data + length - from), mask->bytes.data, bytes);
 		if (!at)
-			return;
+			return 0;
 		size_t lead = (size_t)(at - data) < mask->lead_bytes ? (size_t)(at - data)
 								     : mask->lead_bytes;
 		size_t after = (size_t)(data + length - at) - bytes;
-		if (after < mask->trail_bytes && !last)
-			return;
 		size_t trail = after < mask->trail_bytes ? after : mask->trail_bytes;
+		if (trail < mask->trail_bytes && !last)
+			return lead + bytes + trail;
 		memset(at - lead, fill, lead + bytes + trail);
 		from = at + bytes;
 	}
+	return 0;
 }
 
-void secrets_mask(
+static size_t larger(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+
+int secrets_mask(
 	const struct secrets *secrets, struct evbuffer *source, struct evbuffer *target, bool last)
 {
-	size_t length = evbuffer_get_length(source);
+	size_t length = evbuffer_get_length(source), kept = 0;
 	if (length == 0)
-		return;
+		return 0;
 	char *data = (char *)evbuffer_pullup(source, -1);
-	if (!data) { /* no memory: nothing goes on that was not looked at */
-		evbuffer_drain(source, last ? length : 0);
-		return;
-	}
+	if (!data)
+		return -ENOMEM;
 	for (size_t i = 0; i < secrets->count; i++)
 		for (size_t j = 0; j < secrets->items[i].masks_count; j++)
-			overwrite(&secrets->items[i].masks[j], secrets->fill, data, length, last);
-	size_t kept = last ? 0 : secrets->reach_bytes - 1;
-	if (length > kept)
-		evbuffer_remove_buffer(source, target, length - kept);
+			kept = larger(kept, overwrite(&secrets->items[i].masks[j], secrets->fill,
+						    data, length, last));
+	/* Only now: what was overwritten begins nothing. */
+	for (size_t i = 0; i < secrets->count && !last; i++)
+		for (size_t j = 0; j < secrets->items[i].masks_count; j++)
+			kept = larger(kept, begun(&secrets->items[i].masks[j], data, length));
+	if (length == kept)
+		return 0;
+	return evbuffer_remove_buffer(source, target, length - kept) < 0 ? -ENOMEM : 0;
 }

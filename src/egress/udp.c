@@ -18,10 +18,10 @@ enum {
 	BUCKETS = 256,
 	IDLE_US = 60 * 1000000,
 	SWEEP_S = 10,
-	BATCH = 64,              /* datagrams moved in one turn */
+	BATCH = 64, /* datagrams moved in one turn */
 	DATAGRAM_BYTES = 65536,
-	EARLY_BYTES_MAX = 4096,  /* kept while the name is resolved: */
-	EARLY_MAX = 4,           /* datagrams of a flow */
+	EARLY_BYTES_MAX = 4096, /* kept while the name is resolved: */
+	EARLY_MAX = 4,          /* datagrams of a flow */
 	DIRECTION_IN = 0,
 	DIRECTION_OUT = 1,
 };
@@ -48,7 +48,7 @@ struct early {
 };
 
 struct flow {
-	TAILQ_ENTRY(flow) link;     /* the least recently used first */
+	TAILQ_ENTRY(flow) link; /* the least recently used first */
 	LIST_ENTRY(flow) in_bucket;
 	struct port *port;
 	union address client; /* unless the port is connected */
@@ -122,7 +122,8 @@ static void on_sweep(evutil_socket_t fd, short what, void *context)
 	(void)fd, (void)what;
 	/* A program's connected socket could not come back as a new flow: it lives until its place
 	 * is needed. */
-	for (flow = TAILQ_FIRST(&udp->flows); flow && now_us - flow->used_us > IDLE_US; flow = next) {
+	for (flow = TAILQ_FIRST(&udp->flows); flow && now_us - flow->used_us > IDLE_US;
+		flow = next) {
 		next = TAILQ_NEXT(flow, link);
 		if (!flow->port->connected)
 			flow_end(flow);
@@ -162,7 +163,8 @@ static void send_in(struct flow *flow, const void *data, size_t length_bytes)
 {
 	const struct port *port = flow->port;
 	ssize_t n = sendto(port->fd, data, length_bytes, MSG_DONTWAIT | MSG_NOSIGNAL,
-		port->connected ? NULL : &flow->client.any, port->connected ? 0 : flow->client_bytes);
+		port->connected ? NULL : &flow->client.any,
+		port->connected ? 0 : flow->client_bytes);
 	if (n >= 0)
 		flow->record.bytes_in += length_bytes;
 }
@@ -225,8 +227,7 @@ static int flow_dial(struct flow *flow, const struct in6_addr *address)
 	flow->upstream = fd;
 	flow->record.address = *address;
 	flow->record.ended = 1;
-	flow->readable =
-		event_new(udp->egress->base, fd, EV_READ | EV_PERSIST, on_upstream, flow);
+	flow->readable = event_new(udp->egress->base, fd, EV_READ | EV_PERSIST, on_upstream, flow);
 	if (!flow->readable || event_add(flow->readable, NULL) < 0)
 		return -ENOMEM;
 	for (size_t i = 0; i < flow->early_count; i++) {
@@ -240,7 +241,7 @@ static int flow_dial(struct flow *flow, const struct in6_addr *address)
 static void on_resolved(void *context, const struct upstream_answer *answer)
 {
 	struct flow *flow = context;
-	const struct network_policy *policy = &flow->port->udp->egress->policy;
+	struct egress *egress = flow->port->udp->egress;
 	const struct network_udp *rule = flow->port->rule;
 	char reason[160] = "its name has no address";
 	int r = answer->status ? answer->status : -ENOENT;
@@ -248,7 +249,8 @@ static void on_resolved(void *context, const struct upstream_answer *answer)
 		snprintf(reason, sizeof(reason), "%s", answer->reason);
 	for (size_t i = 0; answer->status == 0 && i < answer->count && flow->upstream < 0; i++) {
 		const struct in6_addr *address = &answer->addresses[i];
-		if (!network_may_dial(policy, address, rule->port, reason)) {
+		if (!network_may_dial(&egress->policy, address, rule->port, reason) ||
+			!routes_may_dial(egress, address, rule->port, reason)) {
 			r = -EACCES;
 			break;
 		}
@@ -264,8 +266,8 @@ static void on_resolved(void *context, const struct upstream_answer *answer)
 static void dial_literal(struct flow *flow, const struct in6_addr *address)
 {
 	struct network_decision decision = {0};
-	network_decide_address(&flow->port->udp->egress->policy, address, flow->port->rule->port,
-		&decision);
+	network_decide_address(
+		&flow->port->udp->egress->policy, address, flow->port->rule->port, &decision);
 	if (decision.verdict == NETWORK_DENY && decision.rule) {
 		flow_refuse(flow, EACCES, decision.reason);
 		return;
@@ -286,8 +288,7 @@ static void flow_start(struct flow *flow)
 	else if (strcmp(rule->name, NETWORK_HOST_NAME) == 0)
 		dial_literal(flow, &loopback);
 	else
-		upstream_resolve(
-			flow->port->udp->egress->upstream, rule->name, on_resolved, flow);
+		upstream_resolve(flow->port->udp->egress->upstream, rule->name, on_resolved, flow);
 }
 
 /* ---- flows ---- */
@@ -324,8 +325,8 @@ static void note_client(struct egress_record *record, const union address *clien
 	}
 }
 
-static void start_record(struct egress_record *record, const struct network_udp *rule,
-	const union address *client)
+static void start_record(
+	struct egress_record *record, const struct network_udp *rule, const union address *client)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
@@ -383,8 +384,8 @@ static struct flow *find_flow(
 {
 	struct flow *flow;
 	LIST_FOREACH(flow, &port->udp->buckets[bucket_of(port, client)], in_bucket)
-		if (same_client(flow, port, client, client_bytes))
-			return flow;
+	if (same_client(flow, port, client, client_bytes))
+		return flow;
 	return NULL;
 }
 
@@ -402,8 +403,8 @@ static void keep_early(struct flow *flow, const void *data, size_t length_bytes)
 }
 
 /* One datagram from the box. Returns whether the port is still there. */
-static bool take_datagram(struct port *port, const union address *client, socklen_t client_bytes,
-	size_t length_bytes)
+static bool take_datagram(
+	struct port *port, const union address *client, socklen_t client_bytes, size_t length_bytes)
 {
 	struct udp *udp = port->udp;
 	struct flow *flow = find_flow(port, client, client_bytes);

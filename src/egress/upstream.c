@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <search.h>
 #include <string.h>
@@ -352,7 +353,7 @@ static void on_socket_state(void *context, ares_socket_t fd, int readable, int w
 
 static int set_servers(struct upstream *upstream)
 {
-	struct ares_addr_port_node nodes[NAMESERVERS_MAX] = {0};
+	struct ares_addr_port_node nodes[NETWORK_RESOLVERS_MAX] = {0};
 	for (size_t i = 0; i < upstream->servers_count; i++) {
 		const struct nameserver *server = &upstream->servers[i];
 		nodes[i].next = i + 1 < upstream->servers_count ? &nodes[i + 1] : NULL;
@@ -646,9 +647,7 @@ static int read_hosts(struct upstream *upstream, struct error *error)
 static int read_servers(struct upstream *upstream, struct error *error)
 {
 	const struct strv *resolvers = &upstream->egress->policy.resolvers;
-	if (resolvers->count > NAMESERVERS_MAX)
-		return error_set(error, EINVAL, "resolver", "more than %d resolvers are named",
-			NAMESERVERS_MAX);
+	assert(resolvers->count <= NETWORK_RESOLVERS_MAX);
 	for (size_t i = 0; i < resolvers->count; i++)
 		if (hosts_parse_nameserver(
 			    resolvers->items[i], &upstream->servers[upstream->servers_count++]) < 0)

@@ -25,7 +25,7 @@ struct upstream_proxy {
 struct upstream {
 	struct egress *egress;
 	struct hosts *hosts;
-	struct nameserver servers[NAMESERVERS_MAX];
+	struct nameserver servers[NETWORK_RESOLVERS_MAX];
 	size_t servers_count;
 	struct slow *slow;
 

@@ -361,6 +361,34 @@ static void check_cgroup(const struct host_facts *facts, struct finding *finding
 			 "50 ms, which can overshoot; CPU is not limited";
 }
 
+static void check_network(const struct host_facts *facts, struct finding *finding)
+{
+	if (needs_userns(facts, finding)) {
+		finding->means = "the landlock tier's network goes by the broker, which needs none";
+		return;
+	}
+	if (!facts->network.made) {
+		finding->state = DOCTOR_UNTRIED;
+		add_text(finding, "was not tried");
+	} else if (trial_failed(facts->network)) {
+		int code = facts->network.errno_value;
+		finding->state = DOCTOR_MISSING;
+		add_text(finding, "nf_tables cannot be set up in a box: %s", strerror(code));
+		finding->means = "a box that is given a network cannot start; others can";
+		set_commands(finding, facts,
+			code == EPERM ? ""
+				      : "sudo modprobe -a nf_tables nft_chain_nat nft_ct nft_nat "
+					"nft_limit nft_reject_inet nft_log nfnetlink_log");
+	} else if (!facts->network_log) {
+		finding->state = DOCTOR_PARTLY;
+		add_text(finding, "works, but the kernel cannot say what it refuses");
+		finding->means = "connections that are refused at once are not in the report";
+		set_commands(finding, facts, "sudo modprobe -a nft_log nfnetlink_log");
+	} else {
+		add_text(finding, "a box can be let out by name, and what is refused is recorded");
+	}
+}
+
 static void check_kvm(const struct host_facts *facts, struct finding *finding)
 {
 	if (facts->kvm) {
@@ -393,6 +421,7 @@ static const struct check {
 	{"seccomp_listener", "seccomp listener", check_listener, false},
 	{"ptrace", "reading programs", check_ptrace, false},
 	{"cgroup", "control group", check_cgroup, false},
+	{"network", "network by name", check_network, false},
 	{"kvm", "KVM", check_kvm, false},
 };
 

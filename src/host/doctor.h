@@ -7,7 +7,8 @@
 
 #include <stddef.h>
 
-/* Both want the facts of probe_full(), completed by cgroup_probe(). The caller frees; NULL: out of
+/* Both want the facts of probe_full(), completed by cgroup_probe() and
+ * network_probe(). The caller frees; NULL: out of
  * memory. The text fits 80 columns and ends with a newline; the JSON is indented by 2. */
 char *doctor_text(const struct host_facts *facts);
 char *doctor_json(const struct host_facts *facts);

@@ -98,6 +98,10 @@ struct host_facts {
 	bool cgroup_usable; /* this user may make a child and put limits on it */
 	bool cgroup_memory, cgroup_cpu, cgroup_pids, cgroup_freezer; /* usable controllers */
 
+	/* Filled by network_probe(), likewise, for a doctor. */
+	struct host_trial network; /* the wall around a box's network: nf_tables */
+	bool network_log;          /* what it refuses can be reported: nfnetlink_log */
+
 	bool overlay_in_userns;
 	bool tmpfs_user_xattr; /* 6.6: an overlay's upper layer may lie on a tmpfs */
 	bool idmapped_mounts;  /* as root; of / (another file system may differ) */

@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "confine/cgroup.h"
+#include "confine/network.h"
 #include "host/doctor.h"
 #include "plan/findings.h"
 #include "policy/profile.h"
@@ -82,6 +83,7 @@ char *coffer_doctor(int json)
 	struct host_facts facts;
 	probe_full(&facts);
 	cgroup_probe(&facts);
+	network_probe(&facts);
 	return json ? doctor_json(&facts) : doctor_text(&facts);
 }
 
@@ -151,9 +153,8 @@ int library_run(const struct library_run *run, struct coffer_report **ret, struc
 	int r;
 	unsigned recovered = watch_recover();
 	if (recovered && run->note)
-		run->note(
-			"a run that was killed had left protected names; they were moved aside "
-			"(.coffer-quarantine-*)");
+		run->note("a run that was killed had left protected names; they were moved aside "
+			  "(.coffer-quarantine-*)");
 	for (;;) {
 		struct error refused = *error;
 		r = library_plan(
@@ -177,7 +178,9 @@ int library_run(const struct library_run *run, struct coffer_report **ret, struc
 		if (network_is_open(&plan->network))
 			r = egress_start(&plan->network, plan->tier, plan->net_ask != NULL,
 				&options.egress, error);
-		if (r == 0 && options.egress)
+		options.egress_settled =
+			plan->tier != TIER_CONTAINER || egress_brings(&plan->network);
+		if (r == 0 && options.egress && options.egress_settled)
 			r = egress_settle(options.egress, plan, error);
 		if (r == 0)
 			r = supervise(&options, &report, &denials);

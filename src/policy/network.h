@@ -110,7 +110,7 @@ struct network_forward { /* --publish [HOST:]PORT: the host's loopback port to t
 };
 
 struct network_udp { /* --allow-udp HOST:PORT */
-	char *name;          /* A-labels; NULL: a literal */
+	char *name;  /* A-labels; NULL: a literal */
 	struct in6_addr address;
 	uint16_t port;
 	char *source;
@@ -123,12 +123,15 @@ struct network_limits {
 	uint64_t connections_per_second;
 	uint64_t bytes_per_second; /* each way */
 	uint64_t total_bytes;      /* both ways together */
-	bool refuse; /* what is over is refused (over = refuse); else it waits */
+	bool refuse;               /* what is over is refused (over = refuse); else it waits */
 };
 
 struct network_setting { /* one successful network_set(), for sending it on */
 	char *key, *value, *source;
 };
+
+/* Of nameservers, the host's or net-resolver's: the C library's own MAXNS. */
+enum { NETWORK_RESOLVERS_MAX = 3 };
 
 struct network_policy {
 	enum network_mode mode;
@@ -147,8 +150,8 @@ struct network_policy {
 	struct network_limits limits;
 	bool read_only; /* mode = "read": GET, HEAD and OPTIONS only */
 	bool proxy_variables;
-	char *upstream_proxy; /* http://[USER:PASSWORD@]HOST:PORT */
-	char *upstream_ca;    /* file of PEM certificates, trusted beside the host's */
+	char *upstream_proxy;  /* http://[USER:PASSWORD@]HOST:PORT */
+	char *upstream_ca;     /* file of PEM certificates, trusted beside the host's */
 	struct strv resolvers; /* ADDRESS:PORT, [IPV6]:PORT; empty: the host's /etc/resolv.conf */
 
 	struct network_setting *settings;
@@ -173,7 +176,7 @@ void network_policy_release(struct network_policy *policy);
  *                          (rate: bits a second, as line rates are written; 50M = 6.25 MB/s)
  *   allow-udp              HOST:PORT
  *   publish                [HOSTPORT:]PORT
- *   net-resolver           ADDRESS[:PORT]
+ *   net-resolver           ADDRESS[:PORT], at most NETWORK_RESOLVERS_MAX
  *   upstream-proxy         URL
  *   upstream-ca            FILE
  *   proxy-variables        (no value) set HTTP_PROXY and its like inside
@@ -187,7 +190,7 @@ int network_set(struct network_policy *policy, const char *key, const char *valu
  * settles mode: NETWORK_UNSET becomes OFF or FILTERED. */
 int network_validate(struct network_policy *policy, struct error *error);
 bool network_is_open(const struct network_policy *policy); /* any way in or out is wanted */
-bool network_opens(const struct network_policy *policy); /* the same of the rules alone */
+bool network_opens(const struct network_policy *policy);   /* the same of the rules alone */
 
 /* ---- names ---- */
 
@@ -239,6 +242,10 @@ void network_decide_address(const struct network_policy *policy, const struct in
  * port 0: on any port. */
 bool network_may_dial(const struct network_policy *policy, const struct in6_addr *address,
 	uint16_t port, char reason[160]);
+/* Whether an address may be dialed although it is one of the host's own: a rule that does not deny
+ * names it by itself (/32, /128). Loopback, which network_may_dial() judges, always may. */
+bool network_names_host_address(
+	const struct network_policy *policy, const struct in6_addr *address, uint16_t port);
 /* Which reserved range an address lies in, embedded IPv4 forms (mapped, compatible, NAT64, 6to4,
  * Teredo, ISATAP) looked through; NULL: it is public. "10.1.2.3 is %s" makes a sentence. */
 const char *network_reserved_range(const struct in6_addr *address);
@@ -298,8 +305,8 @@ int network_pools(const struct network_policy *policy, bool ask, struct network_
 	size_t *ret_count, struct error *error);
 void network_pools_free(struct network_pool *pools, size_t count);
 /* The pool of a name; -ENOENT: it is not allowed on any port. */
-int network_pool_of(const struct network_policy *policy, bool ask,
-	const struct network_pool *pools, size_t count, const char *name);
+int network_pool_of(const struct network_policy *policy, bool ask, const struct network_pool *pools,
+	size_t count, const char *name);
 /* Literal addresses that a rule (or net on) allows on some port, merged and sorted, without what is
  * refused all the same; allocated. IPv4 ones have a prefix of 96 bits or more, IPv6 ones never lie
  * around them. Ports are left to egress. */

@@ -363,6 +363,16 @@ static bool is_named(const struct network_policy *policy, const struct reserved_
 	return false;
 }
 
+bool network_names_host_address(
+	const struct network_policy *policy, const struct in6_addr *address, uint16_t port)
+{
+	bool v4 = IN6_IS_ADDR_V4MAPPED(address);
+	if (v4 ? address->s6_addr[12] == 127 : IN6_IS_ADDR_LOOPBACK(address))
+		return true;
+	const struct reserved_range one = {.block.prefix_bits = 128};
+	return is_named(policy, &one, address, port);
+}
+
 /* ":PORT" behind an address, which IPv6 wants brackets for. */
 static void format_block(const struct in6_addr *address, uint16_t port, char *text, size_t size)
 {

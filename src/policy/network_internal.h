@@ -11,7 +11,6 @@ enum {
 	NETWORK_PORT_RANGES_MAX = 64, /* of one rule */
 	NETWORK_VALUE_BYTES_MAX = 4096,
 	NETWORK_PUBLISH_MAX = 64,
-	NETWORK_RESOLVERS_MAX = 8,
 };
 
 /* ---- network_rules.c: the grammar of names, ports and blocks in rules ---- */

@@ -186,11 +186,18 @@ static int take_ready(int fd, struct plan *plan, struct error *error)
 	int r = read_lists(fd, lists, ARRAY_SIZE(lists));
 	if (r < 0)
 		return error_set_errno(error, -r, "egress", "what it brings for the box");
+	if (r == 0 && !plan && (variables.count > 0 || authority.count > 0))
+		r = -EPROTO;
 	for (size_t i = 0; r == 0 && i < variables.count; i++)
 		r = plan_put_variable(plan, variables.items[i]);
 	if (r == 0 && authority.count > 0)
 		r = plan_put_authority(plan, authority.items[0]);
 	return r < 0 ? error_set_errno(error, -r, "egress", "what it brings for the box") : 0;
+}
+
+bool egress_brings(const struct network_policy *policy)
+{
+	return policy->secrets_count > 0 || policy->inspects_count > 0;
 }
 
 int egress_settle(struct egress_process *egress, struct plan *plan, struct error *error)

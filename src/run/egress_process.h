@@ -15,13 +15,15 @@
 struct egress_process;
 
 /* Starts coffer-egress, which lies beside this program, with the network policy; ask: somebody can
- * be asked. It makes itself
- * ready on its own meanwhile: egress_settle() waits for it. */
+ * be asked. It makes itself ready on its own meanwhile: egress_settle() waits for it. */
 int egress_start(const struct network_policy *policy, enum tier tier, bool ask,
 	struct egress_process **ret, struct error *error);
 /* Waits until it is configured and confined, or says why it cannot be: nothing may run then. What
- * it brings for the box goes into the plan: variables, and the bundle of certificates. */
+ * it brings for the box goes into the plan: variables, and the bundle of certificates. plan may be
+ * NULL if egress_brings() says that there is nothing. */
 int egress_settle(struct egress_process *egress, struct plan *plan, struct error *error);
+/* Whether it brings something for the box, which must then wait for it to be built. */
+bool egress_brings(const struct network_policy *policy);
 /* Hands over sockets of the box (enum egress_socket each); the caller's stay its own. */
 int egress_hand_over(
 	struct egress_process *egress, const int *fds, const uint8_t *kinds, size_t count);

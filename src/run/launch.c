@@ -41,7 +41,7 @@ struct inside {
 	uint64_t user_processes;
 	int stdio[3];
 	int master, slave;
-	int *trees;     /* of the plan's mounts, then the root's, then the git layers' */
+	int *trees; /* of the plan's mounts, then the root's, then the git layers' */
 	int root_tree;
 	int namespaces[BROKER_NAMESPACES];
 	unsigned fallbacks;
@@ -120,7 +120,7 @@ static int build_root(struct inside *inside, struct error *error)
 }
 
 /* The way out, where there is to be one: the wall and the doors in it, whose inner sides go to
- * egress. */
+ * egress. That has made itself ready meanwhile; if it cannot, this is where the launch ends. */
 static int open_network(const struct plan *plan, struct error *error)
 {
 	if (!network_is_open(&plan->network))
@@ -133,10 +133,17 @@ static int open_network(const struct plan *plan, struct error *error)
 		struct message message = {.kind = MESSAGE_SOCKETS};
 		size_t left = sockets.count - done, some = left < FD_PASS_MAX ? left : FD_PASS_MAX;
 		memcpy(message.kinds, sockets.kinds + done, some);
+		message.value = some == left;
 		r = fd_send(CONTROL_FD, &message, sizeof(message), sockets.fds + done, some);
 		done += some;
 	}
 	network_sockets_release(&sockets);
+	struct message answer;
+	size_t no_fds = 0;
+	if (r == 0 && (fd_receive(CONTROL_FD, &answer, sizeof(answer), NULL, &no_fds) !=
+				      (ssize_t)sizeof(answer) ||
+			      answer.kind != MESSAGE_ATTENDED))
+		r = -EPIPE;
 	return r < 0 ? error_set_errno(error, -r, "network", "the supervisor is gone") : 0;
 }
 
@@ -179,8 +186,8 @@ static int become_owner(const struct plan *plan, struct error *error)
 	if (setgroups(0, NULL) < 0 ||
 		setresgid(plan->owner_gid, plan->owner_gid, plan->owner_gid) < 0 ||
 		setresuid(plan->owner_uid, plan->owner_uid, plan->owner_uid) < 0)
-		return error_set_errno(error, errno, "ids", "becoming %u:%u", plan->owner_uid,
-			plan->owner_gid);
+		return error_set_errno(
+			error, errno, "ids", "becoming %u:%u", plan->owner_uid, plan->owner_gid);
 	return 0;
 }
 
@@ -255,7 +262,8 @@ static int close_the_box(struct inside *inside, struct error *error)
 		fds[count++] = inside->namespaces[i];
 	if (inside->master >= 0)
 		fds[count++] = inside->master;
-	struct message ready = {.kind = MESSAGE_READY, .value = (int)inside->fallbacks,
+	struct message ready = {.kind = MESSAGE_READY,
+		.value = (int)inside->fallbacks,
 		.index = (uint32_t)getpid()};
 	int r = fd_send(CONTROL_FD, &ready, sizeof(ready), fds, count);
 	for (size_t i = 0; i < count; i++)
@@ -346,8 +354,8 @@ enum { NOBODY = 65534 };
 /* The user namespace that trees from the host are seen through; *ret -1: they are seen as they are.
  * Without a range of the box's own it is needed for a workspace of root's: the command, which has
  * not root's id, owns those files all the same. */
-static int open_tree_map(const struct plan *plan, const struct launched *launched, int *ret,
-	struct error *error)
+static int open_tree_map(
+	const struct plan *plan, const struct launched *launched, int *ret, struct error *error)
 {
 	int fd = -1;
 	*ret = -1;
@@ -384,8 +392,8 @@ static bool is_mapped(const struct plan *plan, const struct plan_mount *mount)
 
 /* Sends what only root outside can prepare: trees whose ids are mapped, and those that the box's
  * own id might not reach. */
-static int send_trees(const struct launch_options *options, const struct launched *launched,
-	struct error *error)
+static int send_trees(
+	const struct launch_options *options, const struct launched *launched, struct error *error)
 {
 	const struct plan *plan = options->plan;
 	cleanup_close int userns = -1;
@@ -394,10 +402,9 @@ static int send_trees(const struct launch_options *options, const struct launche
 		return r;
 	size_t count = plan->mounts_count + 1 + plan->git_layers_count;
 	for (size_t i = 0; i < count; i++) {
-		struct plan_mount other = {.kind = MOUNT_BIND, .source = (char *)"/",
-			.recursive = true};
-		const struct plan_mount *mount =
-			i < plan->mounts_count ? &plan->mounts[i] : &other;
+		struct plan_mount other = {
+			.kind = MOUNT_BIND, .source = (char *)"/", .recursive = true};
+		const struct plan_mount *mount = i < plan->mounts_count ? &plan->mounts[i] : &other;
 		bool layer = i > plan->mounts_count;
 		if (layer) {
 			other.source = options->git_layers[i - plan->mounts_count - 1];
@@ -446,8 +453,8 @@ static int map_ids(
 static pid_t clone_plain(int *ret_pidfd, struct error *error)
 {
 	int pidfd = -1;
-	struct clone_args args = {.flags = CLONE_PIDFD,
-		.pidfd = (uint64_t)(uintptr_t)&pidfd, .exit_signal = SIGCHLD};
+	struct clone_args args = {
+		.flags = CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&pidfd, .exit_signal = SIGCHLD};
 	pid_t pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	if (pid < 0)
 		return error_set_errno(error, errno, "init", "starting it");
@@ -474,8 +481,8 @@ int launch(const struct launch_options *options, struct launched *ret, struct er
 	const struct plan *plan = options->plan;
 	struct launched launched = {
 		.init = -1, .pidfd = -1, .control = -1, .broker = -1, .id_slot = -1};
-	struct inside inside = {.options = options, .plan = plan, .master = -1, .slave = -1,
-		.root_tree = -1};
+	struct inside inside = {
+		.options = options, .plan = plan, .master = -1, .slave = -1, .root_tree = -1};
 	memcpy(inside.stdio, options->stdio, sizeof(inside.stdio));
 	size_t trees_count = plan->mounts_count + 1 + plan->git_layers_count;
 	cleanup_free int *trees = malloc(trees_count * sizeof(*trees));
@@ -500,8 +507,8 @@ int launch(const struct launch_options *options, struct launched *ret, struct er
 	}
 	launched.broker = broker[0];
 	pid_t pid = plan->tier == TIER_CONTAINER
-		? namespaces_clone(options->cgroup, &launched.pidfd, error)
-		: clone_plain(&launched.pidfd, error);
+			    ? namespaces_clone(options->cgroup, &launched.pidfd, error)
+			    : clone_plain(&launched.pidfd, error);
 	if (pid == 0) {
 		close(pair[0]);
 		close_fd(&launched.broker);

@@ -16,6 +16,7 @@ enum message_kind {
 	MESSAGE_EXEC,     /* id; descriptors: stdio 0-2, a sealed memfd with three lists (see
 	                    * base/request.h): directory or none, argv, environment or none */
 	MESSAGE_SIGNAL,   /* id, value = signal, index = scope */
+	MESSAGE_ATTENDED, /* egress is ready behind the box's sockets */
 	MESSAGE_CONTINUE, /* id: becomes the terminal's foreground group and is continued */
 
 	/* From init. */
@@ -24,7 +25,8 @@ enum message_kind {
 	 * (unless there is no filter), three namespaces (container tier), the PTY's master (if
 	 * wanted) */
 	MESSAGE_READY,
-	/* kinds: what each of the descriptors is; before READY. */
+	/* kinds: what each of the descriptors is; value 1 with the last, after which init waits for
+	 * ATTENDED. Before READY. */
 	MESSAGE_SOCKETS,
 	MESSAGE_EXEC_FAILED, /* id, value = errno: the command could not be started */
 	MESSAGE_EXITED,      /* id, value = wait status */

@@ -60,7 +60,7 @@ struct supervisor {
 	int signals;
 
 	bool terminal;
-	bool egress_ended, stopping_egress;
+	bool egress_ended, egress_settled, stopping_egress;
 	bool ready;         /* the box stands */
 	bool command_ended; /* the first command has */
 	bool init_ended;
@@ -388,6 +388,25 @@ static void forward_to_client(struct supervisor *s, const struct message *messag
 		fd_send(s->options->client, message, sizeof(*message), NULL, 0);
 }
 
+/* The box's sockets go to egress, which is waited for if nobody has yet. */
+static int attend(struct supervisor *s, const struct message *sockets, const int *fds, size_t count)
+{
+	struct egress_process *egress = s->options->egress;
+	const struct message attended = {.kind = MESSAGE_ATTENDED};
+	int r = egress ? 0 : -EPROTO;
+	if (r == 0 && !s->egress_settled)
+		r = egress_settle(egress, NULL, s->error);
+	if (r == 0) {
+		s->egress_settled = true;
+		r = egress_hand_over(egress, fds, sockets->kinds, count);
+	}
+	if (r == 0 && sockets->value == 1)
+		r = fd_send(s->launched.control, &attended, sizeof(attended), NULL, 0);
+	if (r < 0 && !s->error->errno_value)
+		error_set(s->error, EPIPE, "egress", "it ended while the box was built");
+	return r;
+}
+
 static void handle_init(struct supervisor *s)
 {
 	struct message message;
@@ -406,11 +425,9 @@ static void handle_init(struct supervisor *s)
 		s->error->hint[sizeof(s->error->hint) - 1] = '\0';
 		break;
 	case MESSAGE_SOCKETS:
-		if (!s->options->egress ||
-			egress_hand_over(s->options->egress, fds, message.kinds, count) < 0) {
-			error_set(s->error, EPIPE, "egress", "it ended while the box was built");
+		/* After a failure, which has its reason, there may be more of them on the way. */
+		if (!s->killed && attend(s, &message, fds, count) < 0)
 			end_with(s, CAUSE_SETUP_FAILED, NULL);
-		}
 		break;
 	case MESSAGE_READY:
 		handle_ready(s, &message, fds, count);
@@ -517,7 +534,7 @@ static void reap(struct supervisor *s)
 		} else if (s->options->egress && pid == egress_pid(s->options->egress)) {
 			/* The doors have no other side any more: whatever connects is refused. */
 			egress_was_reaped(s->options->egress);
-			s->report->egress_lost = !s->stopping_egress;
+			s->report->egress_lost = s->egress_settled && !s->stopping_egress;
 		}
 	}
 }
@@ -727,7 +744,9 @@ static void loop_once(struct supervisor *s)
 		[POLL_LISTENER] = {.fd = s->listener, .events = POLLIN},
 		[POLL_CLIENT] = {.fd = s->ready && !s->killed ? s->options->client : -1,
 			.events = POLLIN},
-		[POLL_EGRESS] = {.fd = s->egress_ended ? -1 : egress_fd(s->options->egress),
+		[POLL_EGRESS] = {.fd = s->egress_ended || !s->egress_settled
+					       ? -1
+					       : egress_fd(s->options->egress),
 			.events = POLLIN},
 		[POLL_ASKER] = {.fd = asker_fd(s->asker), .events = POLLIN},
 	};
@@ -923,6 +942,7 @@ int supervise(const struct supervise_options *options, struct report *ret_report
 {
 	*ret_report = (struct report){.cause = CAUSE_SETUP_FAILED, .exit_code = 125};
 	struct supervisor s = {.plan = options->plan,
+		.egress_settled = options->egress_settled,
 		.options = options,
 		.report = ret_report,
 		.error = &ret_report->error,

@@ -10,8 +10,9 @@
 struct supervise_options {
 	const struct plan *plan;
 	int stdio[3]; /* the caller's descriptors for the first command; borrowed */
-	struct egress_process *egress; /* settled; borrowed; NULL: the box has no network */
-	int client;   /* libcoffer's socket (see run/protocol.h), or -1 */
+	struct egress_process *egress; /* borrowed; NULL: the box has no network */
+	bool egress_settled;           /* else it is while the box is being built */
+	int client;                    /* libcoffer's socket (see run/protocol.h), or -1 */
 };
 
 /* Builds the box, runs the plan's command in it, and returns when everything in it has ended and

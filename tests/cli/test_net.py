@@ -1,6 +1,7 @@
 """`coffer net`: the presets, and whether options would let a host be reached."""
 
 import json
+import socket
 
 import pytest
 from support import SETUP_FAILED
@@ -81,3 +82,16 @@ def test_mistakes_are_told(run_coffer, words, said):
     assert result.code == SETUP_FAILED, result.describe()
     assert said in result.err, result.describe()
     assert result.out == ""
+
+
+def test_when_egress_cannot_start_nothing_runs_and_its_reason_is_told(run_coffer, workspace):
+    """It gets ready while the box is being built."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for _ in range(5):
+            result = run_coffer("run", "--publish", port, "--", "touch", "ran", cwd=workspace)
+            assert result.code == SETUP_FAILED, result.describe()
+            assert "Address already in use" in result.err and "--publish" in result.err
+            assert not (workspace / "ran").exists()
+    assert run_coffer("run", "--publish", port, "--", "touch", "ran", cwd=workspace).code == 0
+    assert (workspace / "ran").exists()

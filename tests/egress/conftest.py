@@ -52,6 +52,7 @@ def pytest_collection_modifyitems(config, items):
 class World:
     SITE, OTHER, SITE6 = inside.SITE, inside.OTHER, inside.SITE6
     PRIVATE, METADATA, RESOLVER = inside.PRIVATE, inside.METADATA, inside.RESOLVER
+    HOST, HOST_SECOND, HOST6 = inside.HOST, inside.HOST_SECOND, inside.HOST6
 
     def __init__(self, directory):
         self.directory = directory

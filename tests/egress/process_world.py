@@ -1,6 +1,6 @@
 """Drives coffer-egress directly, over its control socket. Run by test_process.py as root of a
-network namespace without any uplink, where it plays the host: DNS, servers at public-looking
-addresses, the supervisor. A child in a namespace below plays the box.
+network namespace without any uplink, where it plays the host: DNS, the supervisor. At the other end
+of a cable are servers at public-looking addresses. A child in a namespace below plays the box.
 
     process_world.py PROGRAM UID|- SCENARIO
 """
@@ -20,6 +20,8 @@ import sys
 import tempfile
 import threading
 import time
+
+from world import inside, lay_cable, make_namespace
 
 CONTROL_FD, CONFIG_FD = 3, 4
 (SOCKETS, CONNECT, DATAGRAM, ANSWER, STOP) = range(1, 6)
@@ -178,12 +180,13 @@ def serve_http(client):
 
 
 def make_host(directory):
-    run("ip", "link", "set", "lo", "up")
-    for address in (GOOD, OTHER, "10.9.8.7"):
-        run("ip", "addr", "add", f"{address}/32", "dev", "lo")
-        serve_tcp(address, 7000, greet)
-        serve_tcp(address, 80, serve_http)
-    serve_tls(GOOD, directory)
+    far, addresses = make_namespace(), (GOOD, OTHER, "10.9.8.7")
+    lay_cable(far, addresses)
+    with inside(far):
+        for address in addresses:
+            serve_tcp(address, 7000, greet)
+            serve_tcp(address, 80, serve_http)
+        serve_tls(GOOD, directory)
     serve_dns()
 
 

@@ -1,13 +1,14 @@
-"""A small internet without any uplink: a network namespace with public-looking addresses on its
-loopback, a resolver, and servers of HTTP, TLS, UDP and a protocol in which the server speaks
-first.
+"""A small internet without any uplink: two network namespaces and a cable. In the far one are
+public-looking addresses, a resolver, and servers of HTTP, TLS, a protocol in which the server
+speaks first, and UDP. The near one is the host: it has addresses of its own, and servers on them.
 
-Run as a program it is the inside: it serves, and runs commands that it is told of on standard input
-(lines of JSON), so that they see this internet. As root it makes its namespaces itself; as an
-ordinary user inside a user namespace of its own, in which it stays that user.
+Run as a program it is the inside: it serves, and runs commands on the host that it is told of on
+standard input (lines of JSON), so that they see this internet. As root it makes its namespaces
+itself; as an ordinary user inside a user namespace of its own, in which it stays that user.
 """
 
 import contextlib
+import ctypes
 import http.server
 import ipaddress
 import json
@@ -32,6 +33,13 @@ METADATA = "169.254.169.254"
 PROXY = "10.9.9.9"  # of a company
 ADDRESSES = [SITE, OTHER, SITE6, RESOLVER, PRIVATE, METADATA, PROXY, "192.168.7.7", "172.16.7.7"]
 
+HOST = "93.184.11.1"  # the host's own
+HOST_SECOND = "93.184.11.3"  # in the same network: connections to it come from the first
+HOST6 = "2606:4700:11::1"
+FAR, FAR6 = "93.184.11.2", "2606:4700:11::2"  # the other end of the cable
+CLONE_NEWNET = 0x40000000
+libc = ctypes.CDLL(None, use_errno=True)
+
 DOMAIN = "coffer-world.com"
 REGISTRIES = [
     "registry.npmjs.org",
@@ -52,6 +60,9 @@ NAMES = {
     f"mixed.{DOMAIN}": [SITE, PRIVATE],
     f"metadata.{DOMAIN}": [METADATA],
     f"loopback.{DOMAIN}": ["127.0.0.1"],
+    f"host.{DOMAIN}": [HOST],
+    f"host-second.{DOMAIN}": [HOST_SECOND],
+    f"host6.{DOMAIN}": [HOST6],
     f"mapped.{DOMAIN}": ["::ffff:10.1.2.3"],
     f"nat64.{DOMAIN}": ["64:ff9b::a01:203"],
     f"to-private.{DOMAIN}": f"private.{DOMAIN}",
@@ -356,16 +367,20 @@ def start(server):
     return server
 
 
-def serve(directory):
-    Site.root = (directory / "www").resolve()
+def serve_on(addresses, directory):
     certificate, key = directory / "site.pem", directory / "site.key"
-    start(Udp((RESOLVER, 53), DnsUdp))
-    start(Tcp((RESOLVER, 53), DnsTcp))
-    for address in (SITE, OTHER, PRIVATE, METADATA, "127.0.0.1"):
+    for address in addresses:
         start(HttpServer((address, 80), Site))
         start(over_tls(HttpServer((address, 443), Site), certificate, key))
         start(Tcp((address, 22), Banner))
         start(Udp((address, 9999), UdpEcho))
+
+
+def serve_far(directory):
+    certificate, key = directory / "site.pem", directory / "site.key"
+    start(Udp((RESOLVER, 53), DnsUdp))
+    start(Tcp((RESOLVER, 53), DnsTcp))
+    serve_on((SITE, OTHER, PRIVATE, METADATA), directory)
     start(HttpServer((SITE, 8080), Site))
     start(Tcp((SITE, 8081), Recorder))
     start(Tcp((PROXY, 3128), ConnectProxy))
@@ -374,17 +389,73 @@ def serve(directory):
     start(Tcp6((SITE6, 22), Banner))
 
 
+def serve_near(directory):
+    serve_on(("127.0.0.1", HOST, HOST_SECOND), directory)
+    start(HttpServer6((HOST6, 80), Site))
+
+
 # The namespaces.
 
 
-def set_up(directory):
-    def ip(*words):
-        subprocess.run(["ip", *words], check=True, stdout=subprocess.DEVNULL)
+def ip(*words, **keywords):
+    subprocess.run(["ip", *words], check=True, stdout=subprocess.DEVNULL, **keywords)
 
+
+def add_address(address, device):
+    ip("address", "add", address, "dev", device, *(["nodad"] if ":" in address else []))
+
+
+@contextlib.contextmanager
+def inside(namespace):
+    """This thread, and what it starts meanwhile, in another network namespace (a descriptor)."""
+    here = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    if libc.setns(namespace, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
+    try:
+        yield
+    finally:
+        if libc.setns(here, CLONE_NEWNET):
+            os._exit(1)
+        os.close(here)
+
+
+def make_namespace():
+    here = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    if libc.unshare(CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "unshare")
+    made = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    if libc.setns(here, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
+    os.close(here)
+    return made
+
+
+def lay_cable(far, addresses):
+    """near, here, and far, in the namespace far, which has these addresses too."""
+    peer = ["peer", "name", "far", "netns", f"/proc/self/fd/{far}"]
+    ip("link", "add", "near", "type", "veth", *peer, pass_fds=[far])
     ip("link", "set", "lo", "up")
-    for address in ADDRESSES:
-        bits = "/128" if ":" in address else "/32"
-        ip("address", "add", address + bits, "dev", "lo", *(["nodad"] if ":" in address else []))
+    for address in (f"{HOST}/24", f"{HOST_SECOND}/24", f"{HOST6}/64"):
+        add_address(address, "near")
+    ip("link", "set", "near", "up")
+    with inside(far):
+        ip("link", "set", "lo", "up")
+        for address in (f"{FAR}/24", f"{FAR6}/64"):
+            add_address(address, "far")
+        ip("link", "set", "far", "up")
+        for address in addresses:
+            add_address(address + ("/128" if ":" in address else "/32"), "lo")
+    for address in addresses:
+        ip("route", "add", address, "via", FAR6 if ":" in address else FAR)
+
+
+def set_up(directory):
+    far = make_namespace()
+    lay_cable(far, ADDRESSES)
+    Site.root = (directory / "www").resolve()
+    with inside(far):
+        serve_far(directory)
+    serve_near(directory)
     resolv = directory / "resolv.conf"
     resolv.write_text(f"nameserver {RESOLVER}\n")
     subprocess.run(["mount", "--bind", resolv, "/etc/resolv.conf"], check=True)
@@ -425,7 +496,6 @@ def run(order):
 def main():
     directory = Path(sys.argv[1])
     set_up(directory)
-    serve(directory)
     print("ready", flush=True)
     for line in sys.stdin:
         order = json.loads(line)

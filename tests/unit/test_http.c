@@ -197,7 +197,7 @@ bool secrets_scan(const struct secrets *secrets, struct secret_scan *scan, const
 	return memmem(data, length_bytes, placeholder, sizeof(placeholder) - 1) != NULL;
 }
 
-void secrets_mask(
+int secrets_mask(
 	const struct secrets *secrets, struct evbuffer *source, struct evbuffer *target, bool last)
 {
 	(void)secrets;
@@ -208,7 +208,7 @@ void secrets_mask(
 		memset(found, '*', sizeof(value) - 1);
 		back = last ? 0 : back;
 	}
-	evbuffer_remove_buffer(source, target, length - back);
+	return evbuffer_remove_buffer(source, target, length - back) < 0 ? -ENOMEM : 0;
 }
 
 bool secrets_concern(const struct secrets *secrets, const char *name)

@@ -1270,9 +1270,8 @@ static void the_other_keys_set_what_they_say(void **state)
 	set(policy, "net-resolver", "1.1.1.1");
 	set(policy, "net-resolver", "2606:4700::1111");
 	set(policy, "net-resolver", "[::1]:5353");
-	set(policy, "net-resolver", "9.9.9.9:5353");
-	static const char *const resolvers[] = {
-		"1.1.1.1:53", "[2606:4700::1111]:53", "[::1]:5353", "9.9.9.9:5353"};
+	refuse(policy, "net-resolver", "9.9.9.9:5353", "more than 3 times", "");
+	static const char *const resolvers[] = {"1.1.1.1:53", "[2606:4700::1111]:53", "[::1]:5353"};
 	for (size_t i = 0; i < ARRAY_SIZE(resolvers); i++)
 		assert_string_equal(policy->resolvers.items[i], resolvers[i]);
 	set(policy, "upstream-proxy", "http://user:p@ss@proxy.corp:3128/");

@@ -49,6 +49,8 @@ static struct host_facts good_facts(void)
 		.cgroup_memory = true,
 		.cgroup_cpu = true,
 		.cgroup_pids = true,
+		.network = worked,
+		.network_log = true,
 		.overlay_in_userns = true,
 		.tmpfs_user_xattr = true,
 		.kvm = true,
@@ -138,6 +140,24 @@ static void test_text_of_a_good_host(void **state)
 	assert_has_not(text, "partly");
 	assert_has_not(text, "run:");
 	assert_has_not(text, "pid_view");
+}
+
+static void test_text_of_a_host_without_nf_tables(void **state)
+{
+	(void)state;
+	struct host_facts facts = good_facts();
+	facts.network_log = false;
+	cleanup_free char *quiet = doctor_text(&facts);
+	assert_has(quiet, "partly   network by name");
+	assert_has(quiet, "modprobe -a nft_log nfnetlink_log");
+	facts.network.errno_value = ENOENT;
+	cleanup_free char *lacking = doctor_text(&facts);
+	assert_has(lacking, "missing  network by name");
+	assert_has(lacking, "modprobe -a nf_tables nft_chain_nat");
+	facts.network.errno_value = EPERM;
+	cleanup_free char *forbidden = doctor_text(&facts);
+	assert_has(forbidden, "missing  network by name");
+	assert_has_not(forbidden, "modprobe");
 }
 
 static void test_text_of_a_poor_host(void **state)
@@ -296,7 +316,7 @@ static void test_json(void **state)
 		0);
 	assert_string_equal(tier, "landlock");
 	assert_string_equal(obstacle, "chroot");
-	assert_int_equal(json_array_size(mechanisms), 9); /* id-mapped mounts are for root */
+	assert_int_equal(json_array_size(mechanisms), 10); /* id-mapped mounts are for root */
 	const struct landlock_gap *items;
 	assert_int_equal(json_array_size(gaps), doctor_landlock_gaps(6, &items));
 	json_t *second = json_array_get(mechanisms, 1);
@@ -777,6 +797,7 @@ int main(void)
 		cmocka_unit_test(test_gaps_by_abi),
 		cmocka_unit_test(test_tier),
 		cmocka_unit_test(test_text_of_a_good_host),
+		cmocka_unit_test(test_text_of_a_host_without_nf_tables),
 		cmocka_unit_test(test_text_of_a_poor_host),
 		cmocka_unit_test(test_listener_taken),
 		cmocka_unit_test(test_commands_fit_the_user),

@@ -578,7 +578,7 @@ static void test_hosts_file(void **state)
 static void test_nameservers(void **state)
 {
 	(void)state;
-	struct nameserver servers[NAMESERVERS_MAX];
+	struct nameserver servers[NETWORK_RESOLVERS_MAX];
 	assert_int_equal(
 		hosts_parse_nameservers("search lan\nnameserver 10.0.0.53 # x\n"
 					"nameserver fe80::1%eth0\nnameserver\t2001:db8::53\r\n"
