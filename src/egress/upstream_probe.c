@@ -80,7 +80,7 @@ static int wait_for_any(struct pollfd *fds, size_t count, int error)
 int upstream_probe(const struct upstream *upstream, struct error *error)
 {
 	const struct strv *resolvers = &upstream->egress->policy.resolvers;
-	struct pollfd fds[NAMESERVERS_MAX];
+	struct pollfd fds[NETWORK_RESOLVERS_MAX];
 	int r = -ETIMEDOUT;
 	if (resolvers->count == 0)
 		return 0;
