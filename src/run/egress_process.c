@@ -197,7 +197,7 @@ static int take_ready(int fd, struct plan *plan, struct error *error)
 
 bool egress_brings(const struct network_policy *policy)
 {
-	return policy->secrets_count > 0 || policy->inspects_count > 0;
+	return policy->secrets_count > 0 || policy->inspects_count > 0 || policy->upstream_ca;
 }
 
 int egress_settle(struct egress_process *egress, struct plan *plan, struct error *error)
