@@ -12,10 +12,12 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -231,6 +233,16 @@ static void forget_environment(void)
 	environ = NULL;
 }
 
+/* This process dies with its parent from its first moment on. Whether the parent was there then is
+ * said by the control socket, which is open nowhere else. */
+static int bind_to_parent(struct error *error)
+{
+	struct pollfd control = {.fd = EGRESS_CONTROL_FD};
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || poll(&control, 1, 0) < 0)
+		return error_set_errno(error, errno, "egress", "dying with its parent");
+	return control.revents ? error_set(error, EPIPE, "egress", "the supervisor is gone") : 0;
+}
+
 static int drop_ids(const struct options *options, struct error *error)
 {
 	if (geteuid() != 0)
@@ -241,7 +253,7 @@ static int drop_ids(const struct options *options, struct error *error)
 	if (setgroups(0, NULL) < 0 || setresgid(options->gid, options->gid, options->gid) < 0 ||
 		setresuid(options->uid, options->uid, options->uid) < 0)
 		return error_set_errno(error, errno, "egress", "cannot drop root's ids");
-	return 0;
+	return bind_to_parent(error); /* the change of ids has undone it */
 }
 
 /* ---- READY, or FAILED ---- */
@@ -325,6 +337,7 @@ int egress_main(void)
 	struct egress egress = {0};
 	struct error error = {0};
 	int keep[] = {EGRESS_CONTROL_FD, EGRESS_CONFIG_FD};
+	int r = bind_to_parent(&error);
 	TAILQ_INIT(&egress.connections);
 	network_policy_init(&egress.policy);
 	signal(SIGPIPE, SIG_IGN);
@@ -333,7 +346,8 @@ int egress_main(void)
 	fcntl(EGRESS_CONTROL_FD, F_SETFD, FD_CLOEXEC);
 	fcntl(EGRESS_CONFIG_FD, F_SETFD, FD_CLOEXEC);
 
-	int r = make_base(&egress, &error);
+	if (r == 0)
+		r = make_base(&egress, &error);
 	if (r == 0)
 		r = control_new(&egress, EGRESS_CONTROL_FD, &egress.control, &error);
 	if (r == 0)

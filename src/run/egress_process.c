@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/limits.h"
 #include "base/request.h"
+#include "base/sys.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -284,6 +285,10 @@ void egress_free(struct egress_process *egress)
 		return;
 	close_fd(&egress->control);
 	if (egress->pid > 0) {
+		/* Not at once by force: a secret's command, while it runs, is ended on the way. */
+		kill(egress->pid, SIGTERM);
+		cleanup_close int pidfd = sys_pidfd_open(egress->pid, 0);
+		poll(&(struct pollfd){.fd = pidfd, .events = POLLIN}, 1, STOP_MS);
 		kill(egress->pid, SIGKILL);
 		while (waitpid(egress->pid, NULL, 0) < 0 && errno == EINTR)
 			continue;

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 
+import pytest
 import support
 
 DOMAIN = "coffer-world.com"
@@ -49,6 +50,25 @@ def test_it_ends_with_a_supervisor_that_is_killed(coffer, workspace):
     process.send_signal(signal.SIGKILL)
     process.wait()
     support.wait_until(lambda: gone(egress[0]), seconds=2, what="the end of egress")
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_so_does_the_command_of_a_secret(coffer, workspace, end):
+    command = 'sleep 40 & echo $$ $! $PPID >pids.new; mv pids.new pids; wait'
+    secret = f"name=TOKEN,host={ALLOWED},from=command:{command}"
+    process = subprocess.Popen(
+        [coffer, "run", "-q", "--allow-domain", ALLOWED, "--net-secret", secret, "--", "true"],
+        cwd=workspace,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    support.wait_until(lambda: (workspace / "pids").exists(), seconds=20, what="the command")
+    pids = [int(p) for p in (workspace / "pids").read_text().split()]
+    assert not any(gone(p) for p in pids)
+    process.send_signal(end)
+    process.wait()
+    for pid in pids:
+        support.wait_until(lambda p=pid: gone(p), seconds=2, what="the end of all of it")
 
 
 def test_it_leaves_nothing_behind(coffer, workspace):
