@@ -77,6 +77,7 @@ enum egress_message_kind {
 	EGRESS_RECORD, /* record */
 	EGRESS_ASK,    /* id, record: a decision is waited for */
 	EGRESS_CONNECTED, /* landlock tier: id, value: 0 or -errno for the program */
+	EGRESS_FORGET, /* id of an EGRESS_ASK: nobody waits for its answer any more */
 };
 
 enum { EGRESS_PROTOCOL_OTHER = 254, /* neither TCP nor UDP */ EGRESS_PROTOCOL_UDP = 255 };
