@@ -37,8 +37,6 @@ struct options {
 	gid_t gid;
 };
 
-extern char **environ;
-
 /* ---- the configuration ---- */
 
 static int parse_id(const char *text, id_t *ret)
@@ -185,8 +183,11 @@ static int make_base(struct egress *egress, struct error *error)
 
 static int make_parts(struct egress *egress, struct error *error)
 {
-	int r = network_pools(
-		&egress->policy, egress->ask, &egress->pools, &egress->pools_count, error);
+	/* First: its helper is a copy of this process, and secrets are not for it. */
+	int r = publish_prepare(egress, error);
+	if (r == 0)
+		r = network_pools(
+			&egress->policy, egress->ask, &egress->pools, &egress->pools_count, error);
 	if (r == 0)
 		r = rate_new(egress, &egress->rate, error);
 	if (r == 0)
@@ -199,8 +200,6 @@ static int make_parts(struct egress *egress, struct error *error)
 		r = secrets_new(egress, &egress->secrets, error);
 	if (r == 0 && (egress->policy.inspects_count > 0 || egress->policy.secrets_count > 0))
 		r = authority_new(egress, &egress->authority, error);
-	if (r == 0)
-		r = publish_prepare(egress, error);
 	return r;
 }
 
@@ -224,14 +223,6 @@ static void release(struct egress *egress)
 }
 
 /* ---- dropping what is not needed any more ---- */
-
-/* Values of secrets may stand here (from = env:NAME), and libraries have read what they read. */
-static void forget_environment(void)
-{
-	for (char **variable = environ; variable && *variable; variable++)
-		explicit_bzero(*variable, strlen(*variable));
-	environ = NULL;
-}
 
 /* This process dies with its parent from its first moment on. Whether the parent was there then is
  * said by the control socket, which is open nowhere else. */
