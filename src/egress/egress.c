@@ -31,12 +31,6 @@ enum {
 	DISPATCH_US = 5000,
 };
 
-struct options {
-	bool has_uid, has_gid;
-	uid_t uid;
-	gid_t gid;
-};
-
 /* ---- the configuration ---- */
 
 static int parse_id(const char *text, id_t *ret)
@@ -57,20 +51,17 @@ static const char *option_value(const char *option, const char *name)
 									   : NULL;
 }
 
-static int set_option(
-	struct egress *egress, struct options *options, const char *option, struct error *error)
+static int set_option(struct egress *egress, const char *option, struct error *error)
 {
 	const char *value;
 	id_t id = 0;
 	int r = 0;
 	if ((value = option_value(option, EGRESS_OPTION_UID))) {
 		r = parse_id(value, &id);
-		options->uid = id;
-		options->has_uid = true;
+		egress->uid = id;
 	} else if ((value = option_value(option, EGRESS_OPTION_GID))) {
 		r = parse_id(value, &id);
-		options->gid = id;
-		options->has_gid = true;
+		egress->gid = id;
 	} else if ((value = option_value(option, EGRESS_OPTION_ASK))) {
 		egress->ask = strcmp(value, "1") == 0;
 		r = egress->ask || strcmp(value, "0") == 0 ? 0 : -EINVAL;
@@ -122,7 +113,7 @@ static int set_policy(
 	return network_validate(policy, error);
 }
 
-static int configure(struct egress *egress, struct options *options, struct error *error)
+static int configure(struct egress *egress, struct error *error)
 {
 	cleanup_free char *data = NULL;
 	cleanup_strv struct strv settings = {0}, named = {0}, reserved = {0};
@@ -134,7 +125,7 @@ static int configure(struct egress *egress, struct options *options, struct erro
 	if (request_parse(data, size, lists, ARRAY_SIZE(lists)) < 0 || reserved.count)
 		return error_set(error, EINVAL, "egress", "the configuration is malformed");
 	for (size_t i = 0; i < named.count && r == 0; i++)
-		r = set_option(egress, options, named.items[i], error);
+		r = set_option(egress, named.items[i], error);
 	return r < 0 ? r : set_policy(&egress->policy, &settings, error);
 }
 
@@ -234,15 +225,15 @@ static int bind_to_parent(struct error *error)
 	return control.revents ? error_set(error, EPIPE, "egress", "the supervisor is gone") : 0;
 }
 
-static int drop_ids(const struct options *options, struct error *error)
+static int drop_ids(const struct egress *egress, struct error *error)
 {
 	if (geteuid() != 0)
 		return 0;
-	if (!options->has_uid || !options->has_gid || options->uid == 0 || options->gid == 0)
+	if (egress->uid == 0 || egress->gid == 0)
 		return error_set(error, EPERM, "egress",
 			"coffer-egress does not run as root: ids to drop to are missing");
-	if (setgroups(0, NULL) < 0 || setresgid(options->gid, options->gid, options->gid) < 0 ||
-		setresuid(options->uid, options->uid, options->uid) < 0)
+	if (setgroups(0, NULL) < 0 || setresgid(egress->gid, egress->gid, egress->gid) < 0 ||
+		setresuid(egress->uid, egress->uid, egress->uid) < 0)
 		return error_set_errno(error, errno, "egress", "cannot drop root's ids");
 	return bind_to_parent(error); /* the change of ids has undone it */
 }
@@ -272,14 +263,13 @@ static int seal_answer(const struct egress *egress, const char *note, struct err
 
 static int get_ready(struct egress *egress, struct error *error)
 {
-	struct options options = {0};
-	int r = configure(egress, &options, error);
+	int r = configure(egress, error);
 	if (r == 0)
 		r = raise_descriptors(egress, error);
 	if (r == 0)
 		r = make_parts(egress, error);
 	if (r == 0)
-		r = drop_ids(&options, error);
+		r = drop_ids(egress, error);
 	if (r < 0)
 		return r;
 	forget_environment();

@@ -49,6 +49,8 @@ TAILQ_HEAD(connection_list, connection);
 struct egress {
 	struct event_base *base;
 	struct network_policy policy;
+	uid_t uid; /* started as root: what it and its helper run as; else 0 */
+	gid_t gid;
 	bool landlock; /* the tier */
 	bool ask;      /* someone can be asked */
 
