@@ -99,6 +99,7 @@ static void push_dropped(struct control *control)
 	clock_gettime(CLOCK_REALTIME, &now);
 	message.record.time_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 	message.record.count = control->dropped;
+	message.record.how = EGRESS_HOW_LOST;
 	message.record.errno_value = ENOBUFS;
 	snprintf(message.record.reason, sizeof(message.record.reason),
 		"%u records were dropped: the log was not taken fast enough", control->dropped);

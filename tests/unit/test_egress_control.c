@@ -131,6 +131,7 @@ static void test_slow_supervisor(void **state)
 				seen++;
 			} else {
 				assert_non_null(strstr(message.record.reason, "dropped"));
+				assert_int_equal(message.record.how, EGRESS_HOW_LOST);
 				dropped += message.record.count;
 			}
 			loop();
