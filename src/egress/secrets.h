@@ -53,8 +53,8 @@ struct secrets {
 	size_t reach_bytes; /* the longest stretch that one mask overwrites */
 };
 
-/* Fills value from the rule's source. A command is waited for as long as the other end of control is
- * there (-1: nobody is). Errors name the secret and the source, never the value. */
+/* Fills value from the rule's source. A command is waited for as long as the other end of control
+ * is there (-1: there is none). Errors name the secret and the source, never the value. */
 int secret_read(
 	const struct network_secret *rule, int control, struct locked *ret, struct error *error);
 

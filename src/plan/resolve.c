@@ -528,8 +528,8 @@ static enum policy_mode effective_mode(const struct policy *policy, const struct
 	return findings->version_control ? MODE_WORKSPACE_WRITE : MODE_READ_ONLY;
 }
 
-/* Where a secret comes from a file, the box sees the file as little as the value. Egress reads it by
- * the path as it is written, from where coffer was started. */
+/* Where a secret comes from a file, the box sees the file as little as the value. Egress reads it
+ * by the path as it is written, from where coffer was started. */
 static int find_secret_files(
 	struct findings *findings, const struct network_policy *network, struct error *error)
 {

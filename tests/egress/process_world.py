@@ -593,9 +593,11 @@ def scenario_publish_helper_knows_no_secret(program, uid):
         return  # only root can look into a process that must not be dumped
     values = {"ENVIRONMENT": "in-the-environment-0123", "COMMAND": "by-a-command-0123456789"}
     os.environ["SECRET_OF_A_TEST"] = values["ENVIRONMENT"]
-    words = "-".join(reversed(values["COMMAND"].split("-")))  # the value itself is not in the policy
+    # The value itself is not in the policy, which the helper may have.
+    words = "-".join(reversed(values["COMMAND"].split("-")))
+    turn = "awk -F- -v OFS=- '{print $4,$3,$2,$1}'"
     sources = {"ENVIRONMENT": "env:SECRET_OF_A_TEST",
-               "COMMAND": f"command:echo {words} | awk -F- -v OFS=- '{{print $4,$3,$2,$1}}'"}  # fmt: skip
+               "COMMAND": f"command:echo {words} | {turn}"}  # fmt: skip
     settings = [
         ("allow-domain", "good.coffer.dev"),
         ("publish", "18081:8081"),
