@@ -5,14 +5,25 @@
 #include "confine/id_range.h"
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 
 #define FIRST_ID 0x80000000u
-enum { RANGES = 0x7000 };
+/* Above the ranges: pids are below 2^22 (PID_MAX_LIMIT), and the last id of all stands for none. */
+#define FIRST_SINGLE_ID (FIRST_ID + RANGES * (uint32_t)ID_RANGE_COUNT)
+enum {
+	RANGES = 0x7000,
+	PIDS = (1 << 22) - 1,
+	CHANCE_BITS = 6,
+	NOBODY = 65534,
+	MAX_ID_MAP_BYTES = 64 * 1024, /* 340 lines */
+};
 
 int id_range_take(uint32_t *ret_base, struct error *error)
 {
@@ -33,4 +44,29 @@ int id_range_take(uint32_t *ret_base, struct error *error)
 		return steal_fd(&fd);
 	}
 	return error_set(error, EAGAIN, "id maps", "all %d id ranges are in use", RANGES);
+}
+
+static bool is_mapped(const char *map, uint32_t id)
+{
+	cleanup_free char *text = NULL;
+	if (fd_read_file(AT_FDCWD, map, MAX_ID_MAP_BYTES, &text, NULL) < 0)
+		return false;
+	unsigned first, outside, count;
+	int length;
+	for (const char *line = text;
+		sscanf(line, "%u %u %u%n", &first, &outside, &count, &length) == 3; line += length)
+		if (id >= first && id - first < count)
+			return true;
+	return false;
+}
+
+uint32_t id_single(void)
+{
+	uint32_t chance; /* for the sake of other PID namespaces */
+	if (getrandom(&chance, sizeof(chance), GRND_NONBLOCK) < 0)
+		chance = 0;
+	uint32_t id = FIRST_SINGLE_ID + ((uint32_t)getpid() % PIDS << CHANCE_BITS) +
+		      chance % (1U << CHANCE_BITS);
+	return is_mapped("/proc/self/uid_map", id) && is_mapped("/proc/self/gid_map", id) ? id
+											  : NOBODY;
 }

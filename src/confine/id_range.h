@@ -13,4 +13,8 @@ enum { ID_RANGE_COUNT = 65536 };
  * whose lock keeps the range until it is closed (or its holder is gone), or -errno. */
 int id_range_take(uint32_t *ret_base, struct error *error);
 
+/* A single id that no range has, and no other living process that asks here. Where the user
+ * namespace that this process is in (a container's) has none of these, NOBODY's. */
+uint32_t id_single(void);
+
 #endif

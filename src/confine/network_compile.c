@@ -24,7 +24,11 @@
  *       ct state established,related accept
  *       ip daddr 198.18.0.1 tcp dport { 3128, 53 } accept
  *       ip daddr 198.18.0.1 udp dport 53 accept                                      (and IPv6)
- *       limit rate 50/second burst 20 packets log group 7 snaplen 128
+ *       limit rate 500/second burst 100 packets log group 7 snaplen 128 goto refuse
+ *       limit rate 5/second burst 5 packets log prefix "lost" group 7 snaplen 128
+ *       goto refuse
+ *     }
+ *     chain refuse {
  *       meta l4proto tcp reject with tcp reset
  *       reject with icmpx admin-prohibited
  *     }
@@ -34,7 +38,8 @@
  * what leaves is egress's decision in any case. The port 53 rules come before loopback's on purpose:
  * the resolv.conf of many hosts names a resolver at 127.0.0.x. What is dnat'ed to its own address
  * does not count as dnat'ed, hence the three accepts of coffer's own ports. "related" is what a
- * reject sends. */
+ * reject sends. What is refused faster than it can be told of is not passed over in silence: the
+ * first of it comes with a prefix that says so. */
 #include "base/cleanup.h"
 #include "confine/network_nftables.h"
 #include "policy/egress.h"
@@ -128,15 +133,18 @@ static void write_table(FILE *out)
 	nftnl_table_free(table);
 }
 
+/* type NULL: one that rules go to. */
 static void write_chain(FILE *out, const char *name, const char *type, int priority, int policy)
 {
 	struct nftnl_chain *chain = check(nftnl_chain_alloc());
 	nftnl_chain_set_str(chain, NFTNL_CHAIN_TABLE, NETWORK_TABLE);
 	nftnl_chain_set_str(chain, NFTNL_CHAIN_NAME, name);
-	nftnl_chain_set_str(chain, NFTNL_CHAIN_TYPE, type);
-	nftnl_chain_set_u32(chain, NFTNL_CHAIN_HOOKNUM, NF_INET_LOCAL_OUT);
-	nftnl_chain_set_s32(chain, NFTNL_CHAIN_PRIO, priority);
-	nftnl_chain_set_u32(chain, NFTNL_CHAIN_POLICY, (uint32_t)policy);
+	if (type) {
+		nftnl_chain_set_str(chain, NFTNL_CHAIN_TYPE, type);
+		nftnl_chain_set_u32(chain, NFTNL_CHAIN_HOOKNUM, NF_INET_LOCAL_OUT);
+		nftnl_chain_set_s32(chain, NFTNL_CHAIN_PRIO, priority);
+		nftnl_chain_set_u32(chain, NFTNL_CHAIN_POLICY, (uint32_t)policy);
+	}
 	struct nlmsghdr *message = start_message(NFT_MSG_NEWCHAIN, NLM_F_EXCL);
 	nftnl_chain_nlmsg_build_payload(message, chain);
 	write_message(out, message);
@@ -212,6 +220,14 @@ static struct nftnl_expr *add(struct nftnl_rule *rule, const char *kind)
 	struct nftnl_expr *expression = check(nftnl_expr_alloc(kind));
 	nftnl_rule_add_expr(rule, expression);
 	return expression;
+}
+
+static void add_goto(struct nftnl_rule *rule, const char *chain)
+{
+	struct nftnl_expr *immediate = add(rule, "immediate");
+	nftnl_expr_set_u32(immediate, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
+	nftnl_expr_set_u32(immediate, NFTNL_EXPR_IMM_VERDICT, (uint32_t)NFT_GOTO);
+	nftnl_expr_set_str(immediate, NFTNL_EXPR_IMM_CHAIN, chain);
 }
 
 static void add_compare(struct nftnl_rule *rule, uint32_t operation, const void *data, size_t bytes)
@@ -345,6 +361,7 @@ static void add_dnat(struct nftnl_rule *rule, const struct family *family, uint1
 
 #define CHAIN_NAT "nat"
 #define CHAIN_OUT "out"
+#define CHAIN_REFUSE "refuse"
 
 static void write_nat_udp(FILE *out, const struct family *family)
 {
@@ -440,32 +457,52 @@ static void write_accept_own(
 	write_rule(out, rule, 0);
 }
 
-static void write_log(FILE *out)
+/* At most so many packets a second, told of by egress's group. */
+static struct nftnl_rule *new_log(uint64_t rate, uint32_t burst, const char *prefix)
 {
 	struct nftnl_rule *rule = new_rule(CHAIN_OUT);
 	struct nftnl_expr *limit = add(rule, "limit");
-	nftnl_expr_set_u64(limit, NFTNL_EXPR_LIMIT_RATE, 50);
+	nftnl_expr_set_u64(limit, NFTNL_EXPR_LIMIT_RATE, rate);
 	nftnl_expr_set_u64(limit, NFTNL_EXPR_LIMIT_UNIT, 1); /* second */
-	nftnl_expr_set_u32(limit, NFTNL_EXPR_LIMIT_BURST, 20);
+	nftnl_expr_set_u32(limit, NFTNL_EXPR_LIMIT_BURST, burst);
 	nftnl_expr_set_u32(limit, NFTNL_EXPR_LIMIT_TYPE, NFT_LIMIT_PKTS);
 	struct nftnl_expr *log = add(rule, "log");
 	nftnl_expr_set_u16(log, NFTNL_EXPR_LOG_GROUP, EGRESS_NFLOG_GROUP);
 	nftnl_expr_set_u32(log, NFTNL_EXPR_LOG_SNAPLEN, NETWORK_LOG_PACKET_BYTES);
-	write_rule(out, rule, 0);
+	if (prefix)
+		nftnl_expr_set_str(log, NFTNL_EXPR_LOG_PREFIX, prefix);
+	return rule;
 }
 
-static void write_rejects(FILE *out)
+static void write_log(FILE *out)
 {
-	struct nftnl_rule *rule = new_rule(CHAIN_OUT);
+	struct nftnl_rule *rule = new_log(NETWORK_LOG_RATE, NETWORK_LOG_BURST, NULL);
+	add_goto(rule, CHAIN_REFUSE);
+	write_rule(out, rule, 0);
+	write_rule(out, new_log(5, 5, EGRESS_NFLOG_LOST), 0);
+}
+
+static void write_refuse(FILE *out)
+{
+	write_chain(out, CHAIN_REFUSE, NULL, 0, 0);
+	struct nftnl_rule *rule = new_rule(CHAIN_REFUSE);
 	add_protocol(rule, IPPROTO_TCP);
 	struct nftnl_expr *reject = add(rule, "reject");
 	nftnl_expr_set_u32(reject, NFTNL_EXPR_REJECT_TYPE, NFT_REJECT_TCP_RST);
 	write_rule(out, rule, 0);
 
-	rule = new_rule(CHAIN_OUT);
+	rule = new_rule(CHAIN_REFUSE);
 	reject = add(rule, "reject");
 	nftnl_expr_set_u32(reject, NFTNL_EXPR_REJECT_TYPE, NFT_REJECT_ICMPX_UNREACH);
 	nftnl_expr_set_u8(reject, NFTNL_EXPR_REJECT_CODE, NFT_REJECT_ICMPX_ADMIN_PROHIBITED);
+	write_rule(out, rule, 0);
+}
+
+/* What no rule before has accepted. */
+static void write_rest(FILE *out)
+{
+	struct nftnl_rule *rule = new_rule(CHAIN_OUT);
+	add_goto(rule, CHAIN_REFUSE);
 	write_rule(out, rule, NLM_F_ACK);
 }
 
@@ -516,13 +553,14 @@ int main(int argc, char *argv[])
 	write_sets(out, &ipv4);
 	write_sets(out, &ipv6);
 	write_nat(out);
+	write_refuse(out);
 	write_out(out);
 	fputs("\n};\n", out);
 	open_array(out, "network_rules_log");
 	write_log(out);
 	fputs("\n};\n", out);
 	open_array(out, "network_rules_tail");
-	write_rejects(out);
+	write_rest(out);
 	fputs("\n};\n", out);
 	fprintf(out, "\nenum { NETWORK_RULES_LAST = %u };\n", sequence);
 	if (fflush(out) || ferror(out))

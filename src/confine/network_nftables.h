@@ -18,6 +18,8 @@
 
 /* Enough of a refused packet for its addresses and ports: IPv4's header may have 60 bytes. */
 enum { NETWORK_LOG_PACKET_BYTES = 128 };
+/* How many refused packets are told of in a second. */
+enum { NETWORK_LOG_RATE = 500, NETWORK_LOG_BURST = 100 };
 
 /* Loopback up, coffer's addresses on it, every address of both families local.
  * *ret_ipv6: whether IPv6 is there. */

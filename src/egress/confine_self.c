@@ -24,6 +24,7 @@
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stddef.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -181,6 +182,15 @@ static int enter_landlock(const char **ret_note, struct error *error)
 	if (ruleset < 0 || syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		return error_set_errno(error, errno, "egress", "Landlock (ABI %d)", abi);
 	return 0;
+}
+
+/* ---- the environment ---- */
+
+void forget_environment(void)
+{
+	for (char **variable = environ; variable && *variable; variable++)
+		explicit_bzero(*variable, strlen(*variable));
+	environ = NULL;
 }
 
 /* ---- both steps ---- */

@@ -19,7 +19,7 @@
 
 enum {
 	QUEUE_MAX = 1024, /* messages: 1.6 MiB at worst */
-	ASKS_MAX = 256,   /* connections that wait for an answer at one time */
+	QUESTIONS_MAX = 256, /* open at one time, however many wait for each answer */
 	BATCH = 32,       /* messages read in one turn */
 	START_WAIT_MS = 10000,
 };
@@ -29,8 +29,14 @@ struct queued {
 	struct egress_message message;
 };
 
-struct asked {
-	uint32_t id; /* 0: free */
+/* A connection that waits for an answer. Those with the same target share a question, which has the
+ * id of the first. */
+struct waiter {
+	TAILQ_ENTRY(waiter) link;
+	uint32_t id, question;
+	uint16_t port;
+	char name[NETWORK_NAME_BYTES]; /* or, "", the address */
+	struct in6_addr address;
 	egress_answer answer;
 	void *context;
 };
@@ -43,7 +49,8 @@ struct control {
 	size_t queue_count;
 	uint32_t dropped;    /* records, since the last one that was queued */
 	uint64_t stop_at_us; /* while stopping: until when to wait for the supervisor */
-	struct asked asked[ASKS_MAX];
+	TAILQ_HEAD(waiters, waiter) waiters;
+	size_t questions;
 	uint32_t last_id;
 	int box_user, box_net; /* until both are here */
 };
@@ -72,9 +79,9 @@ static void clean(char *text, size_t size)
 			*text = '?';
 }
 
-static int push(struct control *control, const struct egress_message *message)
+static int push(struct control *control, const struct egress_message *message, size_t most)
 {
-	struct queued *queued = control->queue_count < QUEUE_MAX ? malloc(sizeof(*queued)) : NULL;
+	struct queued *queued = control->queue_count < most ? malloc(sizeof(*queued)) : NULL;
 	if (!queued)
 		return -ENOBUFS;
 	queued->message = *message;
@@ -92,10 +99,11 @@ static void push_dropped(struct control *control)
 	clock_gettime(CLOCK_REALTIME, &now);
 	message.record.time_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 	message.record.count = control->dropped;
+	message.record.how = EGRESS_HOW_LOST;
 	message.record.errno_value = ENOBUFS;
 	snprintf(message.record.reason, sizeof(message.record.reason),
 		"%u records were dropped: the log was not taken fast enough", control->dropped);
-	if (push(control, &message) == 0)
+	if (push(control, &message, QUEUE_MAX) == 0)
 		control->dropped = 0;
 }
 
@@ -145,14 +153,14 @@ static void flush(struct control *control, uint64_t until_us)
 
 static int post(struct control *control, const struct egress_message *message)
 {
-	if (control->queue_count == QUEUE_MAX && control->egress->stopping)
+	if (control->queue_count >= QUEUE_MAX && control->egress->stopping)
 		flush(control, control->stop_at_us);
 	if (!control->dropped && TAILQ_EMPTY(&control->queue)) {
 		int r = send_message(control, message, -1);
 		if (r != -EAGAIN && r != -ENOBUFS)
 			return r;
 	}
-	return control->dropped ? -ENOBUFS : push(control, message);
+	return control->dropped ? -ENOBUFS : push(control, message, QUEUE_MAX);
 }
 
 static bool same_refusal(const struct egress_record *one, const struct egress_record *other)
@@ -206,51 +214,117 @@ int control_send_now(struct control *control, const struct egress_message *messa
 
 /* ---- asking ---- */
 
-static struct asked *find_asked(struct control *control, uint32_t id)
+static struct waiter *find_waiter(struct control *control, uint32_t id)
 {
-	for (size_t i = 0; i < ASKS_MAX; i++)
-		if (control->asked[i].id == id)
-			return &control->asked[i];
+	struct waiter *waiter;
+	TAILQ_FOREACH(waiter, &control->waiters, link)
+		if (waiter->id == id)
+			return waiter;
 	return NULL;
+}
+
+/* The first that waits for this question's answer. */
+static struct waiter *find_question(struct control *control, uint32_t question)
+{
+	struct waiter *waiter;
+	TAILQ_FOREACH(waiter, &control->waiters, link)
+		if (waiter->question == question)
+			return waiter;
+	return NULL;
+}
+
+/* The question about the same target that is open; 0: there is none. */
+static uint32_t same_question(struct control *control, const struct waiter *asking)
+{
+	struct waiter *waiter;
+	TAILQ_FOREACH(waiter, &control->waiters, link)
+		if (waiter->port == asking->port && strcmp(waiter->name, asking->name) == 0 &&
+			memcmp(&waiter->address, &asking->address, sizeof(waiter->address)) == 0)
+			return waiter->question;
+	return 0;
+}
+
+static int put_question(
+	struct control *control, const struct egress_record *record, uint32_t question)
+{
+	if (control->questions == QUESTIONS_MAX)
+		return -ENOBUFS;
+	struct egress_message message = {.kind = EGRESS_ASK, .id = question, .record = *record};
+	clean(message.record.name, sizeof(message.record.name));
+	clean(message.record.rule, sizeof(message.record.rule));
+	clean(message.record.reason, sizeof(message.record.reason));
+	int r = post(control, &message);
+	if (r == 0)
+		control->questions++;
+	return r;
 }
 
 uint32_t egress_ask(struct egress *egress, const struct egress_record *record, egress_answer answer,
 	void *context)
 {
 	struct control *control = egress->control;
-	struct asked *asked = control ? find_asked(control, 0) : NULL;
-	if (!asked || egress->stopping)
+	struct waiter *waiter = control && !egress->stopping ? calloc(1, sizeof(*waiter)) : NULL;
+	if (!waiter)
 		return 0;
 	do
 		control->last_id++;
-	while (control->last_id == 0 || find_asked(control, control->last_id));
-	struct egress_message message = {
-		.kind = EGRESS_ASK, .id = control->last_id, .record = *record};
-	clean(message.record.name, sizeof(message.record.name));
-	clean(message.record.rule, sizeof(message.record.rule));
-	clean(message.record.reason, sizeof(message.record.reason));
-	if (post(control, &message) < 0)
+	while (control->last_id == 0 || find_waiter(control, control->last_id) ||
+		find_question(control, control->last_id));
+	*waiter = (struct waiter){.id = control->last_id,
+		.port = record->port,
+		.answer = answer,
+		.context = context};
+	snprintf(waiter->name, sizeof(waiter->name), "%s", record->name);
+	if (!waiter->name[0])
+		waiter->address = record->address;
+	waiter->question = same_question(control, waiter);
+	if (!waiter->question && put_question(control, record, waiter->id) == 0)
+		waiter->question = waiter->id;
+	if (!waiter->question) {
+		free(waiter);
 		return 0;
-	*asked = (struct asked){.id = message.id, .answer = answer, .context = context};
-	return message.id;
+	}
+	TAILQ_INSERT_TAIL(&control->waiters, waiter, link);
+	return waiter->id;
+}
+
+static void remove_waiter(struct control *control, struct waiter *waiter)
+{
+	TAILQ_REMOVE(&control->waiters, waiter, link);
+	if (!find_question(control, waiter->question))
+		control->questions--;
+	free(waiter);
 }
 
 void egress_ask_forget(struct egress *egress, uint32_t id)
 {
-	struct asked *asked = egress->control && id ? find_asked(egress->control, id) : NULL;
-	if (asked)
-		*asked = (struct asked){0};
+	struct control *control = egress->control;
+	struct waiter *waiter = control && id ? find_waiter(control, id) : NULL;
+	if (!waiter)
+		return;
+	const struct egress_message forget = {.kind = EGRESS_FORGET, .id = waiter->question};
+	remove_waiter(control, waiter);
+	if (find_question(control, forget.id))
+		return; /* others wait for it */
+	/* It has room even where records have none: else the question would stay open for ever.
+	 * There are no more of these than questions that once had room. */
+	if (!TAILQ_EMPTY(&control->queue) || send_message(control, &forget, -1) < 0)
+		push(control, &forget, QUEUE_MAX + QUESTIONS_MAX);
 }
 
+/* A waiter's answer() may end others, or bring new ones, so the list is looked through anew. */
 static void take_answer(struct control *control, const struct egress_message *message)
 {
-	struct asked *found = message->id ? find_asked(control, message->id) : NULL;
-	if (!found)
-		return; /* the connection did not wait */
-	struct asked asked = *found;
-	*found = (struct asked){0};
 	bool known = message->value == NETWORK_ALLOW || message->value == NETWORK_MONITOR;
-	asked.answer(asked.context, known ? (enum network_verdict)message->value : NETWORK_DENY);
+	enum network_verdict verdict =
+		known ? (enum network_verdict)message->value : NETWORK_DENY;
+	struct waiter *waiter;
+	while (message->id && (waiter = find_question(control, message->id))) {
+		egress_answer answer = waiter->answer;
+		void *context = waiter->context;
+		remove_waiter(control, waiter);
+		answer(context, verdict);
+	}
 }
 
 /* ---- what the box is connected by ---- */
@@ -478,6 +552,7 @@ int control_new(struct egress *egress, int fd, struct control **ret, struct erro
 	control->fd = fd;
 	control->box_user = control->box_net = -1;
 	TAILQ_INIT(&control->queue);
+	TAILQ_INIT(&control->waiters);
 	int flags = fcntl(fd, F_GETFL);
 	control->readable = event_new(egress->base, fd, EV_READ | EV_PERSIST, on_readable, control);
 	control->writable = event_new(egress->base, fd, EV_WRITE, on_writable, control);
@@ -504,6 +579,8 @@ void control_free(struct control *control)
 		flush(control, control->stop_at_us);
 	while (!TAILQ_EMPTY(&control->queue))
 		pop(control);
+	while (!TAILQ_EMPTY(&control->waiters))
+		remove_waiter(control, TAILQ_FIRST(&control->waiters));
 	if (control->readable)
 		event_free(control->readable);
 	if (control->writable)

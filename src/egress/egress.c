@@ -12,10 +12,12 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -28,14 +30,6 @@ enum {
 	DISPATCH_MAX = 16,
 	DISPATCH_US = 5000,
 };
-
-struct options {
-	bool has_uid, has_gid;
-	uid_t uid;
-	gid_t gid;
-};
-
-extern char **environ;
 
 /* ---- the configuration ---- */
 
@@ -57,20 +51,17 @@ static const char *option_value(const char *option, const char *name)
 									   : NULL;
 }
 
-static int set_option(
-	struct egress *egress, struct options *options, const char *option, struct error *error)
+static int set_option(struct egress *egress, const char *option, struct error *error)
 {
 	const char *value;
 	id_t id = 0;
 	int r = 0;
 	if ((value = option_value(option, EGRESS_OPTION_UID))) {
 		r = parse_id(value, &id);
-		options->uid = id;
-		options->has_uid = true;
+		egress->uid = id;
 	} else if ((value = option_value(option, EGRESS_OPTION_GID))) {
 		r = parse_id(value, &id);
-		options->gid = id;
-		options->has_gid = true;
+		egress->gid = id;
 	} else if ((value = option_value(option, EGRESS_OPTION_ASK))) {
 		egress->ask = strcmp(value, "1") == 0;
 		r = egress->ask || strcmp(value, "0") == 0 ? 0 : -EINVAL;
@@ -122,7 +113,7 @@ static int set_policy(
 	return network_validate(policy, error);
 }
 
-static int configure(struct egress *egress, struct options *options, struct error *error)
+static int configure(struct egress *egress, struct error *error)
 {
 	cleanup_free char *data = NULL;
 	cleanup_strv struct strv settings = {0}, named = {0}, reserved = {0};
@@ -134,7 +125,7 @@ static int configure(struct egress *egress, struct options *options, struct erro
 	if (request_parse(data, size, lists, ARRAY_SIZE(lists)) < 0 || reserved.count)
 		return error_set(error, EINVAL, "egress", "the configuration is malformed");
 	for (size_t i = 0; i < named.count && r == 0; i++)
-		r = set_option(egress, options, named.items[i], error);
+		r = set_option(egress, named.items[i], error);
 	return r < 0 ? r : set_policy(&egress->policy, &settings, error);
 }
 
@@ -183,8 +174,11 @@ static int make_base(struct egress *egress, struct error *error)
 
 static int make_parts(struct egress *egress, struct error *error)
 {
-	int r = network_pools(
-		&egress->policy, egress->ask, &egress->pools, &egress->pools_count, error);
+	/* First: its helper is a copy of this process, and secrets are not for it. */
+	int r = publish_prepare(egress, error);
+	if (r == 0)
+		r = network_pools(
+			&egress->policy, egress->ask, &egress->pools, &egress->pools_count, error);
 	if (r == 0)
 		r = rate_new(egress, &egress->rate, error);
 	if (r == 0)
@@ -204,8 +198,6 @@ static int make_parts(struct egress *egress, struct error *error)
 	if (r == 0 && egress->policy.upstream_ca)
 		r = inspect_read_authorities(
 			egress->policy.upstream_ca, &egress->upstream_ca, error);
-	if (r == 0)
-		r = publish_prepare(egress, error);
 	return r;
 }
 
@@ -232,25 +224,27 @@ static void release(struct egress *egress)
 
 /* ---- dropping what is not needed any more ---- */
 
-/* Values of secrets may stand here (from = env:NAME), and libraries have read what they read. */
-static void forget_environment(void)
+/* This process dies with its parent from its first moment on. Whether the parent was there then is
+ * said by the control socket, which is open nowhere else. */
+static int bind_to_parent(struct error *error)
 {
-	for (char **variable = environ; variable && *variable; variable++)
-		explicit_bzero(*variable, strlen(*variable));
-	environ = NULL;
+	struct pollfd control = {.fd = EGRESS_CONTROL_FD};
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0 || poll(&control, 1, 0) < 0)
+		return error_set_errno(error, errno, "egress", "dying with its parent");
+	return control.revents ? error_set(error, EPIPE, "egress", "the supervisor is gone") : 0;
 }
 
-static int drop_ids(const struct options *options, struct error *error)
+static int drop_ids(const struct egress *egress, struct error *error)
 {
 	if (geteuid() != 0)
 		return 0;
-	if (!options->has_uid || !options->has_gid || options->uid == 0 || options->gid == 0)
+	if (egress->uid == 0 || egress->gid == 0)
 		return error_set(error, EPERM, "egress",
 			"coffer-egress does not run as root: ids to drop to are missing");
-	if (setgroups(0, NULL) < 0 || setresgid(options->gid, options->gid, options->gid) < 0 ||
-		setresuid(options->uid, options->uid, options->uid) < 0)
+	if (setgroups(0, NULL) < 0 || setresgid(egress->gid, egress->gid, egress->gid) < 0 ||
+		setresuid(egress->uid, egress->uid, egress->uid) < 0)
 		return error_set_errno(error, errno, "egress", "cannot drop root's ids");
-	return 0;
+	return bind_to_parent(error); /* the change of ids has undone it */
 }
 
 /* ---- READY, or FAILED ---- */
@@ -284,14 +278,13 @@ static int seal_answer(const struct egress *egress, const char *note, struct err
 
 static int get_ready(struct egress *egress, struct error *error)
 {
-	struct options options = {0};
-	int r = configure(egress, &options, error);
+	int r = configure(egress, error);
 	if (r == 0)
 		r = raise_descriptors(egress, error);
 	if (r == 0)
 		r = make_parts(egress, error);
 	if (r == 0)
-		r = drop_ids(&options, error);
+		r = drop_ids(egress, error);
 	if (r < 0)
 		return r;
 	forget_environment();
@@ -340,6 +333,7 @@ int egress_main(void)
 	struct egress egress = {0};
 	struct error error = {0};
 	int keep[] = {EGRESS_CONTROL_FD, EGRESS_CONFIG_FD};
+	int r = bind_to_parent(&error);
 	TAILQ_INIT(&egress.connections);
 	network_policy_init(&egress.policy);
 	signal(SIGPIPE, SIG_IGN);
@@ -348,7 +342,8 @@ int egress_main(void)
 	fcntl(EGRESS_CONTROL_FD, F_SETFD, FD_CLOEXEC);
 	fcntl(EGRESS_CONFIG_FD, F_SETFD, FD_CLOEXEC);
 
-	int r = make_base(&egress, &error);
+	if (r == 0)
+		r = make_base(&egress, &error);
 	if (r == 0)
 		r = control_new(&egress, EGRESS_CONTROL_FD, &egress.control, &error);
 	if (r == 0)

@@ -50,6 +50,8 @@ TAILQ_HEAD(connection_list, connection);
 struct egress {
 	struct event_base *base;
 	struct network_policy policy;
+	uid_t uid; /* started as root: what it and its helper run as; else 0 */
+	gid_t gid;
 	bool landlock; /* the tier */
 	bool ask;      /* someone can be asked */
 
@@ -89,6 +91,8 @@ int egress_main(void);
 
 /* ---- confine_self.c ---- */
 
+/* Values of secrets may stand in it (from = env:NAME); libraries have read what they read. */
+void forget_environment(void);
 /* From here on this process has no file by any path, no capability, no debugger, and dies with its
  * parent; once ids were dropped. *ret_note: what this kernel lacks, for a person, or NULL. */
 int confine_files(const char **ret_note, struct error *error);
@@ -297,8 +301,8 @@ int udp_add(struct egress *egress, size_t rule, int fd);
 void udp_stop(struct egress *egress); /* ends every flow, with its record */
 
 /* --publish. Before the process is confined and drops its ids: takes the host's ports, so that one
- * in use is told before anything runs, and forks the helper that joins the box's namespaces. Best
- * before secrets are read: the helper is a copy of this process. In the landlock tier there is
+ * in use is told before anything runs, and forks the helper that joins the box's namespaces: before
+ * secrets are read, since the helper is a copy of this process. In the landlock tier there is
  * nothing to join, and this is all. */
 int publish_prepare(struct egress *egress, struct error *error);
 /* The box is there: its namespaces (borrowed) go to the helper, and connections are accepted.

@@ -1,7 +1,8 @@
 /* Theory of operation. The box's kernel refuses at once what no rule can let through; egress never
- * sees those connections, only hears of them (at most 50 a second, see network_compile.c), so that
- * the log can say what was tried and which line would allow it. A program that tries in a loop makes
- * one record a second for each thing it tries, with a count. */
+ * sees those connections, only hears of them (at most NETWORK_LOG_RATE a second), so that the
+ * log can say what was tried and which line would allow it. A program that tries in a loop makes
+ * one record a second for each thing it tries, with a count. What it tries faster than that the
+ * kernel does not tell of, but says so; then one record says that others are missing. */
 #include "egress/nflog.h"
 
 #include "base/cleanup.h"
@@ -16,6 +17,7 @@ enum {
 	REFUSALS_MAX = 64, /* different ones within one interval; more end it */
 	INTERVAL_MS = 1000,
 	BATCH = 64, /* messages read in one turn */
+	BATCH_LAST = 4096, /* and in the end: more than the socket holds */
 };
 
 struct refusal {
@@ -30,6 +32,7 @@ struct nflog {
 	struct event *readable, *timer;
 	struct refusal refusals[REFUSALS_MAX];
 	size_t count;
+	uint32_t lost; /* how often the kernel has said that something is missing */
 };
 
 /* ---- one record ---- */
@@ -115,8 +118,27 @@ static void log_refusal(struct egress *egress, const struct refusal *refusal)
 
 /* ---- collecting ---- */
 
+static int64_t realtime_ms(void)
+{
+	struct timespec now;
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static void log_lost(struct nflog *nflog)
+{
+	struct egress_record record = {
+		.time_ms = realtime_ms(), .how = EGRESS_HOW_LOST, .count = nflog->lost};
+	snprintf(record.reason, sizeof(record.reason),
+		"more was refused by the box's kernel than it could tell of: records are missing");
+	egress_log(nflog->egress, &record);
+	nflog->lost = 0;
+}
+
 static void log_all(struct nflog *nflog)
 {
+	if (nflog->lost)
+		log_lost(nflog);
 	for (size_t i = 0; i < nflog->count; i++)
 		log_refusal(nflog->egress, &nflog->refusals[i]);
 	nflog->count = 0;
@@ -128,9 +150,24 @@ static bool same_target(const struct nflog_packet *one, const struct nflog_packe
 	       IN6_ARE_ADDR_EQUAL(&one->destination, &other->destination);
 }
 
+static void start_interval(struct nflog *nflog)
+{
+	const struct timeval interval = {.tv_sec = INTERVAL_MS / 1000};
+	if (!event_pending(nflog->timer, EV_TIMEOUT, NULL))
+		event_add(nflog->timer, &interval);
+}
+
+static void count_lost(struct nflog *nflog)
+{
+	nflog->lost++;
+	start_interval(nflog);
+}
+
 static void collect(void *context, const struct nflog_packet *packet)
 {
 	struct nflog *nflog = context;
+	if (packet->lost)
+		count_lost(nflog); /* this one is told of all the same */
 	for (size_t i = 0; i < nflog->count; i++)
 		if (same_target(&nflog->refusals[i].packet, packet)) {
 			nflog->refusals[i].count++;
@@ -138,18 +175,13 @@ static void collect(void *context, const struct nflog_packet *packet)
 		}
 	if (nflog->count == REFUSALS_MAX)
 		log_all(nflog);
-	if (nflog->count == 0) {
-		const struct timeval interval = {.tv_sec = INTERVAL_MS / 1000};
-		event_add(nflog->timer, &interval);
-	}
-	struct timespec now;
-	clock_gettime(CLOCK_REALTIME, &now);
+	start_interval(nflog);
 	nflog->refusals[nflog->count++] = (struct refusal){.packet = *packet,
 		.count = 1,
-		.time_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000};
+		.time_ms = realtime_ms()};
 }
 
-/* Returns whether there may be more. A full buffer (ENOBUFS) has lost messages, no more than that. */
+/* Returns whether there may be more. A full buffer (ENOBUFS) has lost messages. */
 static bool read_message(struct nflog *nflog)
 {
 	char __attribute__((aligned(NLMSG_ALIGNTO))) space[16 * 1024];
@@ -157,6 +189,8 @@ static bool read_message(struct nflog *nflog)
 	socklen_t length = sizeof(from);
 	ssize_t n = recvfrom(nflog->fd, space, sizeof(space), MSG_DONTWAIT,
 		(struct sockaddr *)&from, &length);
+	if (n < 0 && errno == ENOBUFS)
+		count_lost(nflog);
 	if (n < 0)
 		return errno == ENOBUFS || errno == EINTR;
 	if (from.nl_pid == 0) /* the kernel */
@@ -199,7 +233,7 @@ void nflog_stop(struct egress *egress)
 	struct nflog *nflog = egress->nflog;
 	if (!nflog)
 		return;
-	for (unsigned i = 0; i < BATCH && nflog->timer && read_message(nflog); i++)
+	for (unsigned i = 0; i < BATCH_LAST && nflog->timer && read_message(nflog); i++)
 		;
 	log_all(nflog);
 	if (nflog->readable)

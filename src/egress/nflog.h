@@ -3,6 +3,7 @@
 #define COFFER_EGRESS_NFLOG_H
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -10,6 +11,7 @@ struct nflog_packet {
 	struct in6_addr source, destination; /* IPv4 ones mapped */
 	uint8_t protocol;                    /* IPPROTO_* */
 	uint16_t source_port, port;          /* of TCP and UDP; else 0 */
+	bool lost; /* others were refused that nothing is told of: see EGRESS_NFLOG_LOST */
 };
 
 /* Calls each() for every refused packet that the netlink messages in data tell of. What is cut off

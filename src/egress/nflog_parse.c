@@ -1,9 +1,10 @@
 #include "egress/nflog.h"
 
+#include "policy/egress.h"
+
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_log.h>
 #include <linux/netlink.h>
-#include <stdbool.h>
 #include <string.h>
 
 enum {
@@ -99,15 +100,23 @@ static void parse_message(
 	size_t left = message->nlmsg_len, at = NLMSG_LENGTH(NLMSG_ALIGN(sizeof(struct nfgenmsg)));
 	const uint8_t *data = (const uint8_t *)message;
 	struct nlattr attribute;
+	bool lost = false;
 	while (at < left && left - at >= sizeof(attribute)) {
 		memcpy(&attribute, data + at, sizeof(attribute));
 		if (attribute.nla_len < NLA_HDRLEN || attribute.nla_len > left - at)
 			return;
 		struct nflog_packet packet;
+		/* It comes before the packet, and the kernel terminates it. */
+		if ((attribute.nla_type & NLA_TYPE_MASK) == NFULA_PREFIX)
+			lost = attribute.nla_len - NLA_HDRLEN == sizeof(EGRESS_NFLOG_LOST) &&
+			       memcmp(data + at + NLA_HDRLEN, EGRESS_NFLOG_LOST,
+				       sizeof(EGRESS_NFLOG_LOST)) == 0;
 		if ((attribute.nla_type & NLA_TYPE_MASK) == NFULA_PAYLOAD &&
 			parse_packet(data + at + NLA_HDRLEN, attribute.nla_len - NLA_HDRLEN,
-				&packet))
+				&packet)) {
+			packet.lost = lost;
 			each(context, &packet);
+		}
 		at += NLA_ALIGN(attribute.nla_len);
 	}
 }

@@ -324,7 +324,8 @@ static int fork_helper(struct publish *publish, struct error *error)
 		prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 		if (getppid() != parent || fd_close_all_but(&(int){ends[1]}, 1) < 0)
 			_exit(1);
-		publish_help(ends[1]);
+		forget_environment();
+		publish_help(ends[1], publish->egress->uid, publish->egress->gid);
 	}
 	int fork_errno = errno;
 	close(ends[1]);

@@ -5,6 +5,7 @@
 
 #include <stdint.h>
 #include <stdnoreturn.h>
+#include <sys/types.h>
 
 /* SOCK_SEQPACKET, one answer for each message, in their order. The first message is one byte, with
  * the descriptors of the box's network and user namespaces; then requests. */
@@ -18,8 +19,8 @@ struct publish_answer {
 	int32_t error;
 };
 
-/* Run in a child of its own; ends with the socket's other end. */
-noreturn void publish_help(int socket);
+/* Run in a child of its own; ends with the socket's other end. As root it becomes uid and gid. */
+noreturn void publish_help(int socket, uid_t uid, gid_t gid);
 
 /* A socket that connects to the loopback of the namespace this process is in, or -errno. */
 int publish_connect(int family, uint16_t port);

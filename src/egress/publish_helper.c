@@ -30,8 +30,6 @@
 #error "no system call filter for this architecture"
 #endif
 
-enum { NOBODY = 65534 };
-
 /* clang-format off */
 
 #define LOAD(offset) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (offset))
@@ -61,14 +59,16 @@ static const struct sock_filter code[] = {
 
 /* As root the namespace can be entered directly, and then root's ids go. An ordinary user has the
  * right only in the box's user namespace, which is its own. */
-static int join(int box_net, int box_user)
+static int join(int box_net, int box_user, uid_t uid, gid_t gid)
 {
 	if (geteuid() != 0)
 		return setns(box_user, CLONE_NEWUSER) < 0 || setns(box_net, CLONE_NEWNET) < 0
 			       ? -errno
 			       : 0;
+	if (uid == 0 || gid == 0)
+		return -EPERM;
 	if (setns(box_net, CLONE_NEWNET) < 0 || setgroups(0, NULL) < 0 ||
-		setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0)
+		setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
 		return -errno;
 	return 0;
 }
@@ -115,7 +115,7 @@ static bool say(int socket, int error, int fd)
 	return fd_send(socket, &answer, sizeof(answer), &fd, fd >= 0 ? 1 : 0) == 0;
 }
 
-static int take_namespaces(int socket)
+static int take_namespaces(int socket, uid_t uid, gid_t gid)
 {
 	char byte;
 	int fds[2];
@@ -123,15 +123,15 @@ static int take_namespaces(int socket)
 	ssize_t n = fd_receive(socket, &byte, sizeof(byte), fds, &count);
 	if (n <= 0 || count != ARRAY_SIZE(fds))
 		return n < 0 ? (int)n : -EPIPE;
-	int r = join(fds[0], fds[1]);
+	int r = join(fds[0], fds[1], uid, gid);
 	close_fd(&fds[0]);
 	close_fd(&fds[1]);
 	return r < 0 ? r : drop_everything();
 }
 
-noreturn void publish_help(int socket)
+noreturn void publish_help(int socket, uid_t uid, gid_t gid)
 {
-	int r = take_namespaces(socket);
+	int r = take_namespaces(socket, uid, gid);
 	bool there = say(socket, r, -1) && r == 0;
 	while (there) {
 		struct publish_request request;

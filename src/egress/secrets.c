@@ -56,11 +56,11 @@ int secrets_new(struct egress *egress, struct secrets **ret, struct error *error
 	struct secrets *secrets = calloc(1, sizeof(*secrets));
 	if (!secrets)
 		return error_set_errno(error, ENOMEM, "secrets", "secrets");
-	int r = 0;
+	int r = 0, control = egress->control ? EGRESS_CONTROL_FD : -1;
 	for (size_t i = 0; i < policy->secrets_count && r == 0; i++) {
 		struct secret *secret = &secrets->items[secrets->count++];
 		secret->rule = &policy->secrets[i];
-		r = secret_read(secret->rule, &secret->value, error);
+		r = secret_read(secret->rule, control, &secret->value, error);
 		if (r == 0 && make_placeholder(secret) < 0)
 			r = error_set_errno(
 				error, ENOMEM, "secrets", "the secret %s", secret->rule->name);

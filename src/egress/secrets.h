@@ -52,8 +52,10 @@ struct secrets {
 	char fill; /* overwrites values; occurs in none of them */
 };
 
-/* Fills value from the rule's source. Errors name the secret and the source, never the value. */
-int secret_read(const struct network_secret *rule, struct locked *ret, struct error *error);
+/* Fills value from the rule's source. A command is waited for as long as the other end of control
+ * is there (-1: there is none). Errors name the secret and the source, never the value. */
+int secret_read(
+	const struct network_secret *rule, int control, struct locked *ret, struct error *error);
 
 /* ---- secrets_stream.c ---- */
 

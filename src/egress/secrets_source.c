@@ -10,10 +10,11 @@
 #include <openssl/crypto.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdarg.h>
+#include <stdnoreturn.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 int locked_new(struct locked *ret, const char *data, size_t length_bytes)
@@ -103,50 +104,98 @@ static int read_file(const struct network_secret *rule, const char *path, struct
 
 /* ---- command: ---- */
 
-/* The shell with its output in a pipe; everything else of this process is closed to it. */
-static int start_command(const char *command, int output, pid_t *ret)
+/* The process group of the command that runs, for end_command(). */
+static volatile pid_t command_group;
+
+/* Coffer has ended, or says that this process shall: with it goes whatever the command started. */
+static void end_command(int signal)
 {
-	char *const argv[] = {"sh", "-c", (char *)(uintptr_t)command, NULL};
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t all, none;
-	sigfillset(&all);
-	sigemptyset(&none);
-	int r = posix_spawn_file_actions_init(&actions);
-	if (r != 0)
-		return -r;
-	r = posix_spawnattr_init(&attributes);
-	if (r != 0) {
-		posix_spawn_file_actions_destroy(&actions);
-		return -r;
-	}
-	posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-	posix_spawnattr_setsigdefault(&attributes, &all);
-	posix_spawnattr_setsigmask(&attributes, &none);
-	r = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-	if (r == 0)
-		r = posix_spawn_file_actions_adddup2(&actions, output, 1);
-	if (r == 0)
-		r = posix_spawn_file_actions_addclosefrom_np(&actions, 3);
-	if (r == 0)
-		r = posix_spawn(ret, "/bin/sh", &actions, &attributes, argv, environ);
-	posix_spawnattr_destroy(&attributes);
-	posix_spawn_file_actions_destroy(&actions);
-	return -r;
+	if (command_group > 0)
+		kill(-command_group, SIGKILL);
+	_exit(128 + signal);
 }
 
-/* Reads to the end of the pipe. -EFBIG, -ETIMEDOUT. */
-static int read_pipe(int fd, struct reading *reading)
+/* While a command runs, the death of the parent is a signal that can be caught, since the command's
+ * own children would not be told of it. */
+static int watch_parent(bool running)
+{
+	const struct sigaction action = {.sa_handler = running ? end_command : SIG_DFL};
+	if (sigaction(SIGTERM, &action, NULL) < 0 ||
+		prctl(PR_SET_PDEATHSIG, running ? SIGTERM : SIGKILL, 0, 0, 0) < 0)
+		return -errno;
+	return 0;
+}
+
+/* The shell, in a group of its own, with its output in a pipe; everything else of this process is
+ * closed to it. */
+static noreturn void run_command(const char *command, int output, pid_t parent)
+{
+	char *const argv[] = {"sh", "-c", (char *)(uintptr_t)command, NULL};
+	sigset_t none;
+	sigemptyset(&none);
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGPIPE, SIG_DFL);
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == parent &&
+		setpgid(0, 0) == 0 && null >= 0 && dup2(null, 0) == 0 && dup2(output, 1) == 1 &&
+		close_range(3, ~0U, 0) == 0 &&
+		sigprocmask(SIG_SETMASK, &none, NULL) == 0)
+		execve("/bin/sh", argv, environ);
+	_exit(127);
+}
+
+static int start_command(const char *command, int output, pid_t *ret)
+{
+	sigset_t end, before;
+	sigemptyset(&end);
+	sigaddset(&end, SIGTERM);
+	int r = watch_parent(true);
+	if (r < 0)
+		return r;
+	/* Until the handler knows whom to end. */
+	sigprocmask(SIG_BLOCK, &end, &before);
+	pid_t parent = getpid();
+	pid_t child = fork();
+	if (child == 0)
+		run_command(command, output, parent);
+	r = child < 0 ? -errno : 0;
+	if (child > 0) {
+		setpgid(child, child); /* whichever of the two comes first */
+		command_group = child;
+	}
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	*ret = child;
+	return r;
+}
+
+/* Collects the shell. kill_it: and whatever else of the command there is. */
+static int end_of_command(pid_t child, bool kill_it, int *ret_status)
+{
+	if (kill_it)
+		kill(-child, SIGKILL);
+	int r = 0;
+	while (waitpid(child, ret_status, 0) < 0 && r == 0)
+		if (errno != EINTR)
+			r = -errno;
+	command_group = 0;
+	int watched = watch_parent(false);
+	return r < 0 ? r : watched;
+}
+
+/* Reads to the end of the pipe. -EFBIG, -ETIMEDOUT; -ECANCELED: whom it is for is gone. */
+static int read_pipe(int fd, int control, struct reading *reading)
 {
 	uint64_t end_us = clock_now_us() + (uint64_t)SECRET_COMMAND_MS * 1000;
 	for (;;) {
 		uint64_t now_us = clock_now_us();
-		struct pollfd ready = {.fd = fd, .events = POLLIN};
+		struct pollfd ready[] = {{.fd = fd, .events = POLLIN}, {.fd = control}};
 		if (now_us >= end_us)
 			return -ETIMEDOUT;
-		int r = poll(&ready, 1, (int)((end_us - now_us) / 1000 + 1));
+		int r = poll(ready, ARRAY_SIZE(ready), (int)((end_us - now_us) / 1000 + 1));
 		if (r < 0 && errno != EINTR)
 			return -errno;
+		if (r > 0 && ready[1].revents)
+			return -ECANCELED;
 		if (r <= 0)
 			continue;
 		ssize_t n = read(fd, reading->data + reading->length_bytes,
@@ -162,10 +211,10 @@ static int read_pipe(int fd, struct reading *reading)
 	}
 }
 
-static int read_command(const struct network_secret *rule, const char *command,
+static int read_command(const struct network_secret *rule, const char *command, int control,
 	struct reading *reading, struct error *error)
 {
-	int ends[2];
+	int ends[2], status;
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return fail(rule, error, errno, "no pipe for the command");
 	cleanup_close int reader = ends[0];
@@ -175,14 +224,10 @@ static int read_command(const struct network_secret *rule, const char *command,
 	if (r < 0)
 		return fail(rule, error, -r, "/bin/sh: %s", strerrordesc_np(-r));
 	close_fd(&writer);
-	r = read_pipe(reader, reading);
+	r = read_pipe(reader, control, reading);
 	close_fd(&reader);
-	if (r < 0)
-		kill(child, SIGKILL);
-	int status;
-	while (waitpid(child, &status, 0) < 0)
-		if (errno != EINTR)
-			return fail(rule, error, errno, "the command was lost");
+	if (end_of_command(child, r < 0, &status) < 0)
+		return fail(rule, error, ECHILD, "the command was lost");
 	if (r == -EFBIG)
 		return fail(rule, error, EFBIG, "the command wrote more than %d bytes",
 			SECRET_BYTES_MAX);
@@ -237,21 +282,27 @@ static int check(
 	return 0;
 }
 
-int secret_read(const struct network_secret *rule, struct locked *ret, struct error *error)
+static int read_source(const struct network_secret *rule, int control, struct reading *reading,
+	struct error *error)
 {
-	static const struct {
-		const char *prefix;
-		int (*read)(const struct network_secret *rule, const char *rest,
-			struct reading *reading, struct error *error);
-	} sources[] = {{"env:", read_variable}, {"file:", read_file}, {"command:", read_command}};
-	struct reading reading = {0};
+	static const char *const prefixes[] = {"env:", "file:", "command:"};
 	size_t i = 0;
-	while (i < ARRAY_SIZE(sources) &&
-		strncmp(rule->from, sources[i].prefix, strlen(sources[i].prefix)) != 0)
+	while (i < ARRAY_SIZE(prefixes) &&
+		strncmp(rule->from, prefixes[i], strlen(prefixes[i])) != 0)
 		i++;
-	if (i == ARRAY_SIZE(sources))
+	if (i == ARRAY_SIZE(prefixes))
 		return fail(rule, error, EINVAL, "%.256s is no source", rule->from);
-	int r = sources[i].read(rule, rule->from + strlen(sources[i].prefix), &reading, error);
+	const char *rest = rule->from + strlen(prefixes[i]);
+	return i == 0   ? read_variable(rule, rest, reading, error)
+	       : i == 1 ? read_file(rule, rest, reading, error)
+			: read_command(rule, rest, control, reading, error);
+}
+
+int secret_read(
+	const struct network_secret *rule, int control, struct locked *ret, struct error *error)
+{
+	struct reading reading = {0};
+	int r = read_source(rule, control, &reading, error);
 	if (r == 0) {
 		cut_newline(&reading);
 		r = check(rule, &reading, error);

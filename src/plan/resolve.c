@@ -528,6 +528,37 @@ static enum policy_mode effective_mode(const struct policy *policy, const struct
 	return findings->version_control ? MODE_WORKSPACE_WRITE : MODE_READ_ONLY;
 }
 
+/* Where a secret comes from a file, the box sees the file as little as the value. Egress reads it
+ * by the path as it is written, from where coffer was started. */
+static int find_secret_files(
+	struct findings *findings, const struct network_policy *network, struct error *error)
+{
+	static const char prefix[] = "file:";
+	cleanup_free char *cwd = getcwd(NULL, 0);
+	for (size_t i = 0; i < network->secrets_count; i++) {
+		const char *from = network->secrets[i].from;
+		if (strncmp(from, prefix, strlen(prefix)) != 0)
+			continue;
+		cleanup_free char *path = NULL;
+		struct stat st;
+		int r = resolve_path(cwd ? cwd : "/", from + strlen(prefix), "--net-secret", &path,
+			&st, error);
+		if (r == -ENOENT) {
+			error->errno_value = 0; /* egress, too, will not find it, and says so */
+			continue;
+		}
+		if (r < 0)
+			return r;
+		if (!S_ISREG(st.st_mode))
+			continue; /* nor does it take anything else */
+		r = found_paths_add(&findings->paths, path, ACCESS_DENY_READ, ORIGIN_POLICY, &st,
+			"--net-secret");
+		if (r < 0)
+			return error_set_errno(error, -r, "resolve", "%s", path);
+	}
+	return 0;
+}
+
 /* What depends on whether there is a network. */
 static int find_network(struct findings *findings, const struct policy *policy,
 	bool *ret_hide_secrets, struct error *error)
@@ -536,7 +567,11 @@ static int find_network(struct findings *findings, const struct policy *policy,
 	int r = policy_network(policy, &network, error);
 	bool open = r == 0 && network_is_open(&network);
 	*ret_hide_secrets = plan_hides_secrets(policy, &network);
+	if (open)
+		r = find_secret_files(findings, &network, error);
 	network_policy_release(&network);
+	if (r < 0)
+		return r;
 	if (!open)
 		return r;
 	findings->resolv_conf = realpath("/etc/resolv.conf", NULL);

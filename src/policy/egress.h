@@ -33,6 +33,8 @@ enum {
 };
 #define EGRESS_ADDRESS_V4 "198.18.0.1"
 #define EGRESS_ADDRESS_V6 "2001:2::1"
+/* With this prefix the kernel tells of a refused packet beside which others were not told of. */
+#define EGRESS_NFLOG_LOST "lost"
 enum { EGRESS_NFLOG_GROUP = 7, EGRESS_UDP_RULES_MAX = 16 };
 /* How long after EGRESS_STOP egress still hands its records over. */
 enum { EGRESS_STOP_MS = 300 };
@@ -77,6 +79,7 @@ enum egress_message_kind {
 	EGRESS_RECORD, /* record */
 	EGRESS_ASK,    /* id, record: a decision is waited for */
 	EGRESS_CONNECTED, /* landlock tier: id, value: 0 or -errno for the program */
+	EGRESS_FORGET, /* id of an EGRESS_ASK: nobody waits for its answer any more */
 };
 
 enum { EGRESS_PROTOCOL_OTHER = 254, /* neither TCP nor UDP */ EGRESS_PROTOCOL_UDP = 255 };
@@ -113,6 +116,7 @@ enum egress_how {
 	EGRESS_HOW_PUBLISH,
 	EGRESS_HOW_KERNEL, /* refused by nftables */
 	EGRESS_HOW_BROKER, /* landlock tier */
+	EGRESS_HOW_LOST, /* no decision: at least `count` records are missing here */
 };
 
 struct egress_message {

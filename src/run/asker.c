@@ -110,6 +110,11 @@ static bool close_question(struct asker *asker, uint32_t id)
 	return false;
 }
 
+void asker_forget(struct asker *asker, uint32_t id)
+{
+	close_question(asker, id);
+}
+
 /* One line; false: it answers nothing that was asked. */
 static bool parse_answer(struct asker *asker, const char *line, size_t length_bytes,
 	uint32_t *ret_id, int *ret_verdict)

@@ -22,6 +22,8 @@ void asker_free(struct asker *asker);
 int asker_fd(const struct asker *asker);
 /* False: it cannot be asked. */
 bool asker_ask(struct asker *asker, uint32_t id, struct egress_record *record);
+/* Nobody waits for this answer any more: there is room for another question. */
+void asker_forget(struct asker *asker, uint32_t id);
 /* Takes the next answer that is there. Once the asker is gone, those that it owes come as
  * refusals. */
 bool asker_answer(struct asker *asker, uint32_t *ret_id, int *ret_verdict);

@@ -9,6 +9,8 @@
 #include "base/fd.h"
 #include "base/limits.h"
 #include "base/request.h"
+#include "base/sys.h"
+#include "confine/id_range.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -25,7 +27,6 @@
 enum {
 	SETTLE_MS = 30000, /* a secret's command may ask a key store */
 	STOP_MS = 500,
-	NOBODY = 65534, /* as root, egress runs as nobody's id */
 };
 
 struct egress_process {
@@ -67,7 +68,8 @@ static int seal_config(const struct network_policy *policy, enum tier tier, bool
 	if (r == 0)
 		r = strv_add(&options, tier == TIER_CONTAINER ? EGRESS_OPTION_TIER "=container"
 							      : EGRESS_OPTION_TIER "=landlock");
-	snprintf(number, sizeof(number), "%d", NOBODY);
+	/* As root, an id of its own: no other box's egress may signal it or look into it. */
+	snprintf(number, sizeof(number), "%u", geteuid() == 0 ? id_single() : 0);
 	static const char *const ids[] = {EGRESS_OPTION_UID, EGRESS_OPTION_GID};
 	for (size_t i = 0; r == 0 && geteuid() == 0 && i < ARRAY_SIZE(ids); i++) {
 		char *option;
@@ -301,6 +303,10 @@ void egress_free(struct egress_process *egress)
 		return;
 	close_fd(&egress->control);
 	if (egress->pid > 0) {
+		/* Not at once by force: a secret's command, while it runs, is ended on the way. */
+		kill(egress->pid, SIGTERM);
+		cleanup_close int pidfd = sys_pidfd_open(egress->pid, 0);
+		poll(&(struct pollfd){.fd = pidfd, .events = POLLIN}, 1, STOP_MS);
 		kill(egress->pid, SIGKILL);
 		while (waitpid(egress->pid, NULL, 0) < 0 && errno == EINTR)
 			continue;

@@ -555,6 +555,8 @@ static void handle_egress(struct supervisor *s)
 		else if (message.kind == EGRESS_ASK &&
 			 (!s->asker || !asker_ask(s->asker, message.id, &message.record)))
 			egress_answer(s->options->egress, message.id, NETWORK_DENY);
+		else if (message.kind == EGRESS_FORGET && s->asker)
+			asker_forget(s->asker, message.id);
 	}
 	s->egress_ended = r == -EPIPE;
 }

@@ -26,7 +26,7 @@ struct traffic {
 	struct denials *denials;
 	int log; /* or -1 */
 	uint64_t log_bytes;
-	bool log_failed; /* a line is missing */
+	bool log_failed; /* a line could not be written, or egress says that some are missing */
 	struct traffic_entry *entries;
 	size_t entries_count;
 	uint64_t lost; /* found no room */
@@ -71,6 +71,8 @@ static const char *verdict_word(const struct egress_record *record)
 {
 	static const char *const words[] = {[NETWORK_DENY] = "deny", [NETWORK_ALLOW] = "allow",
 		[NETWORK_MONITOR] = "monitor", [NETWORK_ASK] = "ask"};
+	if (record->how == EGRESS_HOW_LOST)
+		return "lost";
 	return record->verdict < ARRAY_SIZE(words) ? words[record->verdict] : "deny";
 }
 
@@ -80,7 +82,8 @@ static const char *how_word(const struct egress_record *record)
 		[EGRESS_HOW_PROXY_CONNECT] = "proxy-connect", [EGRESS_HOW_PROXY_HTTP] = "proxy-http",
 		[EGRESS_HOW_SOCKS] = "socks", [EGRESS_HOW_RESOLVER] = "resolver",
 		[EGRESS_HOW_UDP] = "udp", [EGRESS_HOW_PUBLISH] = "publish",
-		[EGRESS_HOW_KERNEL] = "kernel", [EGRESS_HOW_BROKER] = "broker"};
+		[EGRESS_HOW_KERNEL] = "kernel", [EGRESS_HOW_BROKER] = "broker",
+		[EGRESS_HOW_LOST] = "lost"};
 	return record->how < ARRAY_SIZE(words) ? words[record->how] : "unknown";
 }
 
@@ -211,9 +214,15 @@ void traffic_add(struct traffic *traffic, struct egress_record *record)
 	record->reason[sizeof(record->reason) - 1] = '\0';
 	if (!record->count)
 		record->count = 1;
-	connects_find(traffic->connects, record, &pid, program);
+	bool lost = record->how == EGRESS_HOW_LOST;
+	if (!lost)
+		connects_find(traffic->connects, record, &pid, program);
 	write_line(traffic, record, pid, program);
 	keep(traffic, record, pid, program);
+	if (lost) {
+		traffic->log_failed = true;
+		return;
+	}
 	if (record->verdict == NETWORK_DENY) {
 		traffic->refused += record->count;
 		deny(traffic, record, pid, program);

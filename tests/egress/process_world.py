@@ -590,6 +590,44 @@ def scenario_inspected_with_secret(program, uid):
     assert egress.stop() < 1
 
 
+def scenario_publish_helper_knows_no_secret(program, uid):
+    """The helper enters the box's network: what it does not have cannot be had from it there."""
+    if uid == "-":
+        return  # only root can look into a process that must not be dumped
+    values = {"ENVIRONMENT": "in-the-environment-0123", "COMMAND": "by-a-command-0123456789"}
+    os.environ["SECRET_OF_A_TEST"] = values["ENVIRONMENT"]
+    # The value itself is not in the policy, which the helper may have.
+    words = "-".join(reversed(values["COMMAND"].split("-")))
+    turn = "awk -F- -v OFS=- '{print $4,$3,$2,$1}'"
+    sources = {"ENVIRONMENT": "env:SECRET_OF_A_TEST",
+               "COMMAND": f"command:echo {words} | {turn}"}  # fmt: skip
+    settings = [
+        ("allow-domain", "good.coffer.dev"),
+        ("publish", "18081:8081"),
+        ("net-resolver", "127.0.0.53"),
+        *[("net-secret", f"name={n},host=good.coffer.dev,from={s}") for n, s in sources.items()],
+    ]
+    egress = Egress(program, uid, settings)
+    egress.ready()
+    with open(f"/proc/{egress.process.pid}/task/{egress.process.pid}/children") as file:
+        (helper,) = file.read().split()
+
+    def holds(pid):
+        found = set()
+        with open(f"/proc/{pid}/maps") as maps, open(f"/proc/{pid}/mem", "rb", 0) as memory:
+            for line in maps:
+                start, end = (int(n, 16) for n in line.split()[0].split("-"))
+                if line.split()[1].startswith("rw"):
+                    memory.seek(start)
+                    data = memory.read(end - start)
+                    found |= {n for n, value in values.items() if value.encode() in data}
+        return found
+
+    assert holds(egress.process.pid) == set(values), "they are looked for in the wrong way"
+    assert holds(helper) == set()
+    egress.stop()
+
+
 def scenario_bad_configuration(program, uid):
     def failure(settings):
         return Egress(program, uid, settings).failed()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 
+import pytest
 import support
 
 DOMAIN = "coffer-world.com"
@@ -21,9 +22,10 @@ def children_of(pid, name):
     return [int(p) for p in found.stdout.split()]
 
 
-def start(coffer, workspace, *command):
+def start(coffer, workspace, *command, flags=()):
+    args = ["run", "-q", "--allow-domain", ALLOWED, "--report", "fd:1", *flags]
     process = subprocess.Popen(
-        [coffer, "run", "-q", "--allow-domain", ALLOWED, "--report", "fd:1", "--", *command],
+        [coffer, *args, "--", *command],
         cwd=workspace,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -52,6 +54,54 @@ def test_it_ends_with_a_supervisor_that_is_killed(coffer, workspace):
     process.send_signal(signal.SIGKILL)
     process.wait()
     support.wait_until(lambda: gone(egress[0]), seconds=2, what="the end of egress")
+
+
+def ids_of(pid):
+    lines = open(f"/proc/{pid}/status").read().splitlines()
+    words = [line.split() for line in lines if line.startswith(("Uid:", "Gid:", "Groups:"))]
+    return {word for line in words for word in line[1:]}
+
+
+@pytest.mark.skipif(not support.IS_ROOT, reason="only root has ids to give away")
+def test_each_has_an_id_of_its_own(coffer, workspace):
+    processes, ids, boxes = [], [], set()
+    try:
+        for port in "18091", "18092":
+            (workspace / "started").unlink(missing_ok=True)
+            process, (egress,) = start(
+                coffer, workspace, *SLEEP, flags=["--publish", f"{port}:80"]
+            )
+            processes.append(process)
+            (helper,) = children_of(egress, "coffer-egress")
+            support.wait_until(lambda h=helper: "0" not in ids_of(h), seconds=2, what="its ids")
+            assert len(ids_of(egress)) == 1 and ids_of(helper) == ids_of(egress)
+            ids += ids_of(egress)
+            boxes |= {i for p in children_of(process.pid, "coffer") for i in ids_of(p)}
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    assert ids[0] != ids[1]
+    assert boxes and not {*boxes, "0", "65534"} & set(ids)
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+def test_so_does_the_command_of_a_secret(coffer, workspace, end):
+    command = 'sleep 40 & echo $$ $! $PPID >pids.new; mv pids.new pids; wait'
+    secret = f"name=TOKEN,host={ALLOWED},from=command:{command}"
+    process = subprocess.Popen(
+        [coffer, "run", "-q", "--allow-domain", ALLOWED, "--net-secret", secret, "--", "true"],
+        cwd=workspace,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    support.wait_until(lambda: (workspace / "pids").exists(), seconds=20, what="the command")
+    pids = [int(p) for p in (workspace / "pids").read_text().split()]
+    assert not any(gone(p) for p in pids)
+    process.send_signal(end)
+    process.wait()
+    for pid in pids:
+        support.wait_until(lambda p=pid: gone(p), seconds=2, what="the end of all of it")
 
 
 def test_it_leaves_nothing_behind(coffer, workspace):

@@ -131,6 +131,7 @@ static void test_slow_supervisor(void **state)
 				seen++;
 			} else {
 				assert_non_null(strstr(message.record.reason, "dropped"));
+				assert_int_equal(message.record.how, EGRESS_HOW_LOST);
 				dropped += message.record.count;
 			}
 			loop();
@@ -524,10 +525,115 @@ static void test_client_goes_while_asked(void **state)
 		event_base_loop(egress.base, EVLOOP_ONCE);
 	assert_int_equal(egress.connections_count, 0);
 	struct egress_message message;
-	assert_true(next_message(&message));
-	assert_int_equal(message.record.errno_value, ECONNABORTED);
+	bool forgotten = false, logged = false;
+	while (next_message(&message)) {
+		forgotten = forgotten || (message.kind == EGRESS_FORGET && message.id == id);
+		logged = logged || (message.kind == EGRESS_RECORD &&
+					   message.record.errno_value == ECONNABORTED);
+	}
+	assert_true(forgotten);
+	assert_true(logged);
 	tell((struct egress_message){.kind = EGRESS_ANSWER, .id = id, .value = NETWORK_ALLOW}, -1);
 	assert_int_equal(went_on, 0);
+}
+
+static unsigned answers[2];
+
+static void count_answer(void *context, enum network_verdict verdict)
+{
+	(void)context;
+	answers[verdict == NETWORK_ALLOW]++;
+}
+
+static uint32_t ask_for(const char *name, uint16_t port)
+{
+	struct egress_record record = refusal(name);
+	record.port = port;
+	return egress_ask(&egress, &record, count_answer, NULL);
+}
+
+static size_t count_messages(uint32_t kind)
+{
+	struct egress_message message;
+	size_t count = 0;
+	while (next_message(&message))
+		count += message.kind == kind;
+	return count;
+}
+
+/* One question for one target, however many wait for the answer; it is forgotten with the last. */
+static void test_a_question_is_shared(void **state)
+{
+	(void)state;
+	struct egress_message question;
+	memset(answers, 0, sizeof(answers));
+	uint32_t first = ask_for("a.example.com", 443), second = ask_for("a.example.com", 443);
+	assert_true(first && second && first != second);
+	assert_true(next_message(&question));
+	assert_int_equal(question.kind, EGRESS_ASK);
+	assert_false(next_message(&question));
+	assert_int_not_equal(ask_for("a.example.com", 80), 0);
+	assert_int_not_equal(ask_for("b.example.com", 443), 0);
+	assert_int_equal(count_messages(EGRESS_ASK), 2);
+	egress_ask_forget(&egress, first);
+	assert_int_equal(count_messages(EGRESS_FORGET), 0);
+	assert_int_not_equal(ask_for("a.example.com", 443), 0);
+	assert_int_equal(count_messages(EGRESS_ASK), 0);
+	tell((struct egress_message){
+		     .kind = EGRESS_ANSWER, .id = question.id, .value = NETWORK_ALLOW},
+		-1);
+	assert_int_equal(answers[true], 2);
+	assert_int_equal(answers[false], 0);
+	/* It was answered: the next one asks anew. */
+	second = ask_for("a.example.com", 443);
+	assert_int_equal(count_messages(EGRESS_ASK), 1);
+	egress_ask_forget(&egress, second);
+	assert_int_equal(count_messages(EGRESS_FORGET), 1);
+}
+
+struct seen_questions {
+	size_t asked, forgotten;
+};
+
+static void read_questions(struct seen_questions *seen)
+{
+	struct egress_message message;
+	for (int idle = 0; idle < 3; idle++, loop())
+		while (next_message(&message)) {
+			idle = 0;
+			seen->asked += message.kind == EGRESS_ASK;
+			seen->forgotten += message.kind == EGRESS_FORGET;
+			loop();
+		}
+}
+
+/* More questions than can be open come and go, even while the supervisor takes no more records. */
+static void test_forgotten_questions_make_room(void **state)
+{
+	(void)state;
+	enum { OPEN = 256, ROUNDS = 3 };
+	char name[32];
+	uint32_t ids[OPEN];
+	struct seen_questions seen = {0};
+	for (unsigned round = 0; round < ROUNDS; round++) {
+		for (unsigned i = 0; i < OPEN; i++) {
+			snprintf(name, sizeof(name), "%u-%u.example.com", round, i);
+			ids[i] = ask_for(name, 443);
+			assert_int_not_equal(ids[i], 0);
+		}
+		assert_int_equal(ask_for("more.example.com", 443), 0);
+		/* The queue is full of records. */
+		for (unsigned i = 0; round == ROUNDS - 1 && i < 4096; i++) {
+			struct egress_record record = refusal("");
+			snprintf(record.name, sizeof(record.name), "%u", i);
+			egress_log(&egress, &record);
+		}
+		for (unsigned i = 0; i < OPEN; i++)
+			egress_ask_forget(&egress, ids[i]);
+		read_questions(&seen);
+	}
+	assert_int_equal(seen.asked, OPEN * ROUNDS);
+	assert_int_equal(seen.forgotten, OPEN * ROUNDS);
 }
 
 static void test_rate_of_connections(void **state)
@@ -988,6 +1094,8 @@ int main(void)
 		TEST(ask),
 		TEST(not_to_be_asked),
 		TEST(client_goes_while_asked),
+		TEST(a_question_is_shared),
+		TEST(forgotten_questions_make_room),
 		TEST(rate_of_connections),
 		TEST(protocols),
 		TEST(dial_fails_at_once),

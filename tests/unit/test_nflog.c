@@ -62,24 +62,32 @@ static void put(struct built *built, const void *data, size_t length_bytes)
 }
 
 /* A message of the kernel's, with a prefix before the packet as it sends one. */
-static void put_message(struct built *built, const void *packet, size_t packet_bytes)
+static void put_prefixed(
+	struct built *built, const char *text, const void *packet, size_t packet_bytes)
 {
 	static const uint8_t zero[4];
 	size_t padded = NLA_ALIGN(packet_bytes);
+	size_t text_bytes = strlen(text) + 1, text_padded = NLA_ALIGN(text_bytes);
 	struct nlmsghdr header = {
-		.nlmsg_len = (uint32_t)(NLMSG_LENGTH(sizeof(struct nfgenmsg)) + NLA_HDRLEN + 4 +
-					NLA_HDRLEN + padded),
+		.nlmsg_len = (uint32_t)(NLMSG_LENGTH(sizeof(struct nfgenmsg)) + NLA_HDRLEN +
+					text_padded + NLA_HDRLEN + padded),
 		.nlmsg_type = NFNL_SUBSYS_ULOG << 8 | NFULNL_MSG_PACKET};
 	struct nfgenmsg body = {.nfgen_family = AF_INET};
-	struct nlattr prefix = {NLA_HDRLEN + 4, NFULA_PREFIX};
+	struct nlattr prefix = {(uint16_t)(NLA_HDRLEN + text_bytes), NFULA_PREFIX};
 	struct nlattr payload = {(uint16_t)(NLA_HDRLEN + packet_bytes), NFULA_PAYLOAD};
 	put(built, &header, sizeof(header));
 	put(built, &body, sizeof(body));
 	put(built, &prefix, sizeof(prefix));
-	put(built, zero, 4);
+	put(built, text, text_bytes);
+	put(built, zero, text_padded - text_bytes);
 	put(built, &payload, sizeof(payload));
 	put(built, packet, packet_bytes);
 	put(built, zero, padded - packet_bytes);
+}
+
+static void put_message(struct built *built, const void *packet, size_t packet_bytes)
+{
+	put_prefixed(built, "", packet, packet_bytes);
 }
 
 static void put_ipv4(
@@ -123,6 +131,22 @@ static void test_parse_ipv4(void **state)
 	assert_int_equal(seen.packets[0].port, 443);
 	assert_int_equal(seen.packets[1].protocol, IPPROTO_ICMP);
 	assert_int_equal(seen.packets[1].port, 0);
+}
+
+/* Other prefixes, one that only begins like it among them, are of no consequence. */
+static void test_parse_prefix(void **state)
+{
+	static const char *const prefixes[] = {"lost", "", "los", "lost+", "other"};
+	const uint8_t packet[24] = {0x45, 0, 0, 24, 0, 0, 0, 0, 64, IPPROTO_TCP};
+	struct built built = {0};
+	struct seen seen = {0};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
+		put_prefixed(&built, prefixes[i], packet, sizeof(packet));
+	nflog_parse(built.data, built.length_bytes, note, &seen);
+	assert_int_equal(seen.count, ARRAY_SIZE(prefixes));
+	for (size_t i = 0; i < seen.count; i++)
+		assert_int_equal(seen.packets[i].lost, i == 0);
 }
 
 static void test_parse_fragment_has_no_ports(void **state)
@@ -226,6 +250,28 @@ static void refuse(
 		(ssize_t)built.length_bytes);
 }
 
+static void test_what_is_missing_is_said(void **state)
+{
+	struct world *world = *state;
+	const uint8_t packet[24] = {0x45, [8] = 64, [9] = IPPROTO_TCP, [16] = 9, 9, 9, 9};
+	struct built built = {0};
+	for (int i = 0; i < 2; i++)
+		put_prefixed(&built, EGRESS_NFLOG_LOST, packet, sizeof(packet));
+	assert_int_equal(send(world->kernel, built.data, built.length_bytes, 0),
+		(ssize_t)built.length_bytes);
+	event_base_loop(world->egress.base, EVLOOP_ONCE);
+	assert_int_equal(logged_count, 0);
+	event_base_loop(world->egress.base, EVLOOP_ONCE); /* the end of the interval */
+	assert_int_equal(logged_count, 2);
+	assert_int_equal(logged[0].how, EGRESS_HOW_LOST);
+	assert_int_equal(logged[0].count, 2);
+	assert_non_null(strstr(logged[0].reason, "missing"));
+	assert_int_equal(logged[1].how, EGRESS_HOW_KERNEL);
+	assert_int_equal(logged[1].count, 2);
+	nflog_stop(&world->egress);
+	assert_int_equal(logged_count, 2); /* once */
+}
+
 static const struct egress_record *find(const char *name_or_address, uint16_t port)
 {
 	for (size_t i = 0; i < logged_count; i++) {
@@ -313,10 +359,12 @@ static void test_many_different_ones(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_parse_prefix),
 		cmocka_unit_test(test_parse_ipv4),
 		cmocka_unit_test(test_parse_fragment_has_no_ports),
 		cmocka_unit_test(test_parse_ipv6_extensions),
 		cmocka_unit_test(test_parse_cut),
+		cmocka_unit_test_setup_teardown(test_what_is_missing_is_said, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_records_say_why, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_equal_ones_are_one_record, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_many_different_ones, set_up, tear_down),

@@ -176,6 +176,7 @@ static int set_up(void **state)
 	struct world *world = calloc(1, sizeof(*world));
 	assert_non_null(world);
 	network_policy_init(&world->egress.policy);
+	world->egress.uid = world->egress.gid = 65534;
 	for (uint16_t i = 0; i < ARRAY_SIZE(world->ports); i++) {
 		world->ports[i] = free_port();
 		publish_port(world, world->ports[i], PORT_V4 + i);

@@ -1,0 +1,52 @@
+"""What a box may not learn of a secret besides its placeholder: where it comes from."""
+
+import shutil
+
+import pytest
+import support
+
+ALLOWED = "allowed.coffer-world.com"
+VALUE = "the-real-value-0123456789"
+
+
+@pytest.fixture(params=["container", "landlock"])
+def box(request, net, world):
+    available, reason = support.tier_available(request.param)
+    if not available:
+        pytest.skip(reason)
+
+    def run(source, *command, flags=(), **keywords):
+        secret = f"name=TOKEN,host={ALLOWED},from={source}"
+        flags = ["--isolation", request.param, "--net-secret", secret,
+                 "--upstream-ca", world.ca, *flags]  # fmt: skip
+        return net(*command, allow=[ALLOWED], flags=flags, trusting=False, **keywords)
+
+    return run
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="no curl here")
+@pytest.mark.parametrize("way", ["absolute", "relative", "link", "outside", "allowed"])
+def test_its_file_is_hidden(box, workspace, way):
+    outside = workspace.parent / f"{workspace.name}-keys"
+    outside.mkdir()
+    directory = outside if way == "outside" else workspace
+    key = directory / "key"
+    key.write_text(VALUE + "\n")
+    (directory / "link").symlink_to("key")
+    path = {"relative": "key", "link": directory / "link"}.get(way, key)
+    flags = ["--allow-read", key] if way == "allowed" else []
+    code = f'! cat "{key}" && ! cat "{directory}/link" && echo read: no && ' \
+           f'curl -sS -H "Authorization: Bearer $TOKEN" https://{ALLOWED}/echo'
+    try:
+        done = box(f"file:{path}", "sh", "-c", code, flags=flags).ok()
+    finally:
+        shutil.rmtree(outside)
+    assert done.out.startswith("read: no\n"), done.describe()
+    assert len(done.out.splitlines()) > 1
+    assert VALUE not in done.out
+
+
+def test_a_file_that_is_not_there_is_told(box):
+    done = box("file:/nonexistent/key", "true")
+    assert done.code != 0
+    assert "/nonexistent/key" in done.err
