@@ -213,6 +213,15 @@ void connection_end(struct connection *connection);
 /* The same, with a reset to both sides. */
 void connection_reset(struct connection *connection);
 
+/* ---- unseen.c: TLS where nobody looks for it ---- */
+
+/* What a raw connection's first bytes, in pending, say: 0: nothing against it; -EAGAIN: more of
+ * them are needed; -EACCES with the reason: they begin TLS to a name whose requests must be seen,
+ * or that cannot be told from one. */
+int unseen_look(struct connection *connection, char reason[160]);
+/* Whether there is anything to look for. */
+bool unseen_wanted(const struct connection *connection);
+
 /* ---- relay.c ---- */
 
 void relay_start(struct connection *connection);

@@ -349,6 +349,11 @@ static enum step check_own_host(struct http *http, const struct http_authority *
 	bool literal = !connection->name[0];
 	bool same = strcmp(peer.name, connection->name) == 0 &&
 		    (!literal || IN6_ARE_ADDR_EQUAL(&peer.address, &connection->address));
+	if (literal && peer.name[0] &&
+		network_must_be_seen(&connection->egress->policy, peer.name)) {
+		snprintf(reason, sizeof(reason), NETWORK_USE_NAME, peer.name);
+		return refuse(http, 421, reason, NULL);
+	}
 	if (!same && literal && peer.name[0]) {
 		/* An address that a rule allows may serve any name that a rule allows. */
 		struct network_decision decision;

@@ -224,6 +224,17 @@ static bool is_inspected(const struct network_policy *policy, const char *name)
 	return false;
 }
 
+bool network_must_be_seen(const struct network_policy *policy, const char *name)
+{
+	return is_inspected(policy, name) || network_has_requests(policy, name);
+}
+
+bool network_has_seen_names(const struct network_policy *policy)
+{
+	return policy->inspects_count > 0 || policy->secrets_count > 0 ||
+	       policy->requests_count > 0;
+}
+
 static void deny(struct network_decision *decision, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

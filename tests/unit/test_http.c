@@ -1062,10 +1062,46 @@ static void a_hello_must_name_its_connection(void **state)
 	}
 }
 
+/* By its address too a name is reached only as its rules say: so that requests can be seen. */
+static void an_address_is_no_way_round_inspection(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *key, *value;
+	} cases[] = {
+		{"net-inspect", "docs.example.net"},
+		{"net-request", "GET docs.example.net/v1/**"},
+		{"net-secret", "name=T,host=*.example.net,from=env:T"},
+	};
+	set("allow-domain", "docs.example.net");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		set(cases[i].key, cases[i].value);
+		world.relayed = world.gone_on = 0;
+		hello_start(open_connection(NULL, 443));
+		open_hello(hello_curl);
+		assert_null(world.connection);
+		assert_int_equal(world.relayed + world.gone_on, 0);
+		assert_non_null(strstr(world.last.reason, "use the name"));
+		close_fd(&world.client);
+
+		http_start(open_connection(NULL, 80));
+		say(world.client, "GET /v1/x HTTP/1.1\r\nHost: docs.example.net\r\n\r\n");
+		const char *answer = hear(world.client);
+		assert_memory_equal(answer, "HTTP/1.1 421", 12);
+		assert_non_null(strstr(answer, "use the name"));
+		close_fd(&world.client);
+		settle();
+		network_policy_release(&world.egress.policy);
+		network_policy_init(&world.egress.policy);
+		set("allow-domain", "docs.example.net");
+	}
+}
+
 int main(void)
 {
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		test(an_address_is_no_way_round_inspection),
 		test(requests_on_one_connection_share_a_server),
 		test(pipelined_requests_are_served_in_turn),
 		test(heads_may_come_byte_by_byte),
