@@ -328,7 +328,7 @@ static enum step look_first(struct relay *relay)
 	ssize_t n = recv(connection->client, copy, COPY_BYTES, MSG_DONTWAIT);
 	if (n > 0)
 		return evbuffer_add(connection->pending, copy, (size_t)n) < 0 ? STEP_SOURCE_RESET
-									     : STEP_MOVED;
+									      : STEP_MOVED;
 	/* An unfinished hello that has ended is nobody's handshake. */
 	relay->looks = n < 0;
 	return source_failed(relay, TO_SERVER, n);

@@ -53,8 +53,10 @@ int unseen_look(struct connection *connection, char reason[160])
 	if (!network_must_be_seen(&connection->egress->policy, name))
 		return 0;
 	if (strcmp(name, connection->name) == 0)
-		snprintf(reason, 160, "requests to %.60s are looked at; :%u/tls would say that TLS "
-			"is spoken there", name, connection->port);
+		snprintf(reason, 160,
+			"requests to %.60s are looked at; :%u/tls would say that TLS "
+			"is spoken there",
+			name, connection->port);
 	else
 		snprintf(reason, 160, NETWORK_USE_NAME, name);
 	return -EACCES;
