@@ -25,6 +25,7 @@
 
 enum {
 	EGRESS_CONNECTIONS_MAX = 4096, /* of a box at one time; more wait in the listen backlog */
+	EGRESS_UDP_FLOWS_MAX = 1024,
 	EGRESS_PEEK_MS = 10000,        /* how long a client may take over its first words */
 	EGRESS_DIAL_MS = 10000,
 	EGRESS_HEAD_BYTES = 64 * 1024, /* of an HTTP head or a ClientHello; more is refused */
@@ -73,6 +74,7 @@ struct egress {
 	struct connection_list connections;
 	size_t connections_count;
 	size_t connections_max; /* EGRESS_CONNECTIONS_MAX, or what the descriptors suffice for */
+	size_t udp_flows_max;   /* the same of EGRESS_UDP_FLOWS_MAX */
 	bool stopping;
 };
 
