@@ -564,6 +564,8 @@ static enum step reach_server(struct http *http)
 	return STEP_GONE; /* or so it must be taken */
 }
 
+static enum step fail_move(struct http *http, ssize_t error, const char *reason, int direction);
+
 /* From a decided target to the server. Called again after a wait for the rate limit. */
 static enum step admit(struct http *http)
 {
@@ -571,7 +573,12 @@ static enum step admit(struct http *http)
 	enum step step = check_rules(http);
 	if (step == STEP_GONE)
 		return step;
-	int wait_ms = rate_request(http->connection->egress->rate);
+	int wait_ms = 0;
+	ssize_t bytes = rate_bytes(http->connection->egress->rate, 1, 1, &wait_ms);
+	if (bytes < 0)
+		return fail_move(http, bytes, NULL, 1);
+	if (bytes > 0)
+		wait_ms = rate_request(http->connection->egress->rate);
 	if (wait_ms < 0)
 		return refuse(http, 429, "more requests than the network's limits allow",
 			"--net-limit requests=...");
@@ -673,6 +680,12 @@ static enum step send_request(struct http *http)
 
 /* ---- bodies ---- */
 
+static void wait_for_rate(struct http *http, int wait_ms)
+{
+	http->limited = true;
+	arm(http, wait_ms > 0 ? wait_ms : 1);
+}
+
 /* Moves what the rate limit, the reader's speed and the body's end let through. Bytes; 0: none now;
  * or -errno. */
 static ssize_t move(
@@ -693,8 +706,7 @@ static ssize_t move(
 	if (allowed < 0)
 		return allowed;
 	if (allowed == 0) {
-		http->limited = true;
-		arm(http, wait_ms > 0 ? wait_ms : 1);
+		wait_for_rate(http, wait_ms);
 		return 0;
 	}
 	ssize_t moved = http_flow_move(flow, source, target, (size_t)allowed, ret_reason);
@@ -841,8 +853,17 @@ static enum step read_response(struct http *http)
 {
 	const char *reason = NULL;
 	struct evbuffer *input = bufferevent_get_input(http->server);
-	ssize_t r =
-		read_head(input, &http->server_scanned, &http->request, &http->response, &reason);
+	int wait_ms = 0;
+	ssize_t r = 1;
+	if (evbuffer_get_length(input) > http->server_scanned)
+		r = rate_bytes(http->connection->egress->rate, 0, 1, &wait_ms);
+	if (r < 0)
+		return fail_move(http, r, NULL, 0);
+	if (r == 0) {
+		wait_for_rate(http, wait_ms);
+		return STEP_WAIT;
+	}
+	r = read_head(input, &http->server_scanned, &http->request, &http->response, &reason);
 	if (r == -ENOMEM)
 		return no_memory(http);
 	if (r < 0) {

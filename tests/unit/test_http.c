@@ -32,6 +32,7 @@ static struct {
 	int logged, relayed, gone_on;
 	int wait_ms, requests_left; /* rate_request() */
 	ssize_t bytes_left;         /* rate_bytes(); -1: no limit */
+	int bytes_wait_ms[2];       /* rate_bytes(), once */
 } world;
 
 /* ---- what is played ---- */
@@ -156,8 +157,11 @@ int rate_request(struct rate *rate)
 ssize_t rate_bytes(struct rate *rate, int direction, size_t want, int *ret_wait_ms)
 {
 	(void)rate;
-	(void)direction;
-	(void)ret_wait_ms;
+	if (world.bytes_wait_ms[direction] > 0) {
+		*ret_wait_ms = world.bytes_wait_ms[direction];
+		world.bytes_wait_ms[direction] = 0;
+		return 0;
+	}
 	if (world.bytes_left < 0)
 		return (ssize_t)want;
 	if (world.bytes_left == 0)
@@ -725,6 +729,23 @@ static void over_the_limit_waits_or_is_refused(void **state)
 	expect_status("429", "--net-limit");
 }
 
+static void heads_wait_for_the_rate_of_bytes(void **state)
+{
+	(void)state;
+	world.bytes_wait_ms[1] = 30;
+	start("a.cof.net");
+	say(world.client, GET("/"));
+	assert_int_equal(world.dials, 0);
+	settle_for(60);
+	expect_server(0, GET("/"));
+	world.bytes_wait_ms[0] = 30;
+	say(world.servers[0], OK("2", "ok"));
+	char byte;
+	assert_int_equal(recv(world.client, &byte, 1, MSG_DONTWAIT), -1);
+	settle_for(60);
+	assert_string_equal(hear(world.client), OK("2", "ok"));
+}
+
 static void bytes_are_limited_in_all(void **state)
 {
 	(void)state;
@@ -1124,6 +1145,7 @@ int main(void)
 		test(an_encoded_slash_is_ambiguous_to_rules),
 		test(reading_only_means_no_bodies_either),
 		test(over_the_limit_waits_or_is_refused),
+		test(heads_wait_for_the_rate_of_bytes),
 		test(bytes_are_limited_in_all),
 		test(a_server_that_cannot_be_reached_is_told_of),
 		test(a_kept_server_that_has_gone_is_dialed_again),
