@@ -25,6 +25,7 @@ _Static_assert((int)HTTP_HEAD_BYTES_MAX == (int)EGRESS_HEAD_BYTES, "one bound on
 enum {
 	HTTP_KEEP_MS = 60000,      /* how long a client may keep its connection between requests */
 	HTTP_ABANDONED_MS = 60000, /* how long an answer may keep a client waiting that has ended */
+	HTTP_WAITING_BYTES = 4096, /* behind a head, while it waits: then no more is read */
 	HTTP_INTERIM_MAX = 16,     /* 1xx responses before the one that counts */
 };
 
@@ -79,6 +80,7 @@ static void drop_server(struct http *http)
 static void http_release(void *handler)
 {
 	struct http *http = handler;
+	connection_hold(http->connection, 0);
 	drop_server(http);
 	if (http->client)
 		bufferevent_free(http->client);
@@ -320,12 +322,15 @@ static enum step wait_for_head(struct http *http)
 	if (r < 0)
 		return refuse_head(http, r, reason);
 	if (r > 0) {
+		connection_hold(http->connection, 0);
 		event_del(http->timer);
 		http->head_begun = false;
 		return take_request(http);
 	}
 	if (http->client_ended)
 		return finish(http);
+	if (!connection_hold(http->connection, evbuffer_get_length(input)))
+		return refuse(http, 431, "too much of unfinished requests is kept already", NULL);
 	/* A server that speaks or ends while nothing was asked of it is not kept. */
 	if (http->server && (http->server_ended ||
 				    evbuffer_get_length(bufferevent_get_input(http->server)) > 0))
@@ -975,9 +980,9 @@ static enum step wait_on(struct http *http)
 
 /* Reads no more from who is ahead of the other side. Not by a read watermark: at that, libevent
  * 2.1.12 calls the reader again and again. An ended side that is read from reports its end anew. */
-static void hold_back(struct bufferevent *bufferevent, bool ended)
+static void hold_back(struct bufferevent *bufferevent, bool ended, size_t most)
 {
-	bool full = evbuffer_get_length(bufferevent_get_input(bufferevent)) >= HTTP_HEAD_BYTES_MAX;
+	bool full = evbuffer_get_length(bufferevent_get_input(bufferevent)) >= most;
 	bool reads = bufferevent_get_enabled(bufferevent) & EV_READ;
 	if (full && reads)
 		bufferevent_disable(bufferevent, EV_READ);
@@ -1000,9 +1005,12 @@ static void http_pump(struct http *http)
 	} while (step == STEP_MORE);
 	if (step == STEP_GONE)
 		return;
-	hold_back(http->client, http->client_ended);
+	/* What nobody has a use for yet is the client's to keep. */
+	bool waits = http->state == HTTP_WAITING || http->state == HTTP_HANDSHAKE;
+	hold_back(
+		http->client, http->client_ended, waits ? HTTP_WAITING_BYTES : HTTP_HEAD_BYTES_MAX);
 	if (http->server)
-		hold_back(http->server, http->server_ended);
+		hold_back(http->server, http->server_ended, HTTP_HEAD_BYTES_MAX);
 }
 
 void http_run(struct connection *connection, const struct http_options *options)

@@ -307,6 +307,16 @@ static enum step read_some(struct relay *relay, int direction)
 	return copy_some(relay, direction, (size_t)want);
 }
 
+static bool keep(struct connection *connection, const char *data, size_t length)
+{
+	if (evbuffer_add(connection->pending, data, length) == 0 &&
+		connection_hold(connection, evbuffer_get_length(connection->pending)))
+		return true;
+	snprintf(connection->record.reason, sizeof(connection->record.reason),
+		"too much of unfinished requests is kept already");
+	return false;
+}
+
 /* Reads what is looked at; what came before the relay is looked at first. */
 static enum step look_first(struct relay *relay)
 {
@@ -321,14 +331,15 @@ static enum step look_first(struct relay *relay)
 	if (r == -ENOMEM)
 		return STEP_SOURCE_RESET;
 	relay->looks = r == -EAGAIN;
-	if (!relay->looks)
+	if (!relay->looks) {
+		connection_hold(connection, 0);
 		return STEP_MOVED;
+	}
 	if (!relay->readable[TO_SERVER])
 		return STEP_WAIT;
 	ssize_t n = recv(connection->client, copy, COPY_BYTES, MSG_DONTWAIT);
 	if (n > 0)
-		return evbuffer_add(connection->pending, copy, (size_t)n) < 0 ? STEP_SOURCE_RESET
-									      : STEP_MOVED;
+		return keep(connection, copy, (size_t)n) ? STEP_MOVED : STEP_REFUSED;
 	/* An unfinished hello that has ended is nobody's handshake. */
 	relay->looks = n < 0;
 	return source_failed(relay, TO_SERVER, n);
@@ -424,6 +435,7 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 static void relay_release(void *handler)
 {
 	struct relay *relay = handler;
+	connection_hold(relay->connection, 0);
 	for (int i = 0; i < 2; i++) {
 		if (relay->connection->egress->pipes)
 			pipes_give(relay->connection->egress->pipes, &relay->flows[i]);

@@ -1083,6 +1083,37 @@ static void a_hello_must_name_its_connection(void **state)
 	}
 }
 
+/* What unfinished requests may take in all is bounded; whole ones are not refused for it. */
+static void unfinished_requests_are_bounded_in_all(void **state)
+{
+	(void)state;
+	const size_t others = EGRESS_HELD_BYTES_MAX - 40;
+	world.egress.held_bytes = others;
+	start("a.cof.net");
+	say(world.client, "GET / HTTP/1.1\r\n");
+	assert_int_equal(world.egress.held_bytes, others + 16);
+	say(world.client, "Host: a.cof.net\r\n\r\n");
+	assert_int_equal(world.egress.held_bytes, others);
+	expect_server(0, GET("/"));
+	say(world.servers[0], OK("0", ""));
+	hear(world.client);
+	say(world.client, "GET / HTTP/1.1\r\nHost: a.cof.net\r\nX-Long: yes");
+	expect_status("431", "unfinished");
+	assert_int_equal(world.egress.held_bytes, others);
+	close_fd(&world.client);
+	settle();
+
+	hello_start(open_connection("a.cof.net", 443));
+	char hello[64] = "\x16\3\1\2\0\1\0\1\xfc\3\3";
+	send_bytes(hello, 30);
+	assert_int_equal(world.egress.held_bytes, others + 30);
+	send_bytes(hello + 30, 30);
+	assert_null(world.connection);
+	assert_non_null(strstr(world.last.reason, "unfinished"));
+	assert_int_equal(world.egress.held_bytes, others);
+	world.egress.held_bytes = 0;
+}
+
 /* By its address too a name is reached only as its rules say: so that requests can be seen. */
 static void an_address_is_no_way_round_inspection(void **state)
 {
@@ -1122,6 +1153,7 @@ int main(void)
 {
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		test(unfinished_requests_are_bounded_in_all),
 		test(an_address_is_no_way_round_inspection),
 		test(requests_on_one_connection_share_a_server),
 		test(pipelined_requests_are_served_in_turn),
