@@ -699,6 +699,30 @@ static void an_encoded_slash_is_ambiguous_to_rules(void **state)
 	expect_status("403", "encoded slash");
 }
 
+static void the_method_is_not_overridden(void **state)
+{
+	(void)state;
+	static const char *const fields[] = {
+		"X-HTTP-Method-Override", "X-Http-Method", "X-METHOD-OVERRIDE"};
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(fields); i++) {
+		char text[256];
+		network_policy_release(&world.egress.policy);
+		network_policy_init(&world.egress.policy);
+		if (i % 2)
+			set("net-read", NULL);
+		else
+			set("net-request", "GET a.cof.net/**");
+		start("a.cof.net");
+		snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: a.cof.net\r\n%s: DELETE\r\n\r\n",
+			fields[i / 2]);
+		say(world.client, text);
+		expect_status("403", "method");
+		assert_int_equal(world.dials, 0);
+		close_fd(&world.client);
+		settle();
+	}
+}
+
 static void reading_only_means_no_bodies_either(void **state)
 {
 	(void)state;
@@ -1175,6 +1199,7 @@ int main(void)
 		test(rules_on_requests_hold_for_each),
 		test(a_refusal_says_what_would_allow_it),
 		test(an_encoded_slash_is_ambiguous_to_rules),
+		test(the_method_is_not_overridden),
 		test(reading_only_means_no_bodies_either),
 		test(over_the_limit_waits_or_is_refused),
 		test(heads_wait_for_the_rate_of_bytes),
