@@ -713,8 +713,8 @@ static void the_method_is_not_overridden(void **state)
 		else
 			set("net-request", "GET a.cof.net/**");
 		start("a.cof.net");
-		snprintf(text, sizeof(text), "GET / HTTP/1.1\r\nHost: a.cof.net\r\n%s: DELETE\r\n\r\n",
-			fields[i / 2]);
+		snprintf(text, sizeof(text),
+			"GET / HTTP/1.1\r\nHost: a.cof.net\r\n%s: DELETE\r\n\r\n", fields[i / 2]);
 		say(world.client, text);
 		expect_status("403", "method");
 		assert_int_equal(world.dials, 0);
