@@ -207,8 +207,8 @@ void connection_dial(
 /* Passes pending on and the bytes both ways until the end, by splice(); ends the connection.
  * client and server must be bare sockets (no bufferevent on them, nothing of it buffered). */
 void connection_relay(struct connection *connection);
-/* How many bytes are kept of a client that has not finished saying what it wants; handlers say 0 when
- * it has. false: of all clients together they are too many, and this one must go. */
+/* How many bytes are kept of a client that has not finished saying what it wants; handlers say 0
+ * when it has. false: of all clients together they are too many, and this one must go. */
 static inline bool connection_hold(struct connection *connection, size_t bytes)
 {
 	struct egress *egress = connection->egress;

@@ -8,10 +8,10 @@
  *
  * secrets_mask() looks for values on their way in: as they are, as an echo in JSON, HTML or a URL
  * writes them, and in Basic's base64 at each alignment where their rule puts them there. All are
- * found before any is overwritten, so that one value inside another does not hide it. Only an end that is
- * a value's beginning is kept back: anything more would hold up a conversation whose next message
- * waits for this one. So of base64 the one character before, which carries at most four of a
- * value's bits, may be gone already when the rest comes. A server that wants to give a value away
+ * found before any is overwritten, so that one value inside another does not hide it. Only an end
+ * that is a value's beginning is kept back: anything more would hold up a conversation whose next
+ * message waits for this one. So of base64 the one character before, which carries at most four of
+ * a value's bits, may be gone already when the rest comes. A server that wants to give a value away
  * in a form of its own can: the masking is for servers that echo, not for ones that are hostile. */
 #include "egress/secrets.h"
 

@@ -780,7 +780,7 @@ static void embedded_addresses_are_looked_at(void **state)
 	assert_true(network_may_dial(policy, &teredo, 443, reason));
 }
 
-/* With the network on, a name whose requests have rules exists: on the ports where they are seen. */
+/* With the network on, a name whose requests have rules exists: where they are seen. */
 static void ruled_names_exist(void **state)
 {
 	struct network_policy *policy = *state;

@@ -366,6 +366,13 @@ static void test_inspected_names_have_no_way_round(void **state)
 	assert_false(raw_passes("docs.example.net", curl, curl_bytes, 100));
 	assert_false(raw_passes(NULL, nameless, nameless_bytes, nameless_bytes));
 	assert_true(raw_passes("other.example.net", nameless, nameless_bytes, nameless_bytes));
+	/* In SSL 2's form, behind an alert, or in nonsense: what a server may make of it. */
+	assert_false(raw_passes(NULL, "\x80\x2e\1\3\3\0\x15", 7, 1));
+	assert_true(raw_passes("other.example.net", "\x80\x2e\1\3\3\0\x15", 7, 1));
+	assert_false(raw_passes("other.example.net", "\x15\3\3\0\2\1\x5a", 7, 1));
+	assert_false(raw_passes("other.example.net", "\x16\3\3\0\0\x16\3\3\0\0", 10, 1));
+	assert_true(raw_passes(NULL, "\x16\1", 2, 1));
+	assert_true(raw_passes(NULL, "\x80\0\0\0", 4, 1));
 	assert_true(raw_passes(NULL, "SSH-2.0-x\r\n", 11, 3));
 	assert_true(raw_passes("docs.example.net", "SSH-2.0-x\r\n", 11, 3));
 	network_policy_release(&egress.policy);
