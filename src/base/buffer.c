@@ -1,5 +1,7 @@
 #include "base/buffer.h"
 
+#include "base/utf8.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -63,50 +65,19 @@ void buffer_append_format(struct buffer *buffer, const char *format, ...)
 	va_end(again);
 }
 
-/* The length of the valid UTF-8 sequence at s, or 0. Overlong forms and surrogates are invalid. */
-static size_t utf8_sequence(const unsigned char *s)
-{
-	if (s[0] < 0x80)
-		return 1;
-	if (s[0] >= 0xc2 && s[0] <= 0xdf)
-		return (s[1] & 0xc0) == 0x80 ? 2 : 0;
-	if ((s[0] & 0xf0) == 0xe0) {
-		if ((s[1] & 0xc0) != 0x80 || (s[2] & 0xc0) != 0x80)
-			return 0;
-		if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f))
-			return 0;
-		return 3;
-	}
-	if (s[0] >= 0xf0 && s[0] <= 0xf4) {
-		if ((s[1] & 0xc0) != 0x80 || (s[2] & 0xc0) != 0x80 || (s[3] & 0xc0) != 0x80)
-			return 0;
-		if ((s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] > 0x8f))
-			return 0;
-		return 4;
-	}
-	return 0;
-}
-
 void buffer_append_json(struct buffer *buffer, const char *string)
 {
 	buffer_append(buffer, "\"", 1);
 	for (const unsigned char *s = (const unsigned char *)string; *s;) {
 		size_t length = utf8_sequence(s);
-		if (length == 0) {
-			buffer_append_string(buffer, "\\ufffd");
-			s++;
-		} else if (length == 1 && (*s == '"' || *s == '\\')) {
-			buffer_append_format(buffer, "\\%c", *s++);
-		} else if (length == 1 && (*s < 0x20 || *s == 0x7f)) {
-			buffer_append_format(buffer, "\\u%04x", *s++);
-		} else if (length == 2 && s[0] == 0xc2 && s[1] < 0xa0) {
-			/* U+0080 to U+009F: terminals take them for control codes too. */
-			buffer_append_format(buffer, "\\u%04x", s[1]);
-			s += 2;
-		} else {
+		unsigned character = length ? utf8_character(s, length) : 0xfffd;
+		if (length == 1 && (*s == '"' || *s == '\\'))
+			buffer_append_format(buffer, "\\%c", *s);
+		else if (length == 0 || utf8_is_control(character))
+			buffer_append_format(buffer, "\\u%04x", character);
+		else
 			buffer_append(buffer, s, length);
-			s += length;
-		}
+		s += length ? length : 1;
 	}
 	buffer_append(buffer, "\"", 1);
 }

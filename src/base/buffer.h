@@ -19,7 +19,8 @@ void buffer_append(struct buffer *buffer, const void *data, size_t length_bytes)
 void buffer_append_string(struct buffer *buffer, const char *string);
 void buffer_append_format(struct buffer *buffer, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
-/* Appends string as a JSON string with its quotes. Bytes that are not valid UTF-8 become U+FFFD. */
+/* Appends string as a JSON string with its quotes. Bytes that are not valid UTF-8 become U+FFFD,
+ * and what a terminal would not just show is escaped. */
 void buffer_append_json(struct buffer *buffer, const char *string);
 int buffer_error(const struct buffer *buffer);
 void buffer_clear(struct buffer *buffer); /* keeps the memory, forgets the content and error */

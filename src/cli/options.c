@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/suggest.h"
+#include "base/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,13 +12,18 @@
 /* A file name or argument may hold anything; a terminal must not be moved by it. */
 static void put_escaped(const char *text)
 {
-	for (const unsigned char *s = (const unsigned char *)text; *s; s++) {
+	for (const unsigned char *s = (const unsigned char *)text; *s;) {
+		size_t length = utf8_sequence(s);
+		unsigned character = length ? utf8_character(s, length) : *s;
 		if (*s == '\n')
 			fputs("\n  ", stderr);
-		else if (*s < 0x20 || *s == 0x7f || (*s == 0xc2 && s[1] >= 0x80 && s[1] < 0xa0))
+		else if (length == 0 || (length == 1 && utf8_is_control(character)))
 			fprintf(stderr, "\\x%02x", *s);
+		else if (utf8_is_control(character))
+			fprintf(stderr, "\\u%04x", character);
 		else
-			fputc(*s, stderr);
+			fwrite(s, 1, length, stderr);
+		s += length ? length : 1;
 	}
 }
 

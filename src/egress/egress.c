@@ -131,10 +131,22 @@ static int configure(struct egress *egress, struct error *error)
 
 /* ---- making everything ---- */
 
+/* Shares descriptors out: two for each connection, two for each UDP flow (in the landlock tier it
+ * has a port of its own). Where they are few, flows have a quarter. */
+static void share_descriptors(struct egress *egress, rlim_t available)
+{
+	rlim_t flows = egress->policy.udp_count == 0 ? 0 : available / 4 / 2;
+	egress->udp_flows_max = flows < EGRESS_UDP_FLOWS_MAX ? flows : EGRESS_UDP_FLOWS_MAX;
+	egress->connections_max = (size_t)available / 2 - egress->udp_flows_max;
+	if (egress->connections_max > EGRESS_CONNECTIONS_MAX)
+		egress->connections_max = EGRESS_CONNECTIONS_MAX;
+}
+
 /* As many connections as the descriptors suffice for. */
 static int raise_descriptors(struct egress *egress, struct error *error)
 {
-	const rlim_t wanted = 2 * EGRESS_CONNECTIONS_MAX + DESCRIPTORS_BESIDE;
+	const rlim_t flows = egress->policy.udp_count > 0 ? EGRESS_UDP_FLOWS_MAX : 0;
+	const rlim_t wanted = 2 * (EGRESS_CONNECTIONS_MAX + flows) + DESCRIPTORS_BESIDE;
 	struct rlimit limit;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return error_set_errno(error, errno, "egress", "the limit on open files");
@@ -150,7 +162,7 @@ static int raise_descriptors(struct egress *egress, struct error *error)
 		return error_set(error, EMFILE, "egress",
 			"only %llu open files are allowed: too few for a network",
 			(unsigned long long)limit.rlim_cur);
-	egress->connections_max = (size_t)(limit.rlim_cur - DESCRIPTORS_BESIDE) / 2;
+	share_descriptors(egress, limit.rlim_cur - DESCRIPTORS_BESIDE);
 	return 0;
 }
 

@@ -25,9 +25,11 @@
 
 enum {
 	EGRESS_CONNECTIONS_MAX = 4096, /* of a box at one time; more wait in the listen backlog */
+	EGRESS_UDP_FLOWS_MAX = 1024,
 	EGRESS_PEEK_MS = 10000,        /* how long a client may take over its first words */
 	EGRESS_DIAL_MS = 10000,
 	EGRESS_HEAD_BYTES = 64 * 1024, /* of an HTTP head or a ClientHello; more is refused */
+	EGRESS_HELD_BYTES_MAX = 32 * 1024 * 1024, /* of unfinished ones, of all clients */
 };
 
 struct standins;
@@ -76,6 +78,8 @@ struct egress {
 	struct connection_list connections;
 	size_t connections_count;
 	size_t connections_max; /* EGRESS_CONNECTIONS_MAX, or what the descriptors suffice for */
+	size_t udp_flows_max;   /* the same of EGRESS_UDP_FLOWS_MAX */
+	size_t held_bytes;      /* see connection_hold() */
 	bool stopping;
 };
 
@@ -170,6 +174,7 @@ struct connection {
 	uint16_t port;
 	struct network_decision decision;
 
+	size_t held_bytes;           /* of the sum in egress */
 	struct evbuffer *pending;    /* read from the client and not yet passed on; or NULL */
 	struct egress_record record; /* grows with the connection */
 	uint64_t began_us;           /* CLOCK_MONOTONIC */
@@ -207,6 +212,15 @@ void connection_dial(
 /* Passes pending on and the bytes both ways until the end, by splice(); ends the connection.
  * client and server must be bare sockets (no bufferevent on them, nothing of it buffered). */
 void connection_relay(struct connection *connection);
+/* How many bytes are kept of a client that has not finished saying what it wants; handlers say 0
+ * when it has. false: of all clients together they are too many, and this one must go. */
+static inline bool connection_hold(struct connection *connection, size_t bytes)
+{
+	struct egress *egress = connection->egress;
+	egress->held_bytes += bytes - connection->held_bytes;
+	connection->held_bytes = bytes;
+	return bytes == 0 || egress->held_bytes <= EGRESS_HELD_BYTES_MAX;
+}
 /* The handler's state; an earlier one's is released. */
 void connection_set_handler(
 	struct connection *connection, void *handler, void (*release)(void *handler));
@@ -217,6 +231,15 @@ void connection_refuse(struct connection *connection, int errno_value, const cha
 void connection_end(struct connection *connection);
 /* The same, with a reset to both sides. */
 void connection_reset(struct connection *connection);
+
+/* ---- unseen.c: TLS where nobody looks for it ---- */
+
+/* What a raw connection's first bytes, in pending, say: 0: nothing against it; -EAGAIN: more of
+ * them are needed; -EACCES with the reason: they begin TLS to a name whose requests must be seen,
+ * or that cannot be told from one. */
+int unseen_look(struct connection *connection, char reason[160]);
+/* Whether there is anything to look for. */
+bool unseen_wanted(const struct connection *connection);
 
 /* ---- relay.c ---- */
 

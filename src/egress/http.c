@@ -25,6 +25,7 @@ _Static_assert((int)HTTP_HEAD_BYTES_MAX == (int)EGRESS_HEAD_BYTES, "one bound on
 enum {
 	HTTP_KEEP_MS = 60000,      /* how long a client may keep its connection between requests */
 	HTTP_ABANDONED_MS = 60000, /* how long an answer may keep a client waiting that has ended */
+	HTTP_WAITING_BYTES = 4096, /* behind a head, while it waits: then no more is read */
 	HTTP_INTERIM_MAX = 16,     /* 1xx responses before the one that counts */
 };
 
@@ -79,6 +80,7 @@ static void drop_server(struct http *http)
 static void http_release(void *handler)
 {
 	struct http *http = handler;
+	connection_hold(http->connection, 0);
 	drop_server(http);
 	if (http->client)
 		bufferevent_free(http->client);
@@ -320,12 +322,15 @@ static enum step wait_for_head(struct http *http)
 	if (r < 0)
 		return refuse_head(http, r, reason);
 	if (r > 0) {
+		connection_hold(http->connection, 0);
 		event_del(http->timer);
 		http->head_begun = false;
 		return take_request(http);
 	}
 	if (http->client_ended)
 		return finish(http);
+	if (!connection_hold(http->connection, evbuffer_get_length(input)))
+		return refuse(http, 431, "too much of unfinished requests is kept already", NULL);
 	/* A server that speaks or ends while nothing was asked of it is not kept. */
 	if (http->server && (http->server_ended ||
 				    evbuffer_get_length(bufferevent_get_input(http->server)) > 0))
@@ -349,6 +354,11 @@ static enum step check_own_host(struct http *http, const struct http_authority *
 	bool literal = !connection->name[0];
 	bool same = strcmp(peer.name, connection->name) == 0 &&
 		    (!literal || IN6_ARE_ADDR_EQUAL(&peer.address, &connection->address));
+	if (literal && peer.name[0] &&
+		network_must_be_seen(&connection->egress->policy, peer.name)) {
+		snprintf(reason, sizeof(reason), NETWORK_USE_NAME, peer.name);
+		return refuse(http, 421, reason, NULL);
+	}
 	if (!same && literal && peer.name[0]) {
 		/* An address that a rule allows may serve any name that a rule allows. */
 		struct network_decision decision;
@@ -559,6 +569,8 @@ static enum step reach_server(struct http *http)
 	return STEP_GONE; /* or so it must be taken */
 }
 
+static enum step fail_move(struct http *http, ssize_t error, const char *reason, int direction);
+
 /* From a decided target to the server. Called again after a wait for the rate limit. */
 static enum step admit(struct http *http)
 {
@@ -566,7 +578,12 @@ static enum step admit(struct http *http)
 	enum step step = check_rules(http);
 	if (step == STEP_GONE)
 		return step;
-	int wait_ms = rate_request(http->connection->egress->rate);
+	int wait_ms = 0;
+	ssize_t bytes = rate_bytes(http->connection->egress->rate, 1, 1, &wait_ms);
+	if (bytes < 0)
+		return fail_move(http, bytes, NULL, 1);
+	if (bytes > 0)
+		wait_ms = rate_request(http->connection->egress->rate);
 	if (wait_ms < 0)
 		return refuse(http, 429, "more requests than the network's limits allow",
 			"--net-limit requests=...");
@@ -668,6 +685,12 @@ static enum step send_request(struct http *http)
 
 /* ---- bodies ---- */
 
+static void wait_for_rate(struct http *http, int wait_ms)
+{
+	http->limited = true;
+	arm(http, wait_ms > 0 ? wait_ms : 1);
+}
+
 /* Moves what the rate limit, the reader's speed and the body's end let through. Bytes; 0: none now;
  * or -errno. */
 static ssize_t move(
@@ -688,8 +711,7 @@ static ssize_t move(
 	if (allowed < 0)
 		return allowed;
 	if (allowed == 0) {
-		http->limited = true;
-		arm(http, wait_ms > 0 ? wait_ms : 1);
+		wait_for_rate(http, wait_ms);
 		return 0;
 	}
 	ssize_t moved = http_flow_move(flow, source, target, (size_t)allowed, ret_reason);
@@ -836,8 +858,17 @@ static enum step read_response(struct http *http)
 {
 	const char *reason = NULL;
 	struct evbuffer *input = bufferevent_get_input(http->server);
-	ssize_t r =
-		read_head(input, &http->server_scanned, &http->request, &http->response, &reason);
+	int wait_ms = 0;
+	ssize_t r = 1;
+	if (evbuffer_get_length(input) > http->server_scanned)
+		r = rate_bytes(http->connection->egress->rate, 0, 1, &wait_ms);
+	if (r < 0)
+		return fail_move(http, r, NULL, 0);
+	if (r == 0) {
+		wait_for_rate(http, wait_ms);
+		return STEP_WAIT;
+	}
+	r = read_head(input, &http->server_scanned, &http->request, &http->response, &reason);
 	if (r == -ENOMEM)
 		return no_memory(http);
 	if (r < 0) {
@@ -949,9 +980,9 @@ static enum step wait_on(struct http *http)
 
 /* Reads no more from who is ahead of the other side. Not by a read watermark: at that, libevent
  * 2.1.12 calls the reader again and again. An ended side that is read from reports its end anew. */
-static void hold_back(struct bufferevent *bufferevent, bool ended)
+static void hold_back(struct bufferevent *bufferevent, bool ended, size_t most)
 {
-	bool full = evbuffer_get_length(bufferevent_get_input(bufferevent)) >= HTTP_HEAD_BYTES_MAX;
+	bool full = evbuffer_get_length(bufferevent_get_input(bufferevent)) >= most;
 	bool reads = bufferevent_get_enabled(bufferevent) & EV_READ;
 	if (full && reads)
 		bufferevent_disable(bufferevent, EV_READ);
@@ -974,9 +1005,12 @@ static void http_pump(struct http *http)
 	} while (step == STEP_MORE);
 	if (step == STEP_GONE)
 		return;
-	hold_back(http->client, http->client_ended);
+	/* What nobody has a use for yet is the client's to keep. */
+	bool waits = http->state == HTTP_WAITING || http->state == HTTP_HANDSHAKE;
+	hold_back(
+		http->client, http->client_ended, waits ? HTTP_WAITING_BYTES : HTTP_HEAD_BYTES_MAX);
 	if (http->server)
-		hold_back(http->server, http->server_ended);
+		hold_back(http->server, http->server_ended, HTTP_HEAD_BYTES_MAX);
 }
 
 void http_run(struct connection *connection, const struct http_options *options)

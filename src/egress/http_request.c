@@ -2,6 +2,7 @@
 
 #include "base/buffer.h"
 #include "base/cleanup.h"
+#include "base/utf8.h"
 
 #include <ctype.h>
 #include <string.h>
@@ -92,6 +93,24 @@ static const char *decode_path(const char *path, size_t length_bytes, struct buf
 	return NULL;
 }
 
+/* What does not stand for UTF-8 text (overlong forms of a dot or a slash among it) is read by every
+ * server in its own way. path is decode_path()'s: every escape in it is whole. */
+static int check_utf8(const char *path, const char **ret_reason)
+{
+	cleanup_free char *plain = malloc(strlen(path) + 1);
+	char *to = plain;
+	if (!plain)
+		return -ENOMEM;
+	for (const char *s = path; *s; s += *s == '%' ? 3 : 1)
+		*to++ = *s == '%' ? (char)(hex_value(s[1]) << 4 | hex_value(s[2])) : *s;
+	*to = '\0';
+	size_t length = 1;
+	for (const unsigned char *s = (const unsigned char *)plain; *s && length; s += length)
+		length = utf8_sequence(s);
+	*ret_reason = "bytes in the path that are not UTF-8";
+	return length ? 0 : -EINVAL;
+}
+
 /* Resolves "." and ".." in a decoded path, in place. */
 static const char *resolve_dots(char *path)
 {
@@ -137,6 +156,9 @@ int http_path_normalize(const char *path, char **ret, const char **ret_reason)
 		return -EINVAL;
 	if (buffer_error(&text) < 0)
 		return -ENOMEM;
+	int r = check_utf8(text.data, ret_reason);
+	if (r < 0)
+		return r;
 	*ret_reason = resolve_dots(text.data);
 	if (*ret_reason)
 		return -EINVAL;
@@ -166,12 +188,31 @@ static int check_read_only(const struct http_head *head, char reason[160], char 
 	return -EACCES;
 }
 
+/* Frameworks take such a field for the request's method. */
+static int check_override(const struct http_head *head, char reason[160], char hint[512])
+{
+	static const char *const fields[] = {
+		"x-http-method-override", "x-http-method", "x-method-override"};
+	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+		if (!http_head_get(head, fields[i]))
+			continue;
+		snprintf(reason, 160, "%s, which makes another request of it to some servers",
+			fields[i]);
+		snprintf(hint, 512, "use the method itself");
+		return -EACCES;
+	}
+	return 0;
+}
+
 int http_request_check(const struct network_policy *policy, const char *host,
 	const struct http_head *head, char **path, char reason[160], char hint[512])
 {
 	if (policy->read_only && check_read_only(head, reason, hint) < 0)
 		return -EACCES;
-	if (!network_has_requests(policy, host))
+	bool ruled = network_has_requests(policy, host);
+	if ((policy->read_only || ruled) && check_override(head, reason, hint) < 0)
+		return -EACCES;
+	if (!ruled)
 		return 0;
 	if (strcmp(*path, "*") != 0) {
 		char *normalized;

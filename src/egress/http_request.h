@@ -24,13 +24,14 @@ void http_peer_hint(const struct http_peer *peer, const struct network_decision 
 /* The path (with its query) as rules and servers should both see it: unreserved characters decoded,
  * dot segments resolved. *ret is allocated. -EINVAL with *ret_reason (static) for what servers are
  * known to read in different ways: encoded slashes, backslashes, dots with parameters ("..;"),
- * empty segments, control characters, an encoded percent sign; -ENOMEM. */
+ * empty segments, control characters, an encoded percent sign, what is not UTF-8; -ENOMEM. */
 int http_path_normalize(const char *path, char **ret, const char **ret_reason);
 
 /* Whether the policy lets this request be made to host: mode = "read" (GET, HEAD and OPTIONS, none
  * of them with a body, since a body carries as much out as a POST would), and the rules on methods
- * and paths. Where there are such rules, *path (allocated) is replaced by its normalized form, so
- * that what was checked is what is sent. 0; -EACCES with reason and hint; -ENOMEM. */
+ * and paths. Fields that override the method are refused with either. Where there are such
+ * rules, *path (allocated) is replaced by its normalized form, so that what was checked is what is
+ * sent. 0; -EACCES with reason and hint; -ENOMEM. */
 int http_request_check(const struct network_policy *policy, const char *host,
 	const struct http_head *head, char **path, char reason[160], char hint[512]);
 

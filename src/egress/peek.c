@@ -15,6 +15,8 @@ struct peek {
 static void peek_release(void *handler)
 {
 	struct peek *peek = handler;
+	if (peek->connection)
+		connection_hold(peek->connection, 0);
 	if (peek->read)
 		event_free(peek->read);
 	if (peek->timer)
@@ -42,6 +44,9 @@ static void on_read(evutil_socket_t fd, short events, void *context)
 	if (r <= 0)
 		connection_refuse(
 			connection, ECONNABORTED, "the client ended before it said what it wants");
+	else if (!connection_hold(connection, evbuffer_get_length(connection->pending)))
+		connection_refuse(
+			connection, ENOBUFS, "too much of unfinished requests is kept already");
 	else
 		look(peek);
 }

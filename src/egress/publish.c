@@ -1,7 +1,10 @@
 /* Theory of operation. A published port is a listener on the host's loopback. For each connection
  * the helper (see publish_helper.c) makes a socket in the box's network namespace that connects to
  * the box's loopback, by IPv4 and, if nobody is there, by IPv6; then both are relayed like any other
- * connection. In the landlock tier the box's loopback is the host's, and no helper is needed. */
+ * connection. In the landlock tier the box's loopback is the host's, and no helper is needed.
+ *
+ * When no more connections are taken (their number, or descriptors, or memory), the ports pause for
+ * a moment, and clients wait in the kernel's backlog. */
 #include "egress/publish.h"
 
 #include "base/cleanup.h"
@@ -19,6 +22,7 @@ enum {
 	BACKLOG = 128,
 	BATCH = 32, /* connections accepted in one turn */
 	JOIN_MS = 5000,
+	PAUSE_MS = 100,
 };
 
 /* A port of the host. */
@@ -45,6 +49,8 @@ struct publish {
 	struct egress *egress;
 	struct listener *listeners; /* two for each rule at most */
 	size_t listeners_count;
+	struct event *resume;
+	bool paused;
 	int socket; /* towards the helper; -1: there is none */
 	struct event *answers;
 	bool joined;
@@ -237,19 +243,49 @@ static void start(const struct listener *listener, int client)
 	join_try(join);
 }
 
+static void on_resume(evutil_socket_t fd, short what, void *context)
+{
+	struct publish *publish = context;
+	(void)fd, (void)what;
+	publish->paused = false;
+	for (size_t i = 0; i < publish->listeners_count; i++)
+		event_add(publish->listeners[i].readable, NULL);
+}
+
+static void pause_all(struct publish *publish)
+{
+	for (size_t i = 0; i < publish->listeners_count; i++)
+		event_del(publish->listeners[i].readable);
+	publish->paused = true;
+	event_add(publish->resume, &(struct timeval){.tv_usec = PAUSE_MS * 1000});
+}
+
 static void on_listener(evutil_socket_t fd, short what, void *context)
 {
+	const struct listener *listener = context;
+	struct publish *publish = listener->publish;
+	const struct egress *egress = publish->egress;
 	(void)what;
-	for (unsigned i = 0; i < BATCH; i++) {
-		int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (client < 0)
+	for (unsigned i = 0; i < BATCH && !publish->paused; i++) {
+		if (egress->connections_count >= egress->connections_max) {
+			pause_all(publish);
 			return;
-		start(context, client);
+		}
+		int client = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (client >= 0)
+			start(listener, client);
+		else if (errno == EAGAIN)
+			return;
+		else if (errno != ECONNABORTED && errno != EINTR && errno != EPROTO)
+			pause_all(publish); /* EMFILE, ENFILE, ENOBUFS, ENOMEM, ... */
 	}
 }
 
 static int start_listening(struct publish *publish, struct error *error)
 {
+	publish->resume = evtimer_new(publish->egress->base, on_resume, publish);
+	if (!publish->resume)
+		return error_set_errno(error, ENOMEM, "publish", "listening");
 	for (size_t i = 0; i < publish->listeners_count; i++) {
 		struct listener *listener = &publish->listeners[i];
 		listener->readable = event_new(publish->egress->base, listener->fd,
@@ -390,6 +426,8 @@ void publish_stop(struct egress *egress)
 			event_free(publish->listeners[i].readable);
 		close_fd(&publish->listeners[i].fd);
 	}
+	if (publish->resume)
+		event_free(publish->resume);
 	if (publish->answers) {
 		lose_helper(publish);
 		event_free(publish->answers);

@@ -2,7 +2,9 @@
  * back at a steady rate, and whoever needs some takes them or is told how long to wait. Nobody
  * holds a place in a queue: who waited asks again. So that a crowd of waiters does not come back
  * all at once for one token, each is told a slot of its own, a token's time after the last one's.
- */
+ *
+ * What cannot be cut (a head) may take more tokens than there are: the rest is owed, and nobody
+ * gets any before it has been paid. */
 #include "egress/egress.h"
 
 #include "base/clock.h"
@@ -16,6 +18,11 @@ enum {
 	/* Bytes that may go at once: a tenth of a second's, but enough for a relay to be worth a
 	 * wake-up. */
 	BURST_BYTES_MIN = 64 * 1024,
+	/* Without a limit of the policy's: more than any program needs, and few enough for those
+	 * who take the connections (the host, its router) to live with. These only ever wait. */
+	CONNECTIONS_USUAL = 1000,
+	CONNECTIONS_USUAL_BURST = 2000,
+	OWED_MAX = 1 << 30, /* the same of what is owed */
 	RATE_MAX = 1 << 30, /* tokens a period: beyond it the arithmetic below could overflow */
 };
 
@@ -24,6 +31,7 @@ struct bucket {
 	uint64_t period_us;
 	uint64_t depth;
 	uint64_t tokens;
+	uint64_t owed;      /* not 0 only while tokens is */
 	uint64_t filled_us; /* up to when tokens were added */
 	uint64_t slot_us;   /* the last slot that was given to a waiter */
 };
@@ -32,7 +40,7 @@ struct rate {
 	struct bucket connections, requests;
 	struct bucket bytes[2]; /* in, out */
 	uint64_t total_bytes, used_bytes;
-	bool limits_total, refuse;
+	bool limits_total, refuse_connections, refuse_requests;
 };
 
 static void bucket_init(
@@ -57,15 +65,19 @@ static uint64_t at_most(uint64_t value, uint64_t limit)
 static void bucket_fill(struct bucket *bucket, uint64_t now)
 {
 	uint64_t elapsed = now - bucket->filled_us;
-	uint64_t until_full =
-		(bucket->depth - bucket->tokens) * bucket->period_us / bucket->per_period + 1;
+	uint64_t until_full = (bucket->depth - bucket->tokens + bucket->owed) * bucket->period_us /
+				      bucket->per_period +
+			      1;
 	if (elapsed >= until_full) {
 		bucket->tokens = bucket->depth;
+		bucket->owed = 0;
 		bucket->filled_us = now;
 		return;
 	}
 	uint64_t tokens = elapsed * bucket->per_period / bucket->period_us;
-	bucket->tokens += tokens;
+	uint64_t paid = at_most(tokens, bucket->owed);
+	bucket->owed -= paid;
+	bucket->tokens += tokens - paid;
 	bucket->filled_us += tokens * bucket->period_us / bucket->per_period;
 	bucket->tokens = at_most(bucket->tokens, bucket->depth);
 }
@@ -73,7 +85,7 @@ static void bucket_fill(struct bucket *bucket, uint64_t now)
 /* How long until `wanted` tokens are there, and this waiter's slot has come. At least 1 ms. */
 static int bucket_wait_ms(struct bucket *bucket, uint64_t wanted, uint64_t now)
 {
-	uint64_t missing = wanted > bucket->tokens ? wanted - bucket->tokens : 0;
+	uint64_t missing = wanted > bucket->tokens ? wanted - bucket->tokens + bucket->owed : 0;
 	uint64_t ready = bucket->filled_us + missing * bucket->period_us / bucket->per_period;
 	uint64_t slot = bucket->slot_us + wanted * bucket->period_us / bucket->per_period;
 	bucket->slot_us = slot > ready ? slot : ready;
@@ -91,7 +103,12 @@ int rate_new(struct egress *egress, struct rate **ret, struct error *error)
 		return error_set_errno(error, ENOMEM, "egress", "the rate limits");
 	uint64_t connections = at_most(limits->connections_per_second, RATE_MAX);
 	uint64_t requests = at_most(limits->requests_per_minute, RATE_MAX);
-	bucket_init(&rate->connections, connections, SECOND_US, connections);
+	rate->refuse_connections = connections && limits->refuse;
+	if (connections)
+		bucket_init(&rate->connections, connections, SECOND_US, connections);
+	else
+		bucket_init(
+			&rate->connections, CONNECTIONS_USUAL, SECOND_US, CONNECTIONS_USUAL_BURST);
 	bucket_init(&rate->requests, requests, MINUTE_US, requests);
 	uint64_t bytes = at_most(limits->bytes_per_second, (uint64_t)RATE_MAX * 1024);
 	uint64_t burst = bytes / 10 > BURST_BYTES_MIN ? bytes / 10 : BURST_BYTES_MIN;
@@ -99,7 +116,7 @@ int rate_new(struct egress *egress, struct rate **ret, struct error *error)
 		bucket_init(&rate->bytes[i], bytes, SECOND_US, burst);
 	rate->limits_total = limits->total_bytes > 0;
 	rate->total_bytes = limits->total_bytes;
-	rate->refuse = limits->refuse;
+	rate->refuse_requests = limits->refuse;
 	*ret = rate;
 	return 0;
 }
@@ -114,7 +131,7 @@ static bool total_used_up(const struct rate *rate)
 	return rate->limits_total && rate->used_bytes >= rate->total_bytes;
 }
 
-static int take_one(struct rate *rate, struct bucket *bucket)
+static int take_one(struct rate *rate, struct bucket *bucket, bool refuse)
 {
 	if (total_used_up(rate))
 		return -EDQUOT;
@@ -126,17 +143,17 @@ static int take_one(struct rate *rate, struct bucket *bucket)
 		bucket->tokens--;
 		return 0;
 	}
-	return rate->refuse ? -EDQUOT : bucket_wait_ms(bucket, 1, now);
+	return refuse ? -EDQUOT : bucket_wait_ms(bucket, 1, now);
 }
 
 int rate_connection(struct rate *rate)
 {
-	return take_one(rate, &rate->connections);
+	return take_one(rate, &rate->connections, rate->refuse_connections);
 }
 
 int rate_request(struct rate *rate)
 {
-	return take_one(rate, &rate->requests);
+	return take_one(rate, &rate->requests, rate->refuse_requests);
 }
 
 /* A stream cannot be refused in its middle without breaking what it carries: bytes always wait, but
@@ -163,6 +180,9 @@ void rate_used(struct rate *rate, int direction, size_t bytes)
 {
 	struct bucket *bucket = &rate->bytes[direction];
 	rate->used_bytes += bytes;
-	if (bucket->per_period)
-		bucket->tokens -= at_most(bytes, bucket->tokens);
+	if (!bucket->per_period)
+		return;
+	uint64_t taken = at_most(bytes, bucket->tokens);
+	bucket->tokens -= taken;
+	bucket->owed = at_most(bucket->owed + bytes - taken, OWED_MAX);
 }

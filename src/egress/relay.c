@@ -62,6 +62,7 @@ struct relay {
 	struct event *events[2]; /* of the sources: client, server */
 	struct flow flows[2];    /* flows[i] goes from socket i to socket 1 - i */
 	bool readable[2], writable[2];
+	bool looks; /* the client's first bytes are looked at before they go on */
 	bool reset; /* one side is gone for good: in the end the other is told so */
 };
 
@@ -162,7 +163,8 @@ enum step {
 	STEP_MOVED, /* go on */
 	STEP_WAIT,  /* an event or a timer will come */
 	STEP_SOURCE_RESET,
-	STEP_OVER, /* the total is used up */
+	STEP_OVER,    /* the total is used up */
+	STEP_REFUSED, /* by what was seen; the reason is in the record */
 };
 
 static int socket_of(const struct relay *relay, int side)
@@ -211,12 +213,29 @@ static enum step source_failed(struct relay *relay, int direction, ssize_t resul
 	return STEP_WAIT;
 }
 
+static enum step hold_back(struct flow *flow, int wait_ms)
+{
+	const struct timeval interval = {
+		.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
+	return event_add(flow->timer, &interval) < 0 ? STEP_OVER : STEP_WAIT;
+}
+
 /* What was read from the client before the relay began. */
 static enum step send_pending(struct relay *relay)
 {
 	struct connection *connection = relay->connection;
-	if (evbuffer_get_length(connection->pending) > 0) {
-		int n = evbuffer_write(connection->pending, connection->server);
+	struct flow *flow = &relay->flows[TO_SERVER];
+	size_t length = evbuffer_get_length(connection->pending);
+	if (length > 0) {
+		int wait_ms = 0;
+		if (evtimer_pending(flow->timer, NULL))
+			return STEP_WAIT;
+		ssize_t want = rate_bytes(connection->egress->rate, TO_SERVER, length, &wait_ms);
+		if (want < 0)
+			return STEP_OVER;
+		if (want == 0)
+			return hold_back(flow, wait_ms);
+		int n = evbuffer_write_atmost(connection->pending, connection->server, want);
 		if (n < 0)
 			return target_failed(relay, TO_SERVER);
 		count(relay, TO_SERVER, (size_t)n);
@@ -273,13 +292,6 @@ static enum step copy_some(struct relay *relay, int direction, size_t want)
 	return STEP_MOVED;
 }
 
-static enum step hold_back(struct flow *flow, int wait_ms)
-{
-	const struct timeval interval = {
-		.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000};
-	return event_add(flow->timer, &interval) < 0 ? STEP_OVER : STEP_WAIT;
-}
-
 static enum step read_some(struct relay *relay, int direction)
 {
 	struct flow *flow = &relay->flows[direction];
@@ -295,9 +307,49 @@ static enum step read_some(struct relay *relay, int direction)
 	return copy_some(relay, direction, (size_t)want);
 }
 
+static bool keep(struct connection *connection, const char *data, size_t length)
+{
+	if (evbuffer_add(connection->pending, data, length) == 0 &&
+		connection_hold(connection, evbuffer_get_length(connection->pending)))
+		return true;
+	snprintf(connection->record.reason, sizeof(connection->record.reason),
+		"too much of unfinished requests is kept already");
+	return false;
+}
+
+/* Reads what is looked at; what came before the relay is looked at first. */
+static enum step look_first(struct relay *relay)
+{
+	struct connection *connection = relay->connection;
+	struct egress_record *record = &connection->record;
+	char *copy = connection->egress->pipes->copy;
+	if (!connection->pending && !(connection->pending = evbuffer_new()))
+		return STEP_SOURCE_RESET;
+	int r = unseen_look(connection, record->reason);
+	if (r == -EACCES)
+		return STEP_REFUSED;
+	if (r == -ENOMEM)
+		return STEP_SOURCE_RESET;
+	relay->looks = r == -EAGAIN;
+	if (!relay->looks) {
+		connection_hold(connection, 0);
+		return STEP_MOVED;
+	}
+	if (!relay->readable[TO_SERVER])
+		return STEP_WAIT;
+	ssize_t n = recv(connection->client, copy, COPY_BYTES, MSG_DONTWAIT);
+	if (n > 0)
+		return keep(connection, copy, (size_t)n) ? STEP_MOVED : STEP_REFUSED;
+	/* An unfinished hello that has ended is nobody's handshake. */
+	relay->looks = n < 0;
+	return source_failed(relay, TO_SERVER, n);
+}
+
 static enum step flow_step(struct relay *relay, int direction)
 {
 	struct flow *flow = &relay->flows[direction];
+	if (direction == TO_SERVER && relay->looks)
+		return look_first(relay);
 	if (!relay->writable[1 - direction])
 		return STEP_WAIT;
 	if (direction == TO_SERVER && relay->connection->pending)
@@ -348,6 +400,11 @@ static void relay_turn(struct relay *relay)
 			connection_refuse(connection, EDQUOT,
 				"the limit on bytes in all is reached (net-limit total)");
 			return;
+		case STEP_REFUSED:
+			connection->record.verdict = NETWORK_DENY;
+			connection->record.errno_value = EACCES;
+			connection_reset(connection);
+			return;
 		}
 	}
 	if (!relay->flows[TO_SERVER].done || !relay->flows[TO_CLIENT].done)
@@ -378,6 +435,7 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 static void relay_release(void *handler)
 {
 	struct relay *relay = handler;
+	connection_hold(relay->connection, 0);
 	for (int i = 0; i < 2; i++) {
 		if (relay->connection->egress->pipes)
 			pipes_give(relay->connection->egress->pipes, &relay->flows[i]);
@@ -414,6 +472,7 @@ void relay_start(struct connection *connection)
 		return;
 	}
 	relay->connection = connection;
+	relay->looks = unseen_wanted(connection);
 	for (int i = 0; i < 2; i++)
 		relay->flows[i].pipe = (struct pipe_ends){-1, -1};
 	connection_set_handler(connection, relay, relay_release);

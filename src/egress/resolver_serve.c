@@ -178,6 +178,19 @@ static ssize_t next_message(struct evbuffer *input, uint8_t data[DNS_QUERY_BYTES
 	return evbuffer_remove(input, data, length);
 }
 
+/* Reads no more while a question waits that may not be asked yet. Not by a read watermark: at that,
+ * libevent 2.1.12 calls the reader again and again. */
+static void client_hold_back(struct tcp_client *client)
+{
+	struct evbuffer *input = bufferevent_get_input(client->stream);
+	bool full = evbuffer_get_length(input) >= LENGTH_BYTES + DNS_QUERY_BYTES;
+	bool reads = bufferevent_get_enabled(client->stream) & EV_READ;
+	if (full && reads)
+		bufferevent_disable(client->stream, EV_READ);
+	else if (!full && !reads && !client->finished)
+		bufferevent_enable(client->stream, EV_READ);
+}
+
 static void on_stream(struct bufferevent *stream, void *context)
 {
 	struct tcp_client *client = context;
@@ -195,6 +208,7 @@ static void on_stream(struct bufferevent *stream, void *context)
 			client->broken = true;
 	}
 	client->reading = false;
+	client_hold_back(client);
 	client_settle(client);
 }
 
@@ -207,11 +221,12 @@ static void on_written(struct bufferevent *stream, void *context)
 static void on_stream_event(struct bufferevent *stream, short what, void *context)
 {
 	struct tcp_client *client = context;
+	(void)stream;
 	if (what & BEV_EVENT_EOF)
 		client->finished = true;
 	else if (what & BEV_EVENT_TIMEOUT && what & BEV_EVENT_READING &&
 		 client->questions_count > 0)
-		bufferevent_enable(stream, EV_READ); /* it is we who are slow */
+		client_hold_back(client); /* it is we who are slow */
 	else
 		client->broken = true;
 	client_settle(client);
@@ -260,7 +275,6 @@ static int client_new(struct serve *serve, int fd)
 	client->life = evtimer_new(base, on_life, client);
 	const struct timeval idle = {.tv_sec = TCP_IDLE_S}, life = {.tv_sec = TCP_LIFE_S};
 	bufferevent_setcb(stream, on_stream, on_written, on_stream_event, client);
-	bufferevent_setwatermark(stream, EV_READ, 0, LENGTH_BYTES + DNS_QUERY_BYTES);
 	if (!client->life || event_add(client->life, &life) < 0 ||
 		bufferevent_set_timeouts(stream, &idle, &idle) < 0 ||
 		bufferevent_enable(stream, EV_READ | EV_WRITE) < 0) {

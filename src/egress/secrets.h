@@ -33,7 +33,10 @@ struct secret_mask {
 	struct locked bytes;
 	size_t lead_bytes, trail_bytes; /* 0 or 1 */
 };
-enum { SECRET_MASKS_MAX = 5 }; /* as it is, percent-encoded, three alignments of base64 */
+enum {
+	SECRET_FORMS_MAX = 16, /* as it is, and as encoders of text write it */
+	SECRET_MASKS_MAX = SECRET_FORMS_MAX + 3, /* three alignments of base64 */
+};
 
 struct secret {
 	const struct network_secret *rule;

@@ -6,11 +6,12 @@
  * characters as %XX. Not seen is what a program that means to hide it can do to it (compress it,
  * reverse it); nothing is lost by that, as a placeholder is worth nothing.
  *
- * secrets_mask() looks for values on their way in: as they are, and in the form in which their rule
- * puts them (percent-encoded in a query; in Basic's base64 at each alignment). Only an end that is
- * a value's beginning is kept back: anything more would hold up a conversation whose next message
- * waits for this one. So of base64 the one character before, which carries at most four of a
- * value's bits, may be gone already when the rest comes. A server that wants to give a value away
+ * secrets_mask() looks for values on their way in: as they are, as an echo in JSON, HTML or a URL
+ * writes them, and in Basic's base64 at each alignment where their rule puts them there. All are
+ * found before any is overwritten, so that one value inside another does not hide it. Only an end
+ * that is a value's beginning is kept back: anything more would hold up a conversation whose next
+ * message waits for this one. So of base64 the one character before, which carries at most four of
+ * a value's bits, may be gone already when the rest comes. A server that wants to give a value away
  * in a form of its own can: the masking is for servers that echo, not for ones that are hostile. */
 #include "egress/secrets.h"
 
@@ -68,16 +69,16 @@ static int add_basic_masks(struct secret *secret)
 	return r;
 }
 
-char *secret_percent_encode(const struct locked *value)
+/* As secret_percent_encode(), but with some characters as they are, or with small digits. */
+static char *percent_encode(const struct locked *value, const char *kept, const char *digits)
 {
-	static const char digits[] = "0123456789ABCDEF";
 	static const char unreserved[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 					 "0123456789-._~";
 	char *text = malloc(3 * value->length_bytes + 1);
 	char *to = text;
 	for (size_t i = 0; text && i < value->length_bytes; i++) {
 		unsigned char c = (unsigned char)value->data[i];
-		if (strchr(unreserved, c)) {
+		if (strchr(unreserved, c) || strchr(kept, c)) {
 			*to++ = (char)c;
 		} else {
 			*to++ = '%';
@@ -90,18 +91,97 @@ char *secret_percent_encode(const struct locked *value)
 	return text;
 }
 
+static const char large_digits[] = "0123456789ABCDEF", small_digits[] = "0123456789abcdef";
+
+char *secret_percent_encode(const struct locked *value)
+{
+	return percent_encode(value, "", large_digits);
+}
+
+/* How encoders write the characters that mean something to them. What they write as it is differs,
+ * and so do their spellings: each row is one that common libraries have. */
+struct form {
+	const char *which;          /* the characters that are written in a way of their own */
+	const char *const *spelled; /* for each of them */
+};
+
+static const struct form forms[] = {
+	{.which = "\"\\", .spelled = (const char *const[]){"\\\"", "\\\\"}}, /* JSON */
+	{.which = "\"\\/", .spelled = (const char *const[]){"\\\"", "\\\\", "\\/"}},
+	/* JSON that may stand in HTML: Go, Python's Flask; .NET; PHP */
+	{.which = "\"\\<>&",
+		.spelled = (const char *const[]){"\\\"", "\\\\", "\\u003c", "\\u003e", "\\u0026"}},
+	{.which = "\"\\<>&'",
+		.spelled = (const char *const[]){"\\\"", "\\\\", "\\u003c", "\\u003e", "\\u0026",
+			"\\u0027"}},
+	{.which = "\"\\<>&'+`",
+		.spelled = (const char *const[]){"\\u0022", "\\\\", "\\u003C", "\\u003E", "\\u0026",
+			"\\u0027", "\\u002B", "\\u0060"}},
+	{.which = "\"\\<>&'/",
+		.spelled = (const char *const[]){"\\u0022", "\\\\", "\\u003C", "\\u003E", "\\u0026",
+			"\\u0027", "\\/"}},
+	{.which = "\"\\<>&'/",
+		.spelled = (const char *const[]){"\\u0022", "\\u005c", "\\u003c", "\\u003e",
+			"\\u0026", "\\u0027", "\\u002f"}},
+	/* HTML: text; Python and Go; JavaScript; PHP */
+	{.which = "&<>", .spelled = (const char *const[]){"&amp;", "&lt;", "&gt;"}},
+	{.which = "&<>\"'",
+		.spelled = (const char *const[]){"&amp;", "&lt;", "&gt;", "&quot;", "&#x27;"}},
+	{.which = "&<>\"'",
+		.spelled = (const char *const[]){"&amp;", "&lt;", "&gt;", "&#34;", "&#39;"}},
+	{.which = "&<>\"'",
+		.spelled = (const char *const[]){"&amp;", "&lt;", "&gt;", "&quot;", "&#39;"}},
+	{.which = "&<>\"'",
+		.spelled = (const char *const[]){"&amp;", "&lt;", "&gt;", "&quot;", "&#039;"}},
+};
+enum { SPELLED_BYTES = 8 }; /* the longest of them, and a NUL */
+
+_Static_assert(ARRAY_SIZE(forms) + 1 /* as it is */ + 3 /* percent-encoded */ == SECRET_FORMS_MAX,
+	"room for every form");
+
+static char *encode_form(const struct form *form, const struct locked *value)
+{
+	char *text = malloc(value->length_bytes * (SPELLED_BYTES - 1) + 1);
+	char *to = text;
+	for (size_t i = 0; text && i < value->length_bytes; i++) {
+		char c = value->data[i];
+		const char *at = strchr(form->which, c);
+		if (at)
+			to = stpcpy(to, form->spelled[at - form->which]);
+		else
+			*to++ = c;
+	}
+	if (text)
+		*to = '\0';
+	return text;
+}
+
+/* Takes text over. What is looked for already is not looked for twice. */
+static int add_form(struct secret *secret, char *text)
+{
+	bool known = false;
+	for (size_t i = 0; text && i < secret->masks_count && !known; i++)
+		known = strcmp(secret->masks[i].bytes.data, text) == 0;
+	int r = !text ? -ENOMEM : known ? 0 : add_mask(secret, text, strlen(text), 0, 0);
+	if (text)
+		OPENSSL_cleanse(text, strlen(text));
+	free(text);
+	return r;
+}
+
 static int add_masks(struct secret *secret)
 {
 	int r = add_mask(secret, secret->value.data, secret->value.length_bytes, 0, 0);
+	for (size_t i = 0; i < ARRAY_SIZE(forms) && r == 0; i++)
+		r = add_form(secret, encode_form(&forms[i], &secret->value));
+	if (r == 0)
+		r = add_form(secret, secret_percent_encode(&secret->value));
+	if (r == 0)
+		r = add_form(secret, percent_encode(&secret->value, "/", large_digits));
+	if (r == 0)
+		r = add_form(secret, percent_encode(&secret->value, "", small_digits));
 	if (r == 0 && secret->rule->place == SECRET_BASIC)
 		r = add_basic_masks(secret);
-	if (r == 0 && secret->rule->place == SECRET_QUERY) {
-		char *encoded = secret_percent_encode(&secret->value);
-		r = encoded ? add_mask(secret, encoded, strlen(encoded), 0, 0) : -ENOMEM;
-		if (encoded)
-			OPENSSL_cleanse(encoded, strlen(encoded));
-		free(encoded);
-	}
 	return r;
 }
 
@@ -213,61 +293,105 @@ bool secrets_scan(const struct secrets *secrets, struct secret_scan *scan, const
 
 /* ---- values, on their way in ---- */
 
-/* How many bytes at data's end, with what stands before them, may turn out to be a value. */
-static size_t begun(const struct secret_mask *mask, const char *data, size_t length)
-{
-	size_t most = mask->bytes.length_bytes - 1;
-	for (size_t n = length < most ? length : most; n > 0; n--)
-		if (memcmp(data + length - n, mask->bytes.data, n) == 0)
-			return n + mask->lead_bytes < length ? n + mask->lead_bytes : length;
-	return 0;
-}
-
-/* Overwrites every whole occurrence. One whose trailing byte is yet to come, if any is, waits:
- * returns how many bytes at the end that are. */
-static size_t overwrite(
-	const struct secret_mask *mask, char fill, char *data, size_t length, bool last)
-{
-	size_t bytes = mask->bytes.length_bytes;
-	for (char *from = data; from < data + length;) {
-		char *at = memmem(from, (size_t)(data + length - from), mask->bytes.data, bytes);
-		if (!at)
-			return 0;
-		size_t lead = (size_t)(at - data) < mask->lead_bytes ? (size_t)(at - data)
-								     : mask->lead_bytes;
-		size_t after = (size_t)(data + length - at) - bytes;
-		size_t trail = after < mask->trail_bytes ? after : mask->trail_bytes;
-		if (trail < mask->trail_bytes && !last)
-			return lead + bytes + trail;
-		memset(at - lead, fill, lead + bytes + trail);
-		from = at + bytes;
-	}
-	return 0;
-}
+/* What was found in one piece of a stream. */
+struct found {
+	char *data;
+	size_t length;
+	bool last;
+	uint32_t *starts; /* for each byte: 1 + where the first value that it is part of begins;
+			   * NULL: none was found */
+	size_t kept;      /* at the end, until more has come */
+};
 
 static size_t larger(size_t a, size_t b)
 {
 	return a > b ? a : b;
 }
 
+/* How many bytes at data's end, with what stands before them, may turn out to be a value. They
+ * begin at `from` at the earliest. */
+static size_t begun(const struct secret_mask *mask, const struct found *found, size_t from)
+{
+	size_t most = mask->bytes.length_bytes - 1, length = found->length;
+	for (size_t n = length - from < most ? length - from : most; n > 0; n--)
+		if (memcmp(found->data + length - n, mask->bytes.data, n) == 0)
+			return n + mask->lead_bytes < length ? n + mask->lead_bytes : length;
+	return 0;
+}
+
+static int mark(struct found *found, size_t start, size_t end)
+{
+	if (!found->starts)
+		found->starts = calloc(found->length, sizeof(*found->starts));
+	if (!found->starts)
+		return -ENOMEM;
+	for (size_t i = start; i < end; i++)
+		if (found->starts[i] == 0 || found->starts[i] > start + 1)
+			found->starts[i] = (uint32_t)start + 1;
+	return 0;
+}
+
+/* Marks every whole occurrence. One whose trailing byte is yet to come, if any is, waits. */
+static int search(struct found *found, const struct secret_mask *mask)
+{
+	size_t bytes = mask->bytes.length_bytes, from = 0;
+	while (from < found->length) {
+		const char *hit =
+			memmem(found->data + from, found->length - from, mask->bytes.data, bytes);
+		if (!hit)
+			break;
+		size_t at = (size_t)(hit - found->data);
+		size_t start = at < mask->lead_bytes ? 0 : at - mask->lead_bytes;
+		size_t end = at + bytes + mask->trail_bytes;
+		if (end > found->length && !found->last) {
+			found->kept = larger(found->kept, found->length - start);
+			return 0;
+		}
+		if (mark(found, start, end < found->length ? end : found->length) < 0)
+			return -ENOMEM;
+		from = at + bytes;
+	}
+	/* What is part of this very value begins it no second time. */
+	if (!found->last && from < found->length)
+		found->kept = larger(found->kept, begun(mask, found, from));
+	return 0;
+}
+
+/* Overwrites what goes on. A value that ends in what is kept is kept whole, as it may be the
+ * beginning of a longer one; a chain of such values is cut after some. */
+static void overwrite(struct found *found, char fill)
+{
+	enum { CHAIN_MAX = 16 };
+	if (!found->starts)
+		return;
+	for (int i = 0; i < CHAIN_MAX && found->kept > 0; i++) {
+		uint32_t start = found->starts[found->length - found->kept];
+		if (start == 0 || start - 1 >= found->length - found->kept)
+			break;
+		found->kept = found->length - (start - 1);
+	}
+	for (size_t i = 0; i < found->length - found->kept; i++)
+		if (found->starts[i])
+			found->data[i] = fill;
+}
+
 int secrets_mask(
 	const struct secrets *secrets, struct evbuffer *source, struct evbuffer *target, bool last)
 {
-	size_t length = evbuffer_get_length(source), kept = 0;
-	if (length == 0)
+	struct found found = {.length = evbuffer_get_length(source), .last = last};
+	int r = 0;
+	if (found.length == 0)
 		return 0;
-	char *data = (char *)evbuffer_pullup(source, -1);
-	if (!data)
+	found.data = (char *)evbuffer_pullup(source, -1);
+	if (!found.data || found.length >= UINT32_MAX)
 		return -ENOMEM;
 	for (size_t i = 0; i < secrets->count; i++)
-		for (size_t j = 0; j < secrets->items[i].masks_count; j++)
-			kept = larger(kept, overwrite(&secrets->items[i].masks[j], secrets->fill,
-						    data, length, last));
-	/* Only now: what was overwritten begins nothing. */
-	for (size_t i = 0; i < secrets->count && !last; i++)
-		for (size_t j = 0; j < secrets->items[i].masks_count; j++)
-			kept = larger(kept, begun(&secrets->items[i].masks[j], data, length));
-	if (length == kept)
-		return 0;
-	return evbuffer_remove_buffer(source, target, length - kept) < 0 ? -ENOMEM : 0;
+		for (size_t j = 0; j < secrets->items[i].masks_count && r == 0; j++)
+			r = search(&found, &secrets->items[i].masks[j]);
+	if (r == 0)
+		overwrite(&found, secrets->fill);
+	free(found.starts);
+	if (r < 0 || found.length == found.kept)
+		return r;
+	return evbuffer_remove_buffer(source, target, found.length - found.kept) < 0 ? -ENOMEM : 0;
 }

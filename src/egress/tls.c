@@ -18,6 +18,12 @@ static bool refuse(struct connection *connection, int errno_value, const char *r
 	return false;
 }
 
+/* To an address that the program named by itself: that way no request would be seen. */
+static bool must_use_name(const struct connection *connection, const char *name)
+{
+	return !connection->name[0] && network_must_be_seen(&connection->egress->policy, name);
+}
+
 static bool is_allowed(const struct connection *connection, const char *name)
 {
 	struct network_decision decision;
@@ -37,6 +43,10 @@ static bool check_name(struct connection *connection, const struct hello *hello,
 	}
 	if (network_normalize_name(hello->name, name) < 0) {
 		snprintf(reason, 160, "the TLS client's server name is no host name");
+		return false;
+	}
+	if (must_use_name(connection, name)) {
+		snprintf(reason, 160, NETWORK_USE_NAME, name);
 		return false;
 	}
 	if (is_allowed(connection, name))

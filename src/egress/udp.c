@@ -13,8 +13,6 @@
 #include <sys/socket.h>
 
 enum {
-	FLOWS_MAX = 1024,
-	PORTS_MAX = FLOWS_MAX + 2 * EGRESS_UDP_RULES_MAX,
 	BUCKETS = 256,
 	IDLE_US = 60 * 1000000,
 	SWEEP_S = 10,
@@ -365,7 +363,7 @@ static struct flow *flow_new(struct port *port, const union address *client, soc
 	if (!flow)
 		return NULL;
 	/* The evicted one is never of this port if that is connected: it has no flow yet. */
-	if (udp->flows_count >= FLOWS_MAX)
+	if (udp->flows_count >= udp->egress->udp_flows_max)
 		flow_end(TAILQ_FIRST(&udp->flows));
 	flow->port = port;
 	flow->client = *client;
@@ -509,7 +507,7 @@ int udp_add(struct egress *egress, size_t rule, int fd)
 	struct udp *udp = udp_get(egress);
 	if (!udp)
 		return -ENOMEM;
-	if (udp->ports_count >= PORTS_MAX)
+	if (udp->ports_count >= udp->egress->udp_flows_max + 2 * EGRESS_UDP_RULES_MAX)
 		return -ENFILE;
 	struct port *port = calloc(1, sizeof(*port));
 	if (!port)

@@ -254,6 +254,12 @@ const char *network_reserved_range(const struct in6_addr *address);
  * "//", encoded slashes) is refused. */
 bool network_may_request(const struct network_policy *policy, const char *name, const char *method,
 	const char *path, char reason[160]);
+/* Whether what is said to a name over TLS must be seen: it is inspected, a secret's host, or has
+ * rules on requests. Then nobody may speak TLS to it past the eyes of whoever checks. */
+bool network_must_be_seen(const struct network_policy *policy, const char *name);
+#define NETWORK_USE_NAME "requests to %.60s are looked at: use the name, not its address"
+/* Whether that holds for any name at all. */
+bool network_has_seen_names(const struct network_policy *policy);
 /* Whether any rule on requests is for this name: then paths must be plain ones. */
 bool network_has_requests(const struct network_policy *policy, const char *name);
 /* Names below a wildcard are bounded in number (see the resolver): was it one that matched? */

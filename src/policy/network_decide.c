@@ -193,17 +193,6 @@ int network_open_ports(const struct name_rules *found, bool ask, struct port_set
 	return 0;
 }
 
-/* The port on which most is let through: for a question about any port at all. */
-static uint16_t freest_port(const struct name_rules *found)
-{
-	uint16_t best = 1;
-	for (unsigned port = 1; port <= UINT16_MAX; port = next_change(found, port))
-		if (strictness(verdict_on_port(found, (uint16_t)port)) <
-			strictness(verdict_on_port(found, best)))
-			best = (uint16_t)port;
-	return best;
-}
-
 static enum network_protocol protocol_on_port(const struct network_rule *rule, uint16_t port)
 {
 	if (rule && rule->protocol != NETWORK_BY_PORT)
@@ -222,6 +211,17 @@ static bool is_inspected(const struct network_policy *policy, const char *name)
 			    policy->secrets[i].match, policy->secrets[i].host, name))
 			return true;
 	return false;
+}
+
+bool network_must_be_seen(const struct network_policy *policy, const char *name)
+{
+	return is_inspected(policy, name) || network_has_requests(policy, name);
+}
+
+bool network_has_seen_names(const struct network_policy *policy)
+{
+	return policy->inspects_count > 0 || policy->secrets_count > 0 ||
+	       policy->requests_count > 0;
 }
 
 static void deny(struct network_decision *decision, const char *format, ...)
@@ -274,6 +274,7 @@ static void decide_on_port(
 {
 	const struct network_policy *policy = found->policy;
 	const struct network_rule *rule = rule_on_port(found, port);
+	ret->reason[0] = '\0';
 	ret->rule = rule;
 	ret->verdict = rule ? rule->verdict : default_verdict(policy, found->name);
 	ret->protocol = protocol_on_port(rule, port);
@@ -292,6 +293,26 @@ static void decide_on_port(
 			ret->reason, sizeof(ret->reason), "nobody can be asked (%s)", rule->source);
 }
 
+/* For a question about any port at all: as on the port on which most is let through. What a port is
+ * for matters too, as where requests have rules bytes are not passed on unseen. */
+static void decide_on_freest_port(const struct name_rules *found, struct network_decision *ret)
+{
+	static const uint16_t usual[] = {80, 443};
+	struct network_decision decision = *ret;
+	decide_on_port(found, 1, ret);
+	for (unsigned port = next_change(found, 1); port <= UINT16_MAX;
+		port = next_change(found, port)) {
+		decide_on_port(found, (uint16_t)port, &decision);
+		if (strictness(decision.verdict) < strictness(ret->verdict))
+			*ret = decision;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(usual); i++) {
+		decide_on_port(found, usual[i], &decision);
+		if (strictness(decision.verdict) < strictness(ret->verdict))
+			*ret = decision;
+	}
+}
+
 void network_decide_name(const struct network_policy *policy, const char *name, uint16_t port,
 	struct network_decision *ret)
 {
@@ -305,8 +326,10 @@ void network_decide_name(const struct network_policy *policy, const char *name, 
 	}
 	found.rules = rules;
 	network_find_rules(&found);
-	uint16_t judged = port ? port : freest_port(&found);
-	decide_on_port(&found, judged, ret);
+	if (port)
+		decide_on_port(&found, port, ret);
+	else
+		decide_on_freest_port(&found, ret);
 	if (ret->verdict == NETWORK_DENY && !ret->rule && !ret->reason[0])
 		deny_undecided(&found, port, ret);
 }

@@ -40,6 +40,30 @@ def test_curl(net, world, scheme):
     assert_only_allowed(world)
 
 
+@needs("curl")
+def test_address_is_no_way_round_inspection(net, world):
+    """Requests to an inspected name are seen, whatever the client connects to."""
+    name, other = f"v4.{DOMAIN}", f"allowed.{DOMAIN}"
+    flags = ["--upstream-ca", world.ca, "--net-read", "--net-inspect", name]
+    delete = ["curl", "-sSk", "-X", "DELETE"]
+    by_name = net(*delete, "-w", "%{http_code}", f"https://{name}/", allow=[name], flags=flags)
+    assert by_name.out.endswith("403"), by_name.describe()
+    resolve = ["--resolve", f"{name}:443:{world.SITE}"]
+    for opened in (["--net", "on"], ["--allow-cidr", f"{world.SITE}:443/tls"],
+                   ["--allow-cidr", f"{world.SITE}:443"]):  # fmt: skip
+        literal = net(*delete, *resolve, f"https://{name}/", allow=[name], flags=flags + opened)
+        assert literal.code != 0 and literal.out == "", literal.describe()
+        no_name = net(*delete, f"https://{world.SITE}/", allow=[name], flags=flags + opened)
+        assert no_name.code != 0 and no_name.out == "", no_name.describe()
+    # Another name's raw rule leads to the same address.
+    connect = ["--connect-to", f"{name}:443:{other}:443"]
+    raw = net(*delete, *connect, f"https://{name}/", allow=[name, f"{other}:443/raw"], flags=flags)
+    assert raw.code != 0 and raw.out == "", raw.describe()
+    own = net("curl", "-sSk", f"https://{other}/", allow=[name, f"{other}:443/raw"], flags=flags)
+    assert own.ok().out == f"hello from {other}\n"
+    assert not world.log("http", method="DELETE")
+
+
 @needs("wget")
 def test_wget(net, world):
     fetch = net("wget", "-qO-", f"--ca-certificate={world.ca}", f"https://{ALLOWED}/",

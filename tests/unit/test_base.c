@@ -269,6 +269,12 @@ static void strings_become_json(void **state)
 		{"\x1b[31m", "\"\\u001b[31m\""},
 		{"\xc3\xa9", "\"\xc3\xa9\""},
 		{"\xff", "\"\\ufffd\""},
+		{"\xc2\x9b" "1m", "\"\\u009b1m\""}, /* a terminal's CSI */
+		{"ls\xe2\x80\xae" "gpj", "\"ls\\u202egpj\""}, /* turned around */
+		{"\xe2\x81\xa6", "\"\\u2066\""},
+		{"\xe2\x80\x8b", "\"\\u200b\""}, /* not seen */
+		{"\xe2\x80\xa8", "\"\\u2028\""}, /* a line's end to some */
+		{"\xe2\x80\x90\xf0\x9f\x98\x80", "\"\xe2\x80\x90\xf0\x9f\x98\x80\""},
 		{"a\xc3", "\"a\\ufffd\""},
 		{"\xed\xa0\x80x", NULL}, /* a surrogate is not UTF-8 */
 		{"\x7f", "\"\\u007f\""},

@@ -32,6 +32,7 @@ static struct {
 	int logged, relayed, gone_on;
 	int wait_ms, requests_left; /* rate_request() */
 	ssize_t bytes_left;         /* rate_bytes(); -1: no limit */
+	int bytes_wait_ms[2];       /* rate_bytes(), once */
 } world;
 
 /* ---- what is played ---- */
@@ -156,8 +157,11 @@ int rate_request(struct rate *rate)
 ssize_t rate_bytes(struct rate *rate, int direction, size_t want, int *ret_wait_ms)
 {
 	(void)rate;
-	(void)direction;
-	(void)ret_wait_ms;
+	if (world.bytes_wait_ms[direction] > 0) {
+		*ret_wait_ms = world.bytes_wait_ms[direction];
+		world.bytes_wait_ms[direction] = 0;
+		return 0;
+	}
 	if (world.bytes_left < 0)
 		return (ssize_t)want;
 	if (world.bytes_left == 0)
@@ -695,6 +699,30 @@ static void an_encoded_slash_is_ambiguous_to_rules(void **state)
 	expect_status("403", "encoded slash");
 }
 
+static void the_method_is_not_overridden(void **state)
+{
+	(void)state;
+	static const char *const fields[] = {
+		"X-HTTP-Method-Override", "X-Http-Method", "X-METHOD-OVERRIDE"};
+	for (size_t i = 0; i < 2 * ARRAY_SIZE(fields); i++) {
+		char text[256];
+		network_policy_release(&world.egress.policy);
+		network_policy_init(&world.egress.policy);
+		if (i % 2)
+			set("net-read", NULL);
+		else
+			set("net-request", "GET a.cof.net/**");
+		start("a.cof.net");
+		snprintf(text, sizeof(text),
+			"GET / HTTP/1.1\r\nHost: a.cof.net\r\n%s: DELETE\r\n\r\n", fields[i / 2]);
+		say(world.client, text);
+		expect_status("403", "method");
+		assert_int_equal(world.dials, 0);
+		close_fd(&world.client);
+		settle();
+	}
+}
+
 static void reading_only_means_no_bodies_either(void **state)
 {
 	(void)state;
@@ -723,6 +751,23 @@ static void over_the_limit_waits_or_is_refused(void **state)
 	hear(world.client);
 	say(world.client, GET("/"));
 	expect_status("429", "--net-limit");
+}
+
+static void heads_wait_for_the_rate_of_bytes(void **state)
+{
+	(void)state;
+	world.bytes_wait_ms[1] = 30;
+	start("a.cof.net");
+	say(world.client, GET("/"));
+	assert_int_equal(world.dials, 0);
+	settle_for(60);
+	expect_server(0, GET("/"));
+	world.bytes_wait_ms[0] = 30;
+	say(world.servers[0], OK("2", "ok"));
+	char byte;
+	assert_int_equal(recv(world.client, &byte, 1, MSG_DONTWAIT), -1);
+	settle_for(60);
+	assert_string_equal(hear(world.client), OK("2", "ok"));
 }
 
 static void bytes_are_limited_in_all(void **state)
@@ -1062,10 +1107,78 @@ static void a_hello_must_name_its_connection(void **state)
 	}
 }
 
+/* What unfinished requests may take in all is bounded; whole ones are not refused for it. */
+static void unfinished_requests_are_bounded_in_all(void **state)
+{
+	(void)state;
+	const size_t others = EGRESS_HELD_BYTES_MAX - 40;
+	world.egress.held_bytes = others;
+	start("a.cof.net");
+	say(world.client, "GET / HTTP/1.1\r\n");
+	assert_int_equal(world.egress.held_bytes, others + 16);
+	say(world.client, "Host: a.cof.net\r\n\r\n");
+	assert_int_equal(world.egress.held_bytes, others);
+	expect_server(0, GET("/"));
+	say(world.servers[0], OK("0", ""));
+	hear(world.client);
+	say(world.client, "GET / HTTP/1.1\r\nHost: a.cof.net\r\nX-Long: yes");
+	expect_status("431", "unfinished");
+	assert_int_equal(world.egress.held_bytes, others);
+	close_fd(&world.client);
+	settle();
+
+	hello_start(open_connection("a.cof.net", 443));
+	char hello[64] = "\x16\3\1\2\0\1\0\1\xfc\3\3";
+	send_bytes(hello, 30);
+	assert_int_equal(world.egress.held_bytes, others + 30);
+	send_bytes(hello + 30, 30);
+	assert_null(world.connection);
+	assert_non_null(strstr(world.last.reason, "unfinished"));
+	assert_int_equal(world.egress.held_bytes, others);
+	world.egress.held_bytes = 0;
+}
+
+/* By its address too a name is reached only as its rules say: so that requests can be seen. */
+static void an_address_is_no_way_round_inspection(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *key, *value;
+	} cases[] = {
+		{"net-inspect", "docs.example.net"},
+		{"net-request", "GET docs.example.net/v1/**"},
+		{"net-secret", "name=T,host=*.example.net,from=env:T"},
+	};
+	set("allow-domain", "docs.example.net");
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		set(cases[i].key, cases[i].value);
+		world.relayed = world.gone_on = 0;
+		hello_start(open_connection(NULL, 443));
+		open_hello(hello_curl);
+		assert_null(world.connection);
+		assert_int_equal(world.relayed + world.gone_on, 0);
+		assert_non_null(strstr(world.last.reason, "use the name"));
+		close_fd(&world.client);
+
+		http_start(open_connection(NULL, 80));
+		say(world.client, "GET /v1/x HTTP/1.1\r\nHost: docs.example.net\r\n\r\n");
+		const char *answer = hear(world.client);
+		assert_memory_equal(answer, "HTTP/1.1 421", 12);
+		assert_non_null(strstr(answer, "use the name"));
+		close_fd(&world.client);
+		settle();
+		network_policy_release(&world.egress.policy);
+		network_policy_init(&world.egress.policy);
+		set("allow-domain", "docs.example.net");
+	}
+}
+
 int main(void)
 {
 #define test(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
+		test(unfinished_requests_are_bounded_in_all),
+		test(an_address_is_no_way_round_inspection),
 		test(requests_on_one_connection_share_a_server),
 		test(pipelined_requests_are_served_in_turn),
 		test(heads_may_come_byte_by_byte),
@@ -1086,8 +1199,10 @@ int main(void)
 		test(rules_on_requests_hold_for_each),
 		test(a_refusal_says_what_would_allow_it),
 		test(an_encoded_slash_is_ambiguous_to_rules),
+		test(the_method_is_not_overridden),
 		test(reading_only_means_no_bodies_either),
 		test(over_the_limit_waits_or_is_refused),
+		test(heads_wait_for_the_rate_of_bytes),
 		test(bytes_are_limited_in_all),
 		test(a_server_that_cannot_be_reached_is_told_of),
 		test(a_kept_server_that_has_gone_is_dialed_again),

@@ -780,6 +780,24 @@ static void embedded_addresses_are_looked_at(void **state)
 	assert_true(network_may_dial(policy, &teredo, 443, reason));
 }
 
+/* With the network on, a name whose requests have rules exists: where they are seen. */
+static void ruled_names_exist(void **state)
+{
+	struct network_policy *policy = *state;
+	struct network_decision decision;
+	set(policy, "net", "on");
+	set(policy, "net-inspect", "api.example.com");
+	set(policy, "net-request", "GET api.example.com/v1/**");
+	network_decide_name(policy, "api.example.com", 0, &decision);
+	assert_int_equal(decision.verdict, NETWORK_ALLOW);
+	assert_string_equal(decision.reason, "");
+	network_decide_name(policy, "api.example.com", 443, &decision);
+	assert_int_equal(decision.verdict, NETWORK_ALLOW);
+	assert_true(decision.inspect);
+	network_decide_name(policy, "api.example.com", 1, &decision);
+	assert_int_equal(decision.verdict, NETWORK_DENY);
+}
+
 static enum network_verdict decide_literal(
 	const struct network_policy *policy, const char *text, uint16_t port)
 {
@@ -1486,6 +1504,7 @@ int main(void)
 		WITH_POLICY(net_on_opens_what_is_public),
 		cmocka_unit_test(reserved_ranges_at_both_edges),
 		WITH_POLICY(embedded_addresses_are_looked_at),
+		WITH_POLICY(ruled_names_exist),
 		WITH_POLICY(literal_addresses),
 		WITH_POLICY(wide_blocks_name_no_reserved_range),
 		WITH_POLICY(answers_of_names),

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -177,6 +178,7 @@ static int set_up(void **state)
 	assert_non_null(world);
 	network_policy_init(&world->egress.policy);
 	world->egress.uid = world->egress.gid = 65534;
+	world->egress.connections_max = 8;
 	for (uint16_t i = 0; i < ARRAY_SIZE(world->ports); i++) {
 		world->ports[i] = free_port();
 		publish_port(world, world->ports[i], PORT_V4 + i);
@@ -351,6 +353,48 @@ static void test_landlock_tier(void **state)
 	assert_int_equal(poll(&entry, 1, 2000), 1);
 }
 
+static uint64_t cpu_us(void)
+{
+	struct timespec used;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	return (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
+}
+
+static void expect_idle(struct world *world)
+{
+	uint64_t before = cpu_us();
+	event_base_loopexit(world->egress.base, &(struct timeval){.tv_usec = 250000});
+	event_base_dispatch(world->egress.base);
+	assert_in_range(cpu_us() - before, 0, 100000);
+	assert_null(relayed);
+}
+
+/* Without room for a connection it neither spins nor drops clients, and goes on when there is. */
+static void test_no_room(void **state)
+{
+	struct world *world = *state;
+	struct error error = {0};
+	uint16_t port = free_port(), host_port = free_port();
+	cleanup_close int server = listen_on(AF_INET, port);
+	assert_true(server >= 0);
+	world->egress.landlock = true;
+	publish_port(world, host_port, port);
+	assert_int_equal(publish_prepare(&world->egress, &error), 0);
+	cleanup_close int client = connect_host(host_port);
+	struct rlimit before, none;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none = (struct rlimit){.rlim_cur = 4, .rlim_max = before.rlim_max};
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	expect_idle(world);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+
+	world->egress.connections_count = world->egress.connections_max;
+	expect_idle(world);
+	world->egress.connections_count = 0;
+	run_until_settled(world);
+	assert_non_null(relayed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -359,6 +403,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_namespaces_that_are_none, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_port_in_use, set_up, tear_down),
 		cmocka_unit_test(test_nothing_to_publish),
+		cmocka_unit_test_setup_teardown(test_no_room, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_landlock_tier, set_up, tear_down),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -39,10 +39,8 @@ static void test_no_limit(void **state)
 {
 	(void)state;
 	struct rate *rate = make((struct network_limits){0});
-	for (int i = 0; i < 100000; i++) {
-		assert_int_equal(rate_connection(rate), 0);
+	for (int i = 0; i < 100000; i++)
 		assert_int_equal(rate_request(rate), 0);
-	}
 	int wait_ms = -1;
 	assert_int_equal(rate_bytes(rate, 0, 1 << 20, &wait_ms), 1 << 20);
 	assert_int_equal(wait_ms, -1);
@@ -141,6 +139,38 @@ static void test_bytes(void **state)
 	rate_free(rate);
 }
 
+/* What could not be cut is paid for before anything else goes. */
+static void test_owed_bytes(void **state)
+{
+	(void)state;
+	struct rate *rate = make((struct network_limits){.bytes_per_second = 100 * 1000});
+	int wait_ms = 0;
+	uint64_t began_us = now_us;
+	for (int i = 0; i < 100; i++) {
+		while (rate_bytes(rate, 1, 1, &wait_ms) == 0)
+			pass_ms((uint64_t)wait_ms);
+		rate_used(rate, 1, 60 * 1000);
+	}
+	/* 6 MB at 100 kB/s, but for the burst and the last one. */
+	assert_in_range(now_us - began_us, 58 * 1000000, 61 * 1000000);
+	rate_free(rate);
+}
+
+/* Without a limit of the policy's connections wait at some rate all the same. */
+static void test_default_connections(void **state)
+{
+	(void)state;
+	struct rate *rate = make((struct network_limits){.refuse = true});
+	for (int i = 0; i < 2000; i++)
+		assert_int_equal(rate_connection(rate), 0);
+	assert_in_range(rate_connection(rate), 1, 2);
+	pass_ms(1000);
+	for (int i = 0; i < 1000; i++)
+		assert_int_equal(rate_connection(rate), 0);
+	assert_in_range(rate_connection(rate), 1, 2);
+	rate_free(rate);
+}
+
 static void test_total(void **state)
 {
 	(void)state;
@@ -189,6 +219,8 @@ int main(void)
 		cmocka_unit_test(test_the_rate_holds),
 		cmocka_unit_test(test_refuse),
 		cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_owed_bytes),
+		cmocka_unit_test(test_default_connections),
 		cmocka_unit_test(test_total),
 		cmocka_unit_test(test_extremes),
 	};

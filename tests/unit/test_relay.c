@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "egress/egress.h"
 #include "egress_fakes.h"
+#include "hello_samples.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -306,6 +307,78 @@ static void test_pending_goes_first(void **state)
 	close(ends.server);
 }
 
+/* ---- TLS where nobody looks for it ---- */
+
+static size_t hello_bytes(const char *hex, char *ret)
+{
+	size_t length = 0;
+	for (unsigned byte; sscanf(hex, "%2x", &byte) == 1; hex += 2)
+		ret[length++] = (char)byte;
+	return length;
+}
+
+/* Whether what the client sends, in pieces, reaches the server of a raw connection. */
+static bool raw_passes(const char *name, const char *data, size_t length, size_t piece)
+{
+	char got[4096];
+	struct ends ends = make(tcp_pair);
+	ends.connection->decision.protocol = NETWORK_RAW;
+	ends.connection->record.verdict = NETWORK_ALLOW;
+	connection_set_target(ends.connection, name, NULL, 443);
+	connection_relay(ends.connection);
+	/* The server may speak first all the same. */
+	assert_int_equal(send(ends.server, "hi", 2, MSG_NOSIGNAL), 2);
+	serve_for(20);
+	assert_int_equal(recv(ends.client, got, sizeof(got), 0), 2);
+	for (size_t at = 0; at < length && egress.connections_count > 0; at += piece) {
+		size_t n = length - at < piece ? length - at : piece;
+		send(ends.client, data + at, n, MSG_NOSIGNAL);
+		serve_for(5);
+	}
+	serve_for(20);
+	bool alive = egress.connections_count > 0;
+	ssize_t n = recv(ends.server, got, sizeof(got), MSG_DONTWAIT);
+	assert_int_equal(n == (ssize_t)length && memcmp(got, data, length) == 0, alive);
+	close(ends.client);
+	close(ends.server);
+	serve();
+	struct egress_record record = take_record();
+	assert_int_equal(record.verdict == NETWORK_DENY, !alive);
+	assert_int_equal(record.reason[0] != '\0', !alive);
+	return alive;
+}
+
+static void test_inspected_names_have_no_way_round(void **state)
+{
+	(void)state;
+	struct error error = {0};
+	char curl[1024], nameless[1024];
+	size_t curl_bytes = hello_bytes(hello_curl, curl);
+	size_t nameless_bytes = hello_bytes(hello_openssl_nosni, nameless);
+	network_policy_init(&egress.policy);
+	assert_true(raw_passes(NULL, curl, curl_bytes, curl_bytes));
+	assert_true(raw_passes(NULL, nameless, nameless_bytes, nameless_bytes));
+	assert_int_equal(
+		network_set(&egress.policy, "net-inspect", "docs.example.net", NULL, &error), 0);
+	assert_false(raw_passes(NULL, curl, curl_bytes, curl_bytes));
+	assert_false(raw_passes(NULL, curl, curl_bytes, 100));
+	assert_false(raw_passes("other.example.net", curl, curl_bytes, 100));
+	assert_false(raw_passes("docs.example.net", curl, curl_bytes, 100));
+	assert_false(raw_passes(NULL, nameless, nameless_bytes, nameless_bytes));
+	assert_true(raw_passes("other.example.net", nameless, nameless_bytes, nameless_bytes));
+	/* In SSL 2's form, behind an alert, or in nonsense: what a server may make of it. */
+	assert_false(raw_passes(NULL, "\x80\x2e\1\3\3\0\x15", 7, 1));
+	assert_true(raw_passes("other.example.net", "\x80\x2e\1\3\3\0\x15", 7, 1));
+	assert_false(raw_passes("other.example.net", "\x15\3\3\0\2\1\x5a", 7, 1));
+	assert_false(raw_passes("other.example.net", "\x16\3\3\0\0\x16\3\3\0\0", 10, 1));
+	assert_true(raw_passes(NULL, "\x16\1", 2, 1));
+	assert_true(raw_passes(NULL, "\x80\0\0\0", 4, 1));
+	assert_true(raw_passes(NULL, "SSH-2.0-x\r\n", 11, 3));
+	assert_true(raw_passes("docs.example.net", "SSH-2.0-x\r\n", 11, 3));
+	network_policy_release(&egress.policy);
+	network_policy_init(&egress.policy);
+}
+
 /* ---- ends ---- */
 
 /* One side says all it has to say and ends; the other answers afterwards. */
@@ -601,6 +674,7 @@ int main(void)
 		TEST(without_pipes),
 		TEST(idle_pipes_are_closed),
 		TEST(pending_goes_first),
+		TEST(inspected_names_have_no_way_round),
 		TEST(half_close_by_client),
 		TEST(half_close_by_server),
 		TEST(end_waits_for_the_slow),

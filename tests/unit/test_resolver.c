@@ -375,6 +375,37 @@ static void test_tcp_abuse(void **state)
 	stop(world);
 }
 
+static uint64_t cpu_us(void)
+{
+	struct timespec used;
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+	return (uint64_t)used.tv_sec * 1000000 + (uint64_t)used.tv_nsec / 1000;
+}
+
+/* Questions that may not be asked yet cost nothing while they wait, and are asked in the end. */
+static void test_tcp_waits_idle(void **state)
+{
+	(void)state;
+	enum { WINDOW_US = 300000, QUESTIONS = 200 };
+	struct zone zones[] = {{.name = "a.example.com", .manner = ZONE_SILENT}, {0}};
+	struct world *world = world_new(zones);
+	world_set(world, "allow-domain", "a.example.com");
+	start(world);
+	struct message query, whole = {0};
+	make_query(&query, "a.example.com", DNS_TYPE_A);
+	put_u16(&whole, query.length);
+	put(&whole, query.bytes, query.length);
+	cleanup_close int fd = client_socket(world, SOCK_STREAM);
+	for (int i = 0; i < QUESTIONS; i++)
+		assert_int_equal(send(fd, whole.bytes, whole.length, MSG_NOSIGNAL), whole.length);
+	world_pass(world, 50);
+	uint64_t before = cpu_us();
+	event_base_loopexit(world->egress.base, &(struct timeval){.tv_usec = WINDOW_US});
+	event_base_dispatch(world->egress.base);
+	assert_true(cpu_us() - before < WINDOW_US / 2);
+	stop(world);
+}
+
 /* A client that goes while its question is under way, and more questions than are kept. */
 static void test_abandoned_questions(void **state)
 {
@@ -462,6 +493,7 @@ int main(void)
 		cmocka_unit_test(test_asking),
 		cmocka_unit_test(test_tcp),
 		cmocka_unit_test(test_tcp_abuse),
+		cmocka_unit_test(test_tcp_waits_idle),
 		cmocka_unit_test(test_abandoned_questions),
 		cmocka_unit_test(test_connected_sockets),
 	};

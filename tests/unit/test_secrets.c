@@ -573,6 +573,52 @@ static void values_are_masked(void **state)
 	secrets_free(secrets);
 }
 
+static void values_are_masked_as_encoders_write_them(void **state)
+{
+	(void)state;
+	static const char *const written[] = {
+		"k-\"01<23>&45'67/+8", "k-\\\"01<23>&45'67/+8", "k-\\\"01<23>&45'67\\/+8",
+		"k-\\\"01\\u003c23\\u003e\\u002645'67/+8",
+		"k-\\u002201\\u003C23\\u003E\\u002645\\u002767/\\u002B8",
+		"k-\\u002201\\u003c23\\u003e\\u002645\\u002767\\u002f+8",
+		"k-\"01&lt;23&gt;&amp;45'67/+8", "k-&quot;01&lt;23&gt;&amp;45&#x27;67/+8",
+		"k-&#34;01&lt;23&gt;&amp;45&#39;67/+8", "k-&quot;01&lt;23&gt;&amp;45&#039;67/+8",
+		"k-%2201%3C23%3E%2645%2767%2F%2B8", "k-%2201%3C23%3E%2645%2767/%2B8",
+		"k-%2201%3c23%3e%2645%2767%2f%2b8"};
+	setenv("TEST_SECRET", written[0], 1);
+	struct network_secret rule = rule_for("API_TOKEN", "env:TEST_SECRET", SECRET_HEADER);
+	struct egress egress = {.policy = {.secrets = &rule, .secrets_count = 1}};
+	struct secrets *secrets = NULL;
+	assert_int_equal(secrets_new(&egress, &secrets, &(struct error){0}), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(written); i++) {
+		char text[128], expected[128] = "<p>";
+		snprintf(text, sizeof(text), "<p>%s</p>", written[i]);
+		memset(expected + 3, '*', strlen(written[i]));
+		memcpy(expected + 3 + strlen(written[i]), "</p>", 5);
+		expect_masked(secrets, text, expected);
+	}
+	secrets_free(secrets);
+}
+
+/* One value inside, before or across another hides nothing of it, wherever a piece ends. */
+static void values_that_overlap_are_masked_whole(void **state)
+{
+	(void)state;
+	setenv("TEST_SECRET_SHORT", "secretAB", 1);
+	setenv("TEST_SECRET_LONG", "secretABCDEF", 1);
+	setenv("TEST_SECRET_END", "CDEFghijk", 1);
+	struct network_secret rules[] = {
+		rule_for("SHORT", "env:TEST_SECRET_SHORT", SECRET_HEADER),
+		rule_for("LONG", "env:TEST_SECRET_LONG", SECRET_HEADER),
+		rule_for("END", "env:TEST_SECRET_END", SECRET_HEADER)};
+	struct secrets *secrets = secrets_of(rules, ARRAY_SIZE(rules));
+	expect_masked(secrets, "<secretABCDEF>", "<************>");
+	expect_masked(secrets, "<secretAB-DEF>", "<********-DEF>");
+	expect_masked(secrets, "<secretABCDEFghijk>", "<*****************>");
+	expect_masked(secrets, "<secretABCDEFghij>", "<************ghij>");
+	secrets_free(secrets);
+}
+
 static void basic_values_are_masked_in_base64(void **state)
 {
 	(void)state;
@@ -660,6 +706,8 @@ int main(void)
 		cmocka_unit_test(several_secrets_do_not_mix),
 		cmocka_unit_test(placeholders_are_found_in_streams),
 		cmocka_unit_test(values_are_masked),
+		cmocka_unit_test(values_are_masked_as_encoders_write_them),
+		cmocka_unit_test(values_that_overlap_are_masked_whole),
 		cmocka_unit_test(basic_values_are_masked_in_base64),
 		cmocka_unit_test(only_the_beginning_of_a_value_is_kept_back),
 	};

@@ -118,6 +118,7 @@ static int set_up_with(void **state, bool may_dial, const char *name)
 		set(&world->egress.policy, "allow-cidr", "127.0.0.0/8:1-65535");
 	snprintf(text, sizeof(text), "%s:%d", name, ntohs(address.sin_port));
 	set(&world->egress.policy, "allow-udp", text);
+	world->egress.udp_flows_max = EGRESS_UDP_FLOWS_MAX;
 	world->egress.base = event_base_new();
 	logged_count = 0;
 	bytes_allowed = 1 << 20;
