@@ -26,8 +26,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		if (r < 0 && (!error.message[0] || error.errno_value != -r))
 			abort();
 		if (r < 0 && (policy->paths_count != before.paths_count ||
-			policy->limits_asked != before.limits_asked ||
-			memcmp(&policy->limits, &before.limits, sizeof(before.limits)) != 0))
+				     policy->limits_asked != before.limits_asked ||
+				     memcmp(&policy->limits, &before.limits,
+					     sizeof(before.limits)) != 0))
 			abort();
 		if (policy->paths_count > MAX_POLICY_PATHS || !policy->profile)
 			abort();

@@ -30,7 +30,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		for (size_t i = 0; i < count; i++)
 			request_add(&buffer, strv_items(&lists[i]));
 		if (buffer_error(&buffer) == 0 && (buffer.length_bytes != size - 1 ||
-			memcmp(buffer.data, copy, size - 1) != 0))
+							  memcmp(buffer.data, copy, size - 1) != 0))
 			abort();
 	}
 	for (size_t i = 0; i < MOST; i++)

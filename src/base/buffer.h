@@ -13,7 +13,10 @@ struct buffer {
 	int error; /* 0, or -ENOMEM, or -ENOBUFS when max_bytes was reached */
 };
 
-#define BUFFER_INIT(max) {.max_bytes = (max)}
+#define BUFFER_INIT(max)                                                                           \
+	{                                                                                          \
+		.max_bytes = (max)                                                                 \
+	}
 
 void buffer_append(struct buffer *buffer, const void *data, size_t length_bytes);
 void buffer_append_string(struct buffer *buffer, const char *string);

@@ -14,17 +14,32 @@ struct unit {
 #define KIB 1024ULL
 
 static const struct unit byte_units[] = {
-	{"", 1}, {"b", 1},
-	{"k", KIB}, {"kb", KIB}, {"kib", KIB},
-	{"m", KIB * KIB}, {"mb", KIB * KIB}, {"mib", KIB * KIB},
-	{"g", KIB * KIB * KIB}, {"gb", KIB * KIB * KIB}, {"gib", KIB * KIB * KIB},
-	{"t", KIB * KIB * KIB * KIB}, {"tb", KIB * KIB * KIB * KIB}, {"tib", KIB * KIB * KIB * KIB},
+	{"", 1},
+	{"b", 1},
+	{"k", KIB},
+	{"kb", KIB},
+	{"kib", KIB},
+	{"m", KIB *KIB},
+	{"mb", KIB *KIB},
+	{"mib", KIB *KIB},
+	{"g", KIB *KIB *KIB},
+	{"gb", KIB *KIB *KIB},
+	{"gib", KIB *KIB *KIB},
+	{"t", KIB *KIB *KIB *KIB},
+	{"tb", KIB *KIB *KIB *KIB},
+	{"tib", KIB *KIB *KIB *KIB},
 	{NULL, 0},
 };
 
 static const struct unit duration_units[] = {
-	{"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60000}, {"min", 60000},
-	{"h", 3600000}, {"d", 86400000}, {NULL, 0},
+	{"", 1000},
+	{"ms", 1},
+	{"s", 1000},
+	{"m", 60000},
+	{"min", 60000},
+	{"h", 3600000},
+	{"d", 86400000},
+	{NULL, 0},
 };
 
 static const struct unit count_units[] = {{"", 1}, {"k", 1000}, {"m", 1000000}, {NULL, 0}};
@@ -56,8 +71,10 @@ static int units_parse(const char *text, const struct unit *units, uint64_t *ret
 			continue;
 		uint64_t value;
 		if (__builtin_mul_overflow(whole, unit->factor, &value) ||
-			__builtin_add_overflow(value, fraction * (unit->factor / scale) +
-				fraction * (unit->factor % scale) / scale, &value) ||
+			__builtin_add_overflow(value,
+				fraction * (unit->factor / scale) +
+					fraction * (unit->factor % scale) / scale,
+				&value) ||
 			value > INT64_MAX)
 			return -ERANGE;
 		*ret = value;

@@ -29,7 +29,7 @@ struct cli_options {
 	struct coffer_policy *policy;
 	const char *report; /* FILE or fd:N */
 	bool quiet, json, help;
-	char **argv;        /* the command, behind "--" or the first word that is no flag */
+	char **argv; /* the command, behind "--" or the first word that is no flag */
 };
 
 /* Parses argv[1..] of `coffer VERB`. 0, or -1 after having complained. */

@@ -24,7 +24,7 @@ pid_t namespaces_clone(const struct cgroup *cgroup, int *ret_pidfd, struct error
 	int pidfd = -1, cgroup_fd = cgroup ? cgroup_clone_v2_fd(cgroup) : -1;
 	struct clone_args args = {
 		.flags = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC |
-			CLONE_NEWUTS | CLONE_PIDFD,
+			 CLONE_NEWUTS | CLONE_PIDFD,
 		.pidfd = (uint64_t)(uintptr_t)&pidfd,
 		.exit_signal = SIGCHLD,
 	};
@@ -66,8 +66,8 @@ int namespaces_map_self(const struct plan *plan, struct error *error)
 	int r = fd_write_file(AT_FDCWD, "/proc/self/setgroups", "deny");
 	if (r < 0 && r != -ENOENT)
 		return error_set_errno(error, -r, "id maps", "/proc/self/setgroups");
-	r = write_map("/proc/self/uid_map",
-		(struct id_map){plan->uid_inside, plan->facts.uid, 1}, error);
+	r = write_map(
+		"/proc/self/uid_map", (struct id_map){plan->uid_inside, plan->facts.uid, 1}, error);
 	if (r == 0)
 		r = write_map("/proc/self/gid_map",
 			(struct id_map){plan->gid_inside, plan->facts.gid, 1}, error);

@@ -59,8 +59,8 @@ static int add_socket(struct network_sockets *sockets, enum egress_socket kind, 
 	return 0;
 }
 
-static int add_all_sockets(struct network_sockets *sockets, size_t udp_rules, bool ipv6,
-	struct error *error)
+static int add_all_sockets(
+	struct network_sockets *sockets, size_t udp_rules, bool ipv6, struct error *error)
 {
 	static const struct {
 		enum egress_socket kind;

@@ -23,11 +23,12 @@ struct network_sockets {
 /* Loopback alone (ports from 0 open to everyone): the box without egress. */
 int network_raise_loopback(struct error *error);
 /* Everything that egress needs. Fails whole: there is no box with half a wall. Inside, afterwards:
- * - allowed (stand-in address, port) pairs and literal addresses that a rule names lead, over TCP, to
- *   the redirect sockets, which say by SO_ORIGINAL_DST where a connection was going;
+ * - allowed (stand-in address, port) pairs and literal addresses that a rule names lead, over TCP,
+ * to the redirect sockets, which say by SO_ORIGINAL_DST where a connection was going;
  * - port 53 of every address, loopback's included (a resolv.conf may say 127.0.0.53), is the
  *   resolver; the destinations of allow-udp rules lead to a socket for each rule;
- * - the rest of loopback is the box's own; of coffer's addresses there are the resolver and proxies;
+ * - the rest of loopback is the box's own; of coffer's addresses there are the resolver and
+ * proxies;
  * - everything else is refused at once: TCP by a reset, the rest by EPERM.
  * 0.4 ms, measured. ret->fds are in no particular order; EGRESS_SOCKET_NFLOG is missing where the
  * kernel has no nfnetlink_log. The error names what an administrator loads where nf_tables is

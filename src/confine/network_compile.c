@@ -1,14 +1,13 @@
-/* Run by the build: writes the ruleset of a box's network namespace as netlink messages, ready to be
- * sent. A box adds the elements of its sets and a batch's end (see network_nftables.c); what it does
- * not need then is any library, or nft, or the 2 ms of parsing.
+/* Run by the build: writes the ruleset of a box's network namespace as netlink messages, ready to
+ * be sent. A box adds the elements of its sets and a batch's end (see network_nftables.c); what it
+ * does not need then is any library, or nft, or the 2 ms of parsing.
  *
  *   table inet coffer {
- *     set pools4    { type ipv4_addr . inet_service; flags interval }    # stand-ins with their ports
- *     set pools6    { type ipv6_addr . inet_service; flags interval }
- *     set literals4 { type ipv4_addr; flags interval }
- *     set literals6 { type ipv6_addr; flags interval }
- *     map udp4      { type ipv4_addr . inet_service : inet_service }     # allow-udp: egress's port
- *     map udp6      { type ipv6_addr . inet_service : inet_service }
+ *     set pools4    { type ipv4_addr . inet_service; flags interval }    # stand-ins with their
+ * ports set pools6    { type ipv6_addr . inet_service; flags interval } set literals4 { type
+ * ipv4_addr; flags interval } set literals6 { type ipv6_addr; flags interval } map udp4      { type
+ * ipv4_addr . inet_service : inet_service }     # allow-udp: egress's port map udp6      { type
+ * ipv6_addr . inet_service : inet_service }
  *
  *     chain nat { type nat hook output priority -100;
  *       meta l4proto udp dnat ip to 198.18.0.1 : ip daddr . udp dport map @udp4      (and IPv6)
@@ -35,11 +34,11 @@
  *   }
  *
  * Every address is local in there, so all that a hole in it would open is the box's way to itself:
- * what leaves is egress's decision in any case. The port 53 rules come before loopback's on purpose:
- * the resolv.conf of many hosts names a resolver at 127.0.0.x. What is dnat'ed to its own address
- * does not count as dnat'ed, hence the three accepts of coffer's own ports. "related" is what a
- * reject sends. What is refused faster than it can be told of is not passed over in silence: the
- * first of it comes with a prefix that says so. */
+ * what leaves is egress's decision in any case. The port 53 rules come before loopback's on
+ * purpose: the resolv.conf of many hosts names a resolver at 127.0.0.x. What is dnat'ed to its own
+ * address does not count as dnat'ed, hence the three accepts of coffer's own ports. "related" is
+ * what a reject sends. What is refused faster than it can be told of is not passed over in silence:
+ * the first of it comes with a prefix that says so. */
 #include "base/cleanup.h"
 #include "confine/network_nftables.h"
 #include "policy/egress.h"
@@ -279,8 +278,8 @@ static void add_bitwise(struct nftnl_rule *rule, const void *mask, uint32_t byte
 
 static void add_daddr(struct nftnl_rule *rule, const struct family *family, uint32_t reg)
 {
-	add_payload(rule, NFT_PAYLOAD_NETWORK_HEADER, family->daddr_offset, family->address_bytes,
-		reg);
+	add_payload(
+		rule, NFT_PAYLOAD_NETWORK_HEADER, family->daddr_offset, family->address_bytes, reg);
 }
 
 /* The first `bytes` of the destination address. */

@@ -107,7 +107,7 @@ struct answers {
 	size_t count;
 	struct answer {
 		uint32_t sequence;
-		int error; /* 0 or -errno */
+		int error;    /* 0 or -errno */
 	} items[ANSWERS_MAX]; /* the first ones; those that are too many are errors too */
 	bool too_many;
 };
@@ -181,12 +181,10 @@ static void put_link_up(struct buffer *batch)
 		.ifi_index = LOOPBACK_INDEX,
 		.ifi_flags = IFF_UP,
 		.ifi_change = IFF_UP};
-	end_message(batch,
-		begin_message(batch, RTM_NEWLINK, NLM_F_ACK, STEP_UP, &up, sizeof(up)));
+	end_message(batch, begin_message(batch, RTM_NEWLINK, NLM_F_ACK, STEP_UP, &up, sizeof(up)));
 }
 
-static void put_address(
-	struct buffer *batch, enum link_step step, uint8_t family, const char *text)
+static void put_address(struct buffer *batch, enum link_step step, uint8_t family, const char *text)
 {
 	uint8_t address[16];
 	unsigned bytes = family == AF_INET ? 4 : 16;
@@ -289,10 +287,10 @@ static void begin_set(struct elements *elements, const char *set)
 	uint16_t type = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWSETELEM;
 	end_set(elements);
 	elements->set = set;
-	elements->message = begin_message(elements->buffer, type, NLM_F_CREATE,
-		elements->sequence++, &body, sizeof(body));
-	put_attribute(elements->buffer, NFTA_SET_ELEM_LIST_TABLE, NETWORK_TABLE,
-		sizeof(NETWORK_TABLE));
+	elements->message = begin_message(
+		elements->buffer, type, NLM_F_CREATE, elements->sequence++, &body, sizeof(body));
+	put_attribute(
+		elements->buffer, NFTA_SET_ELEM_LIST_TABLE, NETWORK_TABLE, sizeof(NETWORK_TABLE));
 	put_attribute(elements->buffer, NFTA_SET_ELEM_LIST_SET, set, strlen(set) + 1);
 	elements->list = begin_nest(elements->buffer, NFTA_SET_ELEM_LIST_ELEMENTS);
 }
@@ -354,8 +352,7 @@ static size_t make_key(uint8_t key[20], const struct in6_addr *address, uint16_t
 static void put_pool(struct elements *elements, const struct in6_addr *first,
 	const struct in6_addr *last, const struct port_set *ports)
 {
-	const char *set =
-		IN6_IS_ADDR_V4MAPPED(first) ? NETWORK_SET_POOLS4 : NETWORK_SET_POOLS6;
+	const char *set = IN6_IS_ADDR_V4MAPPED(first) ? NETWORK_SET_POOLS4 : NETWORK_SET_POOLS6;
 	for (size_t i = 0; i < ports->count; i++) {
 		uint8_t key[20], key_end[20];
 		size_t bytes = make_key(key, first, ports->ranges[i].first);
@@ -394,15 +391,15 @@ static bool comes_first(const struct network_policy *policy, size_t index)
 	return true;
 }
 
-static void put_udp(struct elements *elements, const struct in6_addr *address, uint16_t port,
-	uint16_t target)
+static void put_udp(
+	struct elements *elements, const struct in6_addr *address, uint16_t port, uint16_t target)
 {
 	uint8_t key[20];
 	const char *set = IN6_IS_ADDR_V4MAPPED(address) ? NETWORK_SET_UDP4 : NETWORK_SET_UDP6;
 	size_t bytes = make_key(key, address, port);
 	uint16_t wire = htons(target);
-	put_element(elements, set,
-		&(struct element){.key = key, .key_bytes = bytes, .data = &wire});
+	put_element(
+		elements, set, &(struct element){.key = key, .key_bytes = bytes, .data = &wire});
 }
 
 /* A name of an allow-udp rule may be reached over TCP as well: see network_udp_standin(). */
@@ -448,8 +445,8 @@ static bool behind_block(const struct address_block *block, uint8_t ret[16])
 
 /* The kernel's tree of intervals holds where each begins, and where it has ended. Blocks that touch
  * are one interval; they come sorted. */
-static void put_literals(struct elements *elements, const struct address_block *blocks,
-	size_t blocks_count, bool v4)
+static void put_literals(
+	struct elements *elements, const struct address_block *blocks, size_t blocks_count, bool v4)
 {
 	const char *set = v4 ? NETWORK_SET_LITERALS4 : NETWORK_SET_LITERALS6;
 	uint8_t end[16];
@@ -472,8 +469,8 @@ static void put_literals(struct elements *elements, const struct address_block *
 		put_element(elements, set, &end_mark);
 }
 
-static int make_elements(const struct network_policy *policy, bool ask, struct buffer *ret,
-	struct error *error)
+static int make_elements(
+	const struct network_policy *policy, bool ask, struct buffer *ret, struct error *error)
 {
 	struct elements elements = {.buffer = ret, .sequence = NETWORK_RULES_LAST + 1};
 	struct network_pool *pools = NULL;
@@ -538,8 +535,8 @@ static int send_rules(int fd, const struct buffer *elements, bool log)
 	return r < 0 ? r : judge(&answers, NETWORK_RULES_LAST);
 }
 
-/* A socket that hears of what the ruleset refuses, every packet at once: a box may live shorter than
- * the second for which the kernel would collect them. */
+/* A socket that hears of what the ruleset refuses, every packet at once: a box may live shorter
+ * than the second for which the kernel would collect them. */
 static int open_log(void)
 {
 	const struct nfulnl_msg_config_cmd bind = {.command = NFULNL_CFG_CMD_BIND};
@@ -586,7 +583,8 @@ static int explain_rules(int code, struct error *error)
 		return error_hint(error, "nf_tables is forbidden to this process, perhaps by the "
 					 "sandbox or container that coffer itself runs in");
 	case EMSGSIZE:
-		return error_hint(error, "the policy's rules are too many for net.core.wmem_default");
+		return error_hint(
+			error, "the policy's rules are too many for net.core.wmem_default");
 	}
 	return code;
 }

@@ -18,9 +18,9 @@
 #include <sys/socket.h>
 
 enum {
-	QUEUE_MAX = 1024, /* messages: 1.6 MiB at worst */
+	QUEUE_MAX = 1024,    /* messages: 1.6 MiB at worst */
 	QUESTIONS_MAX = 256, /* open at one time, however many wait for each answer */
-	BATCH = 32,       /* messages read in one turn */
+	BATCH = 32,          /* messages read in one turn */
 	START_WAIT_MS = 10000,
 };
 
@@ -218,8 +218,8 @@ static struct waiter *find_waiter(struct control *control, uint32_t id)
 {
 	struct waiter *waiter;
 	TAILQ_FOREACH(waiter, &control->waiters, link)
-		if (waiter->id == id)
-			return waiter;
+	if (waiter->id == id)
+		return waiter;
 	return NULL;
 }
 
@@ -228,8 +228,8 @@ static struct waiter *find_question(struct control *control, uint32_t question)
 {
 	struct waiter *waiter;
 	TAILQ_FOREACH(waiter, &control->waiters, link)
-		if (waiter->question == question)
-			return waiter;
+	if (waiter->question == question)
+		return waiter;
 	return NULL;
 }
 
@@ -238,9 +238,9 @@ static uint32_t same_question(struct control *control, const struct waiter *aski
 {
 	struct waiter *waiter;
 	TAILQ_FOREACH(waiter, &control->waiters, link)
-		if (waiter->port == asking->port && strcmp(waiter->name, asking->name) == 0 &&
-			memcmp(&waiter->address, &asking->address, sizeof(waiter->address)) == 0)
-			return waiter->question;
+	if (waiter->port == asking->port && strcmp(waiter->name, asking->name) == 0 &&
+		memcmp(&waiter->address, &asking->address, sizeof(waiter->address)) == 0)
+		return waiter->question;
 	return 0;
 }
 
@@ -270,10 +270,8 @@ uint32_t egress_ask(struct egress *egress, const struct egress_record *record, e
 		control->last_id++;
 	while (control->last_id == 0 || find_waiter(control, control->last_id) ||
 		find_question(control, control->last_id));
-	*waiter = (struct waiter){.id = control->last_id,
-		.port = record->port,
-		.answer = answer,
-		.context = context};
+	*waiter = (struct waiter){
+		.id = control->last_id, .port = record->port, .answer = answer, .context = context};
 	snprintf(waiter->name, sizeof(waiter->name), "%s", record->name);
 	if (!waiter->name[0])
 		waiter->address = record->address;
@@ -316,8 +314,7 @@ void egress_ask_forget(struct egress *egress, uint32_t id)
 static void take_answer(struct control *control, const struct egress_message *message)
 {
 	bool known = message->value == NETWORK_ALLOW || message->value == NETWORK_MONITOR;
-	enum network_verdict verdict =
-		known ? (enum network_verdict)message->value : NETWORK_DENY;
+	enum network_verdict verdict = known ? (enum network_verdict)message->value : NETWORK_DENY;
 	struct waiter *waiter;
 	while (message->id && (waiter = find_question(control, message->id))) {
 		egress_answer answer = waiter->answer;

@@ -26,7 +26,7 @@
 enum {
 	EGRESS_CONNECTIONS_MAX = 4096, /* of a box at one time; more wait in the listen backlog */
 	EGRESS_UDP_FLOWS_MAX = 1024,
-	EGRESS_PEEK_MS = 10000,        /* how long a client may take over its first words */
+	EGRESS_PEEK_MS = 10000, /* how long a client may take over its first words */
 	EGRESS_DIAL_MS = 10000,
 	EGRESS_HEAD_BYTES = 64 * 1024, /* of an HTTP head or a ClientHello; more is refused */
 	EGRESS_HELD_BYTES_MAX = 32 * 1024 * 1024, /* of unfinished ones, of all clients */

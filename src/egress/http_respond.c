@@ -100,8 +100,8 @@ void http_linger(struct connection *connection, struct bufferevent *client)
 	closing->client = client;
 	connection_set_handler(connection, closing, linger_release);
 	/* Nobody reads that any more. */
-	evbuffer_drain(bufferevent_get_input(client),
-		evbuffer_get_length(bufferevent_get_input(client)));
+	evbuffer_drain(
+		bufferevent_get_input(client), evbuffer_get_length(bufferevent_get_input(client)));
 	bufferevent_setcb(client, linger_on_read, linger_on_write, linger_on_event, closing);
 	bufferevent_setwatermark(client, EV_READ, 0, 0);
 	bufferevent_setwatermark(client, EV_WRITE, 0, 0);

@@ -16,7 +16,7 @@
 enum {
 	REFUSALS_MAX = 64, /* different ones within one interval; more end it */
 	INTERVAL_MS = 1000,
-	BATCH = 64, /* messages read in one turn */
+	BATCH = 64,        /* messages read in one turn */
 	BATCH_LAST = 4096, /* and in the end: more than the socket holds */
 };
 
@@ -176,9 +176,8 @@ static void collect(void *context, const struct nflog_packet *packet)
 	if (nflog->count == REFUSALS_MAX)
 		log_all(nflog);
 	start_interval(nflog);
-	nflog->refusals[nflog->count++] = (struct refusal){.packet = *packet,
-		.count = 1,
-		.time_ms = realtime_ms()};
+	nflog->refusals[nflog->count++] =
+		(struct refusal){.packet = *packet, .count = 1, .time_ms = realtime_ms()};
 }
 
 /* Returns whether there may be more. A full buffer (ENOBUFS) has lost messages. */
@@ -187,8 +186,8 @@ static bool read_message(struct nflog *nflog)
 	char __attribute__((aligned(NLMSG_ALIGNTO))) space[16 * 1024];
 	struct sockaddr_nl from = {0};
 	socklen_t length = sizeof(from);
-	ssize_t n = recvfrom(nflog->fd, space, sizeof(space), MSG_DONTWAIT,
-		(struct sockaddr *)&from, &length);
+	ssize_t n = recvfrom(
+		nflog->fd, space, sizeof(space), MSG_DONTWAIT, (struct sockaddr *)&from, &length);
 	if (n < 0 && errno == ENOBUFS)
 		count_lost(nflog);
 	if (n < 0)

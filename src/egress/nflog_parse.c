@@ -94,8 +94,7 @@ static bool parse_packet(const uint8_t *data, size_t length_bytes, struct nflog_
 	return false;
 }
 
-static void parse_message(
-	const struct nlmsghdr *message, nflog_each each, void *context)
+static void parse_message(const struct nlmsghdr *message, nflog_each each, void *context)
 {
 	size_t left = message->nlmsg_len, at = NLMSG_LENGTH(NLMSG_ALIGN(sizeof(struct nfgenmsg)));
 	const uint8_t *data = (const uint8_t *)message;
@@ -112,8 +111,8 @@ static void parse_message(
 			       memcmp(data + at + NLA_HDRLEN, EGRESS_NFLOG_LOST,
 				       sizeof(EGRESS_NFLOG_LOST)) == 0;
 		if ((attribute.nla_type & NLA_TYPE_MASK) == NFULA_PAYLOAD &&
-			parse_packet(data + at + NLA_HDRLEN, attribute.nla_len - NLA_HDRLEN,
-				&packet)) {
+			parse_packet(
+				data + at + NLA_HDRLEN, attribute.nla_len - NLA_HDRLEN, &packet)) {
 			packet.lost = lost;
 			each(context, &packet);
 		}

@@ -1,7 +1,7 @@
 /* Theory of operation. A published port is a listener on the host's loopback. For each connection
  * the helper (see publish_helper.c) makes a socket in the box's network namespace that connects to
- * the box's loopback, by IPv4 and, if nobody is there, by IPv6; then both are relayed like any other
- * connection. In the landlock tier the box's loopback is the host's, and no helper is needed.
+ * the box's loopback, by IPv4 and, if nobody is there, by IPv6; then both are relayed like any
+ * other connection. In the landlock tier the box's loopback is the host's, and no helper is needed.
  *
  * When no more connections are taken (their number, or descriptors, or memory), the ports pause for
  * a moment, and clients wait in the kernel's backlog. */
@@ -102,10 +102,10 @@ static void join_done(struct join *join)
 {
 	struct connection *connection = join->connection;
 	connection->server = steal_fd(&join->fd);
-	connection->address = join->family == AF_INET6
-				      ? in6addr_loopback
-				      : (struct in6_addr){{{[10] = 0xff, [11] = 0xff,
-						[12] = 127, [15] = 1}}};
+	connection->address =
+		join->family == AF_INET6
+			? in6addr_loopback
+			: (struct in6_addr){{{[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1}}};
 	connection->record.address = connection->address;
 	connection->record.ended = 1;
 	connection_set_handler(connection, NULL, NULL); /* frees join */
@@ -221,8 +221,7 @@ static void on_answers(evutil_socket_t fd, short what, void *context)
 static void start(const struct listener *listener, int client)
 {
 	struct publish *publish = listener->publish;
-	struct connection *connection =
-		connection_new(publish->egress, client, EGRESS_HOW_PUBLISH);
+	struct connection *connection = connection_new(publish->egress, client, EGRESS_HOW_PUBLISH);
 	if (!connection)
 		return;
 	connection_set_target(connection, NULL, NULL, listener->forward.box_port);
@@ -237,8 +236,11 @@ static void start(const struct listener *listener, int client)
 		connection_reset(connection);
 		return;
 	}
-	*join = (struct join){.publish = publish, .connection = connection,
-		.port = listener->forward.box_port, .family = AF_INET, .fd = -1};
+	*join = (struct join){.publish = publish,
+		.connection = connection,
+		.port = listener->forward.box_port,
+		.family = AF_INET,
+		.fd = -1};
 	connection_set_handler(connection, join, join_release);
 	join_try(join);
 }
@@ -317,8 +319,8 @@ static int listen_on(struct publish *publish, const struct network_forward *forw
 		return -errno;
 	/* Connections of an earlier run that linger do not keep the port. */
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (bind(fd, &address.any,
-		    family == AF_INET ? sizeof(address.v4) : sizeof(address.v6)) < 0 ||
+	if (bind(fd, &address.any, family == AF_INET ? sizeof(address.v4) : sizeof(address.v6)) <
+			0 ||
 		listen(fd, BACKLOG) < 0)
 		return -errno;
 	publish->listeners[publish->listeners_count++] =
@@ -408,8 +410,8 @@ int publish_start(struct egress *egress, int box_user, int box_net, struct error
 	if (r < 0)
 		return error_set_errno(error, -r, "publish", "joining the box's network");
 	fcntl(publish->socket, F_SETFL, O_NONBLOCK);
-	publish->answers = event_new(
-		egress->base, publish->socket, EV_READ | EV_PERSIST, on_answers, publish);
+	publish->answers =
+		event_new(egress->base, publish->socket, EV_READ | EV_PERSIST, on_answers, publish);
 	if (!publish->answers || event_add(publish->answers, NULL) < 0)
 		return error_set_errno(error, ENOMEM, "publish", "the helper");
 	publish->joined = true;

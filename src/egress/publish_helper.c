@@ -97,9 +97,8 @@ int publish_connect(int family, uint16_t port)
 	const struct sockaddr_in v4 = {.sin_family = AF_INET,
 		.sin_port = htons(port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	const struct sockaddr_in6 v6 = {.sin6_family = AF_INET6,
-		.sin6_port = htons(port),
-		.sin6_addr = in6addr_loopback};
+	const struct sockaddr_in6 v6 = {
+		.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = in6addr_loopback};
 	cleanup_close int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
@@ -139,8 +138,8 @@ noreturn void publish_help(int socket, uid_t uid, gid_t gid)
 		ssize_t n = fd_receive(socket, &request, sizeof(request), NULL, &no_fds);
 		if (n != sizeof(request))
 			break;
-		int fd = publish_connect(request.family == AF_INET6 ? AF_INET6 : AF_INET,
-			(uint16_t)request.port);
+		int fd = publish_connect(
+			request.family == AF_INET6 ? AF_INET6 : AF_INET, (uint16_t)request.port);
 		there = say(socket, fd < 0 ? fd : 0, fd);
 		close_fd(&fd);
 	}

@@ -480,7 +480,8 @@ void relay_start(struct connection *connection)
 		connection_refuse(connection, ENOMEM, "no memory for a relay");
 		return;
 	}
-	/* Mostly the client has spoken already: what it said goes on without a round of the loop. */
+	/* Mostly the client has spoken already: what it said goes on without a round of the loop.
+	 */
 	for (int i = 0; i < 2; i++)
 		relay->readable[i] = relay->writable[i] = true;
 	relay_turn(relay);

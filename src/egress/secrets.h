@@ -34,7 +34,7 @@ struct secret_mask {
 	size_t lead_bytes, trail_bytes; /* 0 or 1 */
 };
 enum {
-	SECRET_FORMS_MAX = 16, /* as it is, and as encoders of text write it */
+	SECRET_FORMS_MAX = 16,                   /* as it is, and as encoders of text write it */
 	SECRET_MASKS_MAX = SECRET_FORMS_MAX + 3, /* three alignments of base64 */
 };
 

@@ -138,8 +138,7 @@ static noreturn void run_command(const char *command, int output, pid_t parent)
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == parent &&
 		setpgid(0, 0) == 0 && null >= 0 && dup2(null, 0) == 0 && dup2(output, 1) == 1 &&
-		close_range(3, ~0U, 0) == 0 &&
-		sigprocmask(SIG_SETMASK, &none, NULL) == 0)
+		close_range(3, ~0U, 0) == 0 && sigprocmask(SIG_SETMASK, &none, NULL) == 0)
 		execve("/bin/sh", argv, environ);
 	_exit(127);
 }

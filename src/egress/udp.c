@@ -1,8 +1,8 @@
-/* Theory of operation. Datagrams have no connections, so each client address of the box that sends to
- * a rule's destination has a *flow*: a socket connected to the destination, over which answers come
- * back to that client and from nobody else. A flow ends after a minute without traffic, or when
- * another needs its place. Nothing waits: what is over a limit, or does not fit into a socket's
- * buffer, is dropped, as networks do. */
+/* Theory of operation. Datagrams have no connections, so each client address of the box that sends
+ * to a rule's destination has a *flow*: a socket connected to the destination, over which answers
+ * come back to that client and from nobody else. A flow ends after a minute without traffic, or
+ * when another needs its place. Nothing waits: what is over a limit, or does not fit into a
+ * socket's buffer, is dropped, as networks do. */
 #include "egress/egress.h"
 
 #include "base/cleanup.h"

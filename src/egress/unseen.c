@@ -1,9 +1,9 @@
 /* Theory of operation. A name that is inspected, has rules on requests or is given a secret must
  * not be reached past the eyes that check this: not by its address, nor under a rule for raw bytes
- * on any port. So the first bytes of a raw connection are looked at as they pass. What does not begin
- * as TLS goes on at the first byte that tells; a ClientHello goes on once its name is known. A
- * server that speaks first is not held up, and what is wrapped in something else (STARTTLS) is not
- * seen: a raw rule is for bytes of any kind. */
+ * on any port. So the first bytes of a raw connection are looked at as they pass. What does not
+ * begin as TLS goes on at the first byte that tells; a ClientHello goes on once its name is known.
+ * A server that speaks first is not held up, and what is wrapped in something else (STARTTLS) is
+ * not seen: a raw rule is for bytes of any kind. */
 #include "egress/egress.h"
 #include "egress/hello.h"
 

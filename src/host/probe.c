@@ -200,7 +200,7 @@ static bool owns_every_id(void)
 	char map[64];
 	unsigned inside, outside, count;
 	return !read_start("/proc/self/uid_map", map, sizeof(map)) ||
-		sscanf(map, "%u %u %u", &inside, &outside, &count) != 3 || count >= 0xfffffffe;
+	       sscanf(map, "%u %u %u", &inside, &outside, &count) != 3 || count >= 0xfffffffe;
 }
 
 static bool has_sys_admin(void)

@@ -66,8 +66,10 @@ static bool find_program(char path[static PATH_MAX])
 	if (n > 0) {
 		self[n] = '\0';
 		char *slash = strrchr(self, '/');
-		if (slash && snprintf(path, PATH_MAX, "%.*s/coffer", (int)(slash - self), self) <
-				PATH_MAX && is_program(path))
+		if (slash &&
+			snprintf(path, PATH_MAX, "%.*s/coffer", (int)(slash - self), self) <
+				PATH_MAX &&
+			is_program(path))
 			return true;
 	}
 	snprintf(path, PATH_MAX, "%s", COFFER_INSTALLED_PROGRAM);
@@ -84,8 +86,7 @@ static bool find_program(char path[static PATH_MAX])
 	return false;
 }
 
-static int seal_request(
-	const struct coffer_policy *policy, char *const argv[], struct error *error)
+static int seal_request(const struct coffer_policy *policy, char *const argv[], struct error *error)
 {
 	cleanup_buffer struct buffer buffer = BUFFER_INIT(MAX_CONTROL_MESSAGE_BYTES);
 	request_add(&buffer, strv_items(&policy->settings));
@@ -145,8 +146,7 @@ static void take_report(struct coffer_box *box, const struct message *message, i
 
 static void note_end(struct coffer_box *box, uint32_t id, int status)
 {
-	struct ended *ended =
-		reallocarray(box->ended, box->ended_count + 1, sizeof(*box->ended));
+	struct ended *ended = reallocarray(box->ended, box->ended_count + 1, sizeof(*box->ended));
 	if (!ended)
 		return;
 	box->ended = ended;
@@ -285,8 +285,9 @@ int coffer_box_wait_exec(struct coffer_box *box, uint32_t id, int timeout_ms, in
 			return 0;
 		}
 		uint64_t now = clock_now_us();
-		int left_ms = timeout_ms < 0 ? -1
-			: now >= deadline_us ? 0 : (int)((deadline_us - now + 999) / 1000);
+		int left_ms = timeout_ms < 0       ? -1
+			      : now >= deadline_us ? 0
+						   : (int)((deadline_us - now + 999) / 1000);
 		int r = box->report ? -EPIPE : take_message(box, left_ms);
 		if (r < 0) {
 			struct error error = {0};
@@ -300,8 +301,8 @@ int coffer_box_wait_exec(struct coffer_box *box, uint32_t id, int timeout_ms, in
 int coffer_box_signal(
 	struct coffer_box *box, uint32_t id, int signal, struct coffer_error *ret_error)
 {
-	struct message message = {.kind = MESSAGE_SIGNAL, .id = id, .value = signal,
-		.index = SIGNAL_COMMAND};
+	struct message message = {
+		.kind = MESSAGE_SIGNAL, .id = id, .value = signal, .index = SIGNAL_COMMAND};
 	int r = fd_send(box->socket, &message, sizeof(message), NULL, 0);
 	if (r < 0) {
 		struct error error = {0};

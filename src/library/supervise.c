@@ -1,7 +1,7 @@
 #include "library/supervise.h"
 
-#include "library/library.h"
 #include "base/request.h"
+#include "library/library.h"
 
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -73,8 +73,10 @@ int library_supervise(int request, int socket)
 	else
 		r = apply(policy, &settings, &error);
 	if (r == 0) {
-		struct library_run run = {.policy = policy->policy, .argv = strv_items(&argv),
-			.stdio = {0, 1, 2}, .client = socket};
+		struct library_run run = {.policy = policy->policy,
+			.argv = strv_items(&argv),
+			.stdio = {0, 1, 2},
+			.client = socket};
 		r = library_run(&run, &report, &error);
 	}
 	send_report(socket, report, &error);

@@ -26,8 +26,8 @@ static char *glob_base(const char *glob)
 	return end ? strndup(glob, end) : strdup("/");
 }
 
-static int walk_directory(struct glob_walk *walk, int parent, const char *name, const char *path,
-	size_t depth)
+static int walk_directory(
+	struct glob_walk *walk, int parent, const char *name, const char *path, size_t depth)
 {
 	cleanup_close int fd =
 		openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
@@ -54,7 +54,7 @@ static int walk_directory(struct glob_walk *walk, int parent, const char *name, 
 		if (path_matches_glob(child, walk->glob))
 			r = strv_add(walk->matches, child);
 		else if (depth < walk->depth_max &&
-			(entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN))
+			 (entry->d_type == DT_DIR || entry->d_type == DT_UNKNOWN))
 			r = walk_directory(walk, here, entry->d_name, child, depth + 1);
 		if (r < 0)
 			return r;

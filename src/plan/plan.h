@@ -34,7 +34,7 @@ enum mount_kind {
 	MOUNT_HIDE_FILE, /* an empty file that nobody can read */
 	MOUNT_DEV,       /* the minimal /dev, with pts and shm */
 	MOUNT_PROC,      /* an own /proc */
-	MOUNT_OVERLAY, /* source (host path) below, the box's discarded layer above */
+	MOUNT_OVERLAY,   /* source (host path) below, the box's discarded layer above */
 	MOUNT_LAYER_DIR, /* a directory of the discarded layer: one size limit for all of them */
 	MOUNT_GIT_LAYER, /* source (a git directory) below; upper on disk, written back checked */
 	MOUNT_DIRECTORY, /* no mount: mkdir in the private root */
@@ -98,16 +98,17 @@ struct plan {
 	struct host_facts facts;
 
 	struct strv argv;
-	struct strv environment; /* NAME=VALUE, complete */
+	struct strv environment;       /* NAME=VALUE, complete */
 	struct network_policy network; /* a copy; open or not, see network_is_open() */
-	char *certificates; /* what the box trusts, PEM: the host's and its own authority; or NULL */
+	char *certificates; /* what the box trusts, PEM: the host's and its own authority; or NULL
+			     */
 	struct file_id *unix_sockets; /* of the host, that may be connected to */
 	size_t unix_sockets_count;
-	char *net_log; /* where each decision of egress is written: a file, "-", or NULL */
-	char *net_ask; /* a unix socket where undecided names are asked for; or NULL */
-	char *directory;         /* working directory inside the box */
-	char *workspace;         /* on the host; NULL when there is none */
-	char *host_name;         /* inside */
+	char *net_log;   /* where each decision of egress is written: a file, "-", or NULL */
+	char *net_ask;   /* a unix socket where undecided names are asked for; or NULL */
+	char *directory; /* working directory inside the box */
+	char *workspace; /* on the host; NULL when there is none */
+	char *host_name; /* inside */
 
 	bool private_root;         /* the root is a tmpfs, not the host's / */
 	struct plan_mount *mounts; /* in order: parents before children */

@@ -24,8 +24,8 @@ char *plan_inside(const struct planning *planning, const char *path);
 /* plan_mounts.c: the root, the private places, and one mount wherever the access changes. */
 int plan_mounts(struct planning *planning);
 /* NULL with the error: too many, or no memory. */
-struct plan_mount *plan_add_mount(struct planning *planning, enum mount_kind kind,
-	const char *target, const char *source);
+struct plan_mount *plan_add_mount(
+	struct planning *planning, enum mount_kind kind, const char *target, const char *source);
 /* plan_network.c: the policy's copy; files; variables. */
 int plan_network(struct planning *planning);
 int plan_network_files(struct planning *planning);

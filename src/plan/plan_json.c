@@ -75,8 +75,10 @@ static json_t *mounts_json(const struct plan *plan)
 
 static json_t *grants_json(const struct plan *plan)
 {
-	static const char *const rights[] = {[GRANT_READ] = "read", [GRANT_WRITE] = "write",
-		[GRANT_DEVICE] = "device", [GRANT_LIST] = "list"};
+	static const char *const rights[] = {[GRANT_READ] = "read",
+		[GRANT_WRITE] = "write",
+		[GRANT_DEVICE] = "device",
+		[GRANT_LIST] = "list"};
 	json_t *array = json_array();
 	for (size_t i = 0; i < plan->grants_count; i++) {
 		json_t *item = json_object();
@@ -169,8 +171,9 @@ char *plan_to_json(const struct plan *plan)
 	json_object_set_new(root, "mode_reason", text(plan->mode_reason));
 	json_object_set_new(root, "profile", json_string(plan->profile->name));
 	json_object_set_new(root, "seccomp",
-		json_string(plan->tier == TIER_NONE ? "none"
-			: plan->profile->seccomp == SECCOMP_STRICT ? "strict" : "default"));
+		json_string(plan->tier == TIER_NONE                    ? "none"
+			    : plan->profile->seccomp == SECCOMP_STRICT ? "strict"
+								       : "default"));
 	json_object_set_new(root, "network", network_json(plan));
 	json_object_set_new(root, "argv", texts(&plan->argv));
 	json_object_set_new(root, "directory", text(plan->directory));

@@ -59,8 +59,8 @@ static int grant(struct plan *plan, const char *path, int access)
 	return plan_grant(plan, path, access > 1 ? GRANT_WRITE : GRANT_READ);
 }
 
-static int grant_tree(struct planning *planning, const struct points *points, const char *path,
-	int inherited);
+static int grant_tree(
+	struct planning *planning, const struct points *points, const char *path, int inherited);
 
 /* path is an opened directory: entry by entry. */
 static int grant_entries(struct planning *planning, const struct points *points,
@@ -87,8 +87,8 @@ static int grant_entries(struct planning *planning, const struct points *points,
 }
 
 /* Nothing below path allows less than it does: what allows more gets it in addition. */
-static int grant_points(struct planning *planning, const struct points *points, const char *path,
-	int given)
+static int grant_points(
+	struct planning *planning, const struct points *points, const char *path, int given)
 {
 	const char *done = NULL;
 	for (size_t i = 0; i < points->count; i++) {
@@ -105,8 +105,8 @@ static int grant_points(struct planning *planning, const struct points *points, 
 }
 
 /* Grants path and what is below as the points say; inherited is what a grant above gives. */
-static int grant_tree(struct planning *planning, const struct points *points, const char *path,
-	int inherited)
+static int grant_tree(
+	struct planning *planning, const struct points *points, const char *path, int inherited)
 {
 	int least = least_access(points, path);
 	if (least > inherited) {

@@ -67,7 +67,8 @@ static int pin_ancestors(struct planning *planning, const char *root, const char
 		if (!inside)
 			return plan_out_of_memory(planning->error);
 		if (!has_mount_at(planning->plan, inside)) {
-			struct plan_mount *mount = plan_add_mount(planning, MOUNT_BIND, inside, copy);
+			struct plan_mount *mount =
+				plan_add_mount(planning, MOUNT_BIND, inside, copy);
 			if (!mount)
 				return -E2BIG;
 			mount->writable = true;
@@ -126,8 +127,8 @@ static int emit_hidden(
 	bool directory = (point->mode & S_IFMT) == S_IFDIR;
 	if (directory && shows_something_below(points, index))
 		return emit_tmpfs(planning, inside, false);
-	struct plan_mount *mount =
-		plan_add_mount(planning, directory ? MOUNT_HIDE_DIR : MOUNT_HIDE_FILE, inside, NULL);
+	struct plan_mount *mount = plan_add_mount(
+		planning, directory ? MOUNT_HIDE_DIR : MOUNT_HIDE_FILE, inside, NULL);
 	if (!mount)
 		return -E2BIG;
 	mount->id = point->id;

@@ -19,8 +19,8 @@ bool plan_hides_secrets(const struct policy *policy, const struct network_policy
 	return policy->hide_secrets || policy->profile->hide_secrets || network_is_open(network);
 }
 
-static int add_file(struct planning *planning, const char *path, enum mount_kind kind,
-	const char *content)
+static int add_file(
+	struct planning *planning, const char *path, enum mount_kind kind, const char *content)
 {
 	/* Where it lies in a place that the box does not see, programs fall back to what they do
 	 * without such a file: the resolver at 127.0.0.1, which is egress's as well. */

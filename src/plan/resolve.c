@@ -256,7 +256,8 @@ static int find_policy_path(
 		return error_hint(error, "name the directories that the work is about");
 	}
 	if (entry->access == ACCESS_CONNECT && !S_ISSOCK(st.st_mode))
-		return error_set(error, ENOTSOCK, "resolve", "--allow-unix %s is no unix socket", path);
+		return error_set(
+			error, ENOTSOCK, "resolve", "--allow-unix %s is no unix socket", path);
 	/* An earlier box may have made a directory of the workspace into a link to elsewhere. */
 	cleanup_free char *named = path_absolute(findings->directory.path, entry->path);
 	const char *workspace = findings->workspace.path;
@@ -541,8 +542,8 @@ static int find_secret_files(
 			continue;
 		cleanup_free char *path = NULL;
 		struct stat st;
-		int r = resolve_path(cwd ? cwd : "/", from + strlen(prefix), "--net-secret", &path,
-			&st, error);
+		int r = resolve_path(
+			cwd ? cwd : "/", from + strlen(prefix), "--net-secret", &path, &st, error);
 		if (r == -ENOENT) {
 			error->errno_value = 0; /* egress, too, will not find it, and says so */
 			continue;

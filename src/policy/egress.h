@@ -18,7 +18,7 @@ enum {
 	EGRESS_CONFIG_FD = 4,
 };
 
-#define EGRESS_OPTION_UID "uid"   /* to run as (when started as root) */
+#define EGRESS_OPTION_UID "uid" /* to run as (when started as root) */
 #define EGRESS_OPTION_GID "gid"
 #define EGRESS_OPTION_ASK "ask"   /* 1: undecided names may be asked for */
 #define EGRESS_OPTION_TIER "tier" /* container or landlock */
@@ -44,11 +44,11 @@ enum { EGRESS_STOP_MS = 300 };
 enum egress_socket {
 	EGRESS_SOCKET_REDIRECT_V4, /* listening */
 	EGRESS_SOCKET_REDIRECT_V6,
-	EGRESS_SOCKET_PROXY, /* listening, IPv4 */
+	EGRESS_SOCKET_PROXY,      /* listening, IPv4 */
 	EGRESS_SOCKET_DNS_UDP_V4, /* bound */
 	EGRESS_SOCKET_DNS_UDP_V6,
 	EGRESS_SOCKET_DNS_TCP_V4, /* listening */
-	EGRESS_SOCKET_NFLOG,      /* netlink, bound to the group: what was refused; may be missing */
+	EGRESS_SOCKET_NFLOG, /* netlink, bound to the group: what was refused; may be missing */
 	/* Bound; one of each family for every allow-udp rule. Its own port says of which: see
 	 * EGRESS_PORT_UDP. */
 	EGRESS_SOCKET_UDP,
@@ -64,22 +64,23 @@ enum egress_socket {
 enum egress_message_kind {
 	/* To egress. */
 	EGRESS_SOCKETS = 1, /* kinds[] says what each descriptor is */
-	EGRESS_CONNECT,  /* landlock tier: descriptor: the egress end of a connection whose other end
-	                  * the program has; id, address, port as the program named them */
+	EGRESS_CONNECT, /* landlock tier: descriptor: the egress end of a connection whose other end
+			 * the program has; id, address, port as the program named them */
 	EGRESS_DATAGRAM, /* landlock tier: descriptor: the egress end of a connected pair that keeps
-	                  * the boundaries of messages, for the resolver (port 53) or a rule of
-	                  * allow-udp; address, port as named */
+			  * the boundaries of messages, for the resolver (port 53) or a rule of
+			  * allow-udp; address, port as named */
 	EGRESS_ANSWER,   /* to EGRESS_ASK: id; value: enum network_verdict */
 	EGRESS_STOP,     /* the box has ended: log what is open, then end */
 
 	/* From egress. */
-	EGRESS_READY, /* configured and confined. descriptor: a sealed memfd of three lists: variables
-	               * for the box (NAME=VALUE), PEM of its authority (one string, or none), notes */
-	EGRESS_FAILED, /* error: nothing may run */
-	EGRESS_RECORD, /* record */
-	EGRESS_ASK,    /* id, record: a decision is waited for */
+	EGRESS_READY,     /* configured and confined. descriptor: a sealed memfd of three lists:
+			   * variables     for the box (NAME=VALUE), PEM of its authority (one string, or
+			   * none), notes */
+	EGRESS_FAILED,    /* error: nothing may run */
+	EGRESS_RECORD,    /* record */
+	EGRESS_ASK,       /* id, record: a decision is waited for */
 	EGRESS_CONNECTED, /* landlock tier: id, value: 0 or -errno for the program */
-	EGRESS_FORGET, /* id of an EGRESS_ASK: nobody waits for its answer any more */
+	EGRESS_FORGET,    /* id of an EGRESS_ASK: nobody waits for its answer any more */
 };
 
 enum { EGRESS_PROTOCOL_OTHER = 254, /* neither TCP nor UDP */ EGRESS_PROTOCOL_UDP = 255 };
@@ -87,7 +88,7 @@ enum { EGRESS_PROTOCOL_OTHER = 254, /* neither TCP nor UDP */ EGRESS_PROTOCOL_UD
 /* One decision and what came of it. Strings are NUL-terminated, made of printable ASCII by egress;
  * the reader terminates and escapes them again all the same. */
 struct egress_record {
-	int64_t time_ms;     /* CLOCK_REALTIME when it began */
+	int64_t time_ms; /* CLOCK_REALTIME when it began */
 	uint32_t duration_ms;
 	int32_t errno_value; /* what the program saw, if refused or failed */
 	uint8_t verdict;     /* enum network_verdict */
@@ -95,7 +96,7 @@ struct egress_record {
 	uint8_t how;         /* enum egress_how */
 	uint8_t ended;       /* 1: this connection is over; 0: it was refused before it began */
 	uint16_t port;
-	uint16_t client_port; /* inside, to find the program by; 0: not known */
+	uint16_t client_port;           /* inside, to find the program by; 0: not known */
 	struct in6_addr address;        /* dialed, or the literal that was refused */
 	struct in6_addr client_address; /* inside */
 	uint64_t bytes_out, bytes_in;   /* from the box, to the box */
@@ -116,7 +117,7 @@ enum egress_how {
 	EGRESS_HOW_PUBLISH,
 	EGRESS_HOW_KERNEL, /* refused by nftables */
 	EGRESS_HOW_BROKER, /* landlock tier */
-	EGRESS_HOW_LOST, /* no decision: at least `count` records are missing here */
+	EGRESS_HOW_LOST,   /* no decision: at least `count` records are missing here */
 };
 
 struct egress_message {

@@ -546,17 +546,15 @@ static int add_profile_network(
 {
 	char from[64];
 	snprintf(from, sizeof(from), "--profile %s", profile->name);
-	int r = profile->net_limit
-			? network_set(ret, "net-limit", profile->net_limit, from, error)
-			: 0;
+	int r = profile->net_limit ? network_set(ret, "net-limit", profile->net_limit, from, error)
+				   : 0;
 	for (const char *const *preset = profile->net_presets; r == 0 && open && preset && *preset;
 		preset++)
 		r = network_set(ret, "net-preset", *preset, from, error);
 	return r;
 }
 
-int policy_network(
-	const struct policy *policy, struct network_policy *ret, struct error *error)
+int policy_network(const struct policy *policy, struct network_policy *ret, struct error *error)
 {
 	const struct network_policy *written = &policy->network;
 	network_policy_init(ret);
@@ -577,8 +575,7 @@ int policy_network(
 }
 
 /* Where nothing could keep a rule of the network. */
-static int validate_network(
-	const struct policy *policy, enum policy_mode mode, struct error *error)
+static int validate_network(const struct policy *policy, enum policy_mode mode, struct error *error)
 {
 	const struct network_policy *network = &policy->network;
 	bool rules = network->mode == NETWORK_ON || network->mode == NETWORK_FILTERED;

@@ -32,9 +32,9 @@ enum git_access { GIT_READ_ONLY, GIT_COMMIT };
 
 /* What of the host a box sees. */
 enum system_view {
-	VIEW_HOST, /* the whole host read-only, but for what is hidden */
+	VIEW_HOST,   /* the whole host read-only, but for what is hidden */
 	VIEW_STRICT, /* system directories; the workspace at /workspace, on a discarded layer */
-	VIEW_CLOUD, /* system directories, /workspace and /home/agent */
+	VIEW_CLOUD,  /* system directories, /workspace and /home/agent */
 };
 
 struct policy_path {
@@ -115,8 +115,7 @@ int policy_validate(const struct policy *policy, struct error *error);
 /* The network that holds, validated: what was set, below it the profile's limits, and the profile's
  * allow-list where nothing that was set opens anything; with net_ask, every undecided name is one
  * to be asked for. *ret is initialized even on failure, and released by the caller. */
-int policy_network(
-	const struct policy *policy, struct network_policy *ret, struct error *error);
+int policy_network(const struct policy *policy, struct network_policy *ret, struct error *error);
 
 const char *policy_mode_name(enum policy_mode mode);
 

@@ -9,7 +9,16 @@
 
 /* Registries, documentation and search: what a task without a person needs to find and install. */
 static const char *const cloud_presets[] = {
-	"npm", "pypi", "crates", "debian", "rubygems", "go", "maven", "docs", "search", NULL,
+	"npm",
+	"pypi",
+	"crates",
+	"debian",
+	"rubygems",
+	"go",
+	"maven",
+	"docs",
+	"search",
+	NULL,
 };
 
 static const struct profile profiles[] = {

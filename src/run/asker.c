@@ -29,8 +29,10 @@ int asker_new(
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	if (strlen(path) >= sizeof(address.sun_path))
-		return error_set(error, ENAMETOOLONG, "network", "--net-ask %s: longer than the "
-			"path of a socket can be (%zu bytes)", path, sizeof(address.sun_path) - 1);
+		return error_set(error, ENAMETOOLONG, "network",
+			"--net-ask %s: longer than the "
+			"path of a socket can be (%zu bytes)",
+			path, sizeof(address.sun_path) - 1);
 	strcpy(address.sun_path, path);
 	cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
@@ -59,8 +61,8 @@ int asker_fd(const struct asker *asker)
 	return asker ? asker->socket : -1;
 }
 
-static void format(const struct asker *asker, uint32_t id, struct egress_record *record,
-	struct buffer *line)
+static void format(
+	const struct asker *asker, uint32_t id, struct egress_record *record, struct buffer *line)
 {
 	static const char *const protocols[] = {
 		[NETWORK_HTTP] = "http", [NETWORK_TLS] = "tls", [NETWORK_RAW] = "raw"};
@@ -70,10 +72,10 @@ static void format(const struct asker *asker, uint32_t id, struct egress_record 
 	if (!record->name[0])
 		network_format_address(&record->address, address);
 	connects_find(asker->connects, record, &pid, program);
-	const char *protocol = record->protocol < ARRAY_SIZE(protocols) &&
-					       protocols[record->protocol]
-				       ? protocols[record->protocol]
-				       : "dns";
+	const char *protocol =
+		record->protocol < ARRAY_SIZE(protocols) && protocols[record->protocol]
+			? protocols[record->protocol]
+			: "dns";
 	buffer_append_format(line, "{\"id\":%u,\"name\":", id);
 	buffer_append_json(line, record->name);
 	buffer_append_string(line, ",\"address\":");
@@ -125,8 +127,8 @@ static bool parse_answer(struct asker *asker, const char *line, size_t length_by
 	bool known = id > 0 && id <= UINT32_MAX && close_question(asker, (uint32_t)id);
 	if (known) {
 		*ret_id = (uint32_t)id;
-		*ret_verdict = verdict && strcmp(verdict, "allow") == 0 ? NETWORK_ALLOW
-									: NETWORK_DENY;
+		*ret_verdict =
+			verdict && strcmp(verdict, "allow") == 0 ? NETWORK_ALLOW : NETWORK_DENY;
 	}
 	json_decref(root);
 	return known;
@@ -138,7 +140,8 @@ bool asker_answer(struct asker *asker, uint32_t *ret_id, int *ret_verdict)
 		char *end = memchr(asker->input, '\n', asker->input_bytes);
 		if (end) {
 			size_t length = (size_t)(end - asker->input);
-			bool answers = parse_answer(asker, asker->input, length, ret_id, ret_verdict);
+			bool answers =
+				parse_answer(asker, asker->input, length, ret_id, ret_verdict);
 			asker->input_bytes -= length + 1;
 			memmove(asker->input, end + 1, asker->input_bytes);
 			if (answers)

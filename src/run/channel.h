@@ -11,9 +11,9 @@
 
 /* What may be done with a descriptor so that a call on it does not block. */
 enum endpoint_kind {
-	ENDPOINT_OWN, /* our own open file description, non-blocking */
-	ENDPOINT_FILE, /* the caller's file or block device: a call takes what the disk takes */
-	ENDPOINT_PIPE, /* the caller's pipe: spliced, not blocking; or polled, then <= PIPE_BUF */
+	ENDPOINT_OWN,    /* our own open file description, non-blocking */
+	ENDPOINT_FILE,   /* the caller's file or block device: a call takes what the disk takes */
+	ENDPOINT_PIPE,   /* the caller's pipe: spliced, not blocking; or polled, then <= PIPE_BUF */
 	ENDPOINT_SOCKET, /* the caller's socket: MSG_DONTWAIT */
 	ENDPOINT_DEVICE, /* the caller's device: the same, as far as its driver plays along */
 	ENDPOINT_TERMINAL, /* one that cannot be opened again: polled, then one byte, as what has
@@ -44,8 +44,7 @@ struct channel {
 	uint64_t drain_bytes; /* and at most so much more is taken from it */
 	size_t poll_index;
 
-	uint64_t
-		limit_bytes; /* passed on or kept at most; 0: no limit (KEEP has one) */
+	uint64_t limit_bytes; /* passed on or kept at most; 0: no limit (KEEP has one) */
 	uint64_t passed_bytes, dropped_bytes;
 	int error; /* -errno of the write that ended the channel; 0 */
 

@@ -9,8 +9,8 @@ struct command {
 	char *const *argv;
 	char *const *environment;
 	const char *directory;
-	int stdio[3]; /* all >= 0 */
-	int terminal; /* the slave of the session's terminal, or -1: a session of its own */
+	int stdio[3];    /* all >= 0 */
+	int terminal;    /* the slave of the session's terminal, or -1: a session of its own */
 	bool foreground; /* it has the terminal from the start */
 	int ruleset;     /* Landlock, or -1 */
 };

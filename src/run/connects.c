@@ -10,8 +10,8 @@
 
 enum {
 	CONNECTS_KEPT = 4096, /* as many as egress serves at one time */
-	BEFORE_MS = 10000, /* how long before egress sees it a connect() may have been */
-	AFTER_MS = 1000,   /* how long after: the broker notes it when it was made */
+	BEFORE_MS = 10000,    /* how long before egress sees it a connect() may have been */
+	AFTER_MS = 1000,      /* how long after: the broker notes it when it was made */
 };
 
 struct connect_entry {

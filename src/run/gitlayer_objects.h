@@ -28,8 +28,8 @@ struct gitlayer_stores {
  * "modules/x/objects") below it, and those of all alternates (objects/info/alternates), as deep as
  * git follows them. -errno where something cannot be read that git might: then nothing can be said
  * of what is there. *ret is to be released in either case. */
-int gitlayer_stores_open(int git_dir_fd, const char *path, size_t hash_bytes,
-	struct gitlayer_stores *ret);
+int gitlayer_stores_open(
+	int git_dir_fd, const char *path, size_t hash_bytes, struct gitlayer_stores *ret);
 void gitlayer_stores_release(struct gitlayer_stores *stores);
 
 /* 1: an object of this name is there, loose or in a pack; 0: it is not; -errno: cannot be told. */

@@ -121,7 +121,7 @@ static void start_another(struct init *init, uint32_t id, const int *fds)
 	const struct plan *plan = init->options->plan;
 	struct command command = {.argv = strv_items(&argv),
 		.environment = environment.count ? strv_items(&environment)
-						  : strv_items(&plan->environment),
+						 : strv_items(&plan->environment),
 		.directory = directory.count ? directory.items[0] : plan->directory,
 		.stdio = {fds[0], fds[1], fds[2]},
 		.terminal = -1,

@@ -44,7 +44,7 @@ struct output {
 	int screen_index; /* the stream that counts what goes to the terminal */
 	bool takes_terminal;
 	bool wants_keyboard; /* the command has it, whenever we are in the foreground */
-	bool stopped_by_us; /* by output_suspend(): the command's next stop is its echo */
+	bool stopped_by_us;  /* by output_suspend(): the command's next stop is its echo */
 };
 
 static const char *const names[] = {"standard input", "standard output", "standard error"};

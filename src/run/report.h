@@ -24,8 +24,7 @@ enum cause {
 
 struct usage {
 	uint64_t wall_us, user_us, system_us;
-	uint64_t
-		memory_peak_bytes; /* of the box (group, meter), else of its largest process */
+	uint64_t memory_peak_bytes; /* of the box (group, meter), else of its largest process */
 	bool memory_peak_is_box;
 	uint64_t pids_peak;
 	uint64_t io_read_bytes, io_write_bytes;
@@ -49,9 +48,9 @@ struct report {
 	unsigned recovered;   /* things that a box made whose supervisor was killed */
 	char *captured[2];    /* --capture: head and tail with a line between; owned */
 	size_t captured_bytes[2];
-	bool egress_lost; /* egress ended before the box did */
+	bool egress_lost;       /* egress ended before the box did */
 	struct json_t *traffic; /* see run/traffic.h; owned; NULL: the box had no network */
-	char *git_result; /* JSON object of what a git layer wrote back; owned; or NULL */
+	char *git_result;       /* JSON object of what a git layer wrote back; owned; or NULL */
 };
 
 const char *cause_name(enum cause cause);

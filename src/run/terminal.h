@@ -9,14 +9,17 @@
 #include <termios.h>
 
 struct terminal {
-	int fd;           /* -1: none */
-	bool own;         /* an open file description of our own, non-blocking */
-	bool claimed;     /* raw mode is set */
+	int fd;                    /* -1: none */
+	bool own;                  /* an open file description of our own, non-blocking */
+	bool claimed;              /* raw mode is set */
 	struct termios saved, raw; /* while claimed */
-	int guard;        /* a pidfd: whoever reaps every child may have reaped it; -1: none */
+	int guard; /* a pidfd: whoever reaps every child may have reaped it; -1: none */
 };
 
-#define TERMINAL_INIT {.fd = -1, .guard = -1}
+#define TERMINAL_INIT                                                                              \
+	{                                                                                          \
+		.fd = -1, .guard = -1                                                              \
+	}
 
 /* Opens the terminal behind fd (borrowed) once more, so that it can be made non-blocking without
  * anybody else noticing; if that is not permitted, fd itself is duplicated. */

@@ -69,8 +69,10 @@ void traffic_free(struct traffic *traffic)
 
 static const char *verdict_word(const struct egress_record *record)
 {
-	static const char *const words[] = {[NETWORK_DENY] = "deny", [NETWORK_ALLOW] = "allow",
-		[NETWORK_MONITOR] = "monitor", [NETWORK_ASK] = "ask"};
+	static const char *const words[] = {[NETWORK_DENY] = "deny",
+		[NETWORK_ALLOW] = "allow",
+		[NETWORK_MONITOR] = "monitor",
+		[NETWORK_ASK] = "ask"};
 	if (record->how == EGRESS_HOW_LOST)
 		return "lost";
 	return record->verdict < ARRAY_SIZE(words) ? words[record->verdict] : "deny";
@@ -79,10 +81,14 @@ static const char *verdict_word(const struct egress_record *record)
 static const char *how_word(const struct egress_record *record)
 {
 	static const char *const words[] = {[EGRESS_HOW_REDIRECT] = "redirect",
-		[EGRESS_HOW_PROXY_CONNECT] = "proxy-connect", [EGRESS_HOW_PROXY_HTTP] = "proxy-http",
-		[EGRESS_HOW_SOCKS] = "socks", [EGRESS_HOW_RESOLVER] = "resolver",
-		[EGRESS_HOW_UDP] = "udp", [EGRESS_HOW_PUBLISH] = "publish",
-		[EGRESS_HOW_KERNEL] = "kernel", [EGRESS_HOW_BROKER] = "broker",
+		[EGRESS_HOW_PROXY_CONNECT] = "proxy-connect",
+		[EGRESS_HOW_PROXY_HTTP] = "proxy-http",
+		[EGRESS_HOW_SOCKS] = "socks",
+		[EGRESS_HOW_RESOLVER] = "resolver",
+		[EGRESS_HOW_UDP] = "udp",
+		[EGRESS_HOW_PUBLISH] = "publish",
+		[EGRESS_HOW_KERNEL] = "kernel",
+		[EGRESS_HOW_BROKER] = "broker",
 		[EGRESS_HOW_LOST] = "lost"};
 	return record->how < ARRAY_SIZE(words) ? words[record->how] : "unknown";
 }
@@ -109,19 +115,21 @@ static bool has_address(const struct egress_record *record)
 }
 
 /* One object; the same for a line of the log and for an entry of the report. */
-static void format(struct buffer *line, const struct egress_record *record, pid_t pid,
-	const char *program)
+static void format(
+	struct buffer *line, const struct egress_record *record, pid_t pid, const char *program)
 {
 	char address[INET6_ADDRSTRLEN] = "";
 	if (has_address(record))
 		network_format_address(&record->address, address);
-	buffer_append_format(line, "{\"time_ms\":%lld,\"verdict\":\"%s\",\"name\":",
-		(long long)record->time_ms, verdict_word(record));
+	buffer_append_format(line,
+		"{\"time_ms\":%lld,\"verdict\":\"%s\",\"name\":", (long long)record->time_ms,
+		verdict_word(record));
 	buffer_append_json(line, record->name);
 	buffer_append_format(line, ",\"address\":");
 	buffer_append_json(line, address);
-	buffer_append_format(line, ",\"port\":%u,\"protocol\":\"%s\",\"way\":\"%s\",\"rule\":",
-		record->port, protocol_word(record), how_word(record));
+	buffer_append_format(line,
+		",\"port\":%u,\"protocol\":\"%s\",\"way\":\"%s\",\"rule\":", record->port,
+		protocol_word(record), how_word(record));
 	buffer_append_json(line, record->rule);
 	buffer_append_format(line, ",\"reason\":");
 	buffer_append_json(line, record->reason);
@@ -134,8 +142,8 @@ static void format(struct buffer *line, const struct egress_record *record, pid_
 		record->requests, record->duration_ms, record->count);
 }
 
-static void write_line(struct traffic *traffic, const struct egress_record *record, pid_t pid,
-	const char *program)
+static void write_line(
+	struct traffic *traffic, const struct egress_record *record, pid_t pid, const char *program)
 {
 	cleanup_buffer struct buffer line = BUFFER_INIT(LINE_BYTES_MAX);
 	if (traffic->log < 0)
@@ -153,20 +161,19 @@ static void write_line(struct traffic *traffic, const struct egress_record *reco
 		traffic->log_bytes += line.length_bytes;
 }
 
-static bool is_same(const struct traffic_entry *entry, const struct egress_record *record,
-	const char *program)
+static bool is_same(
+	const struct traffic_entry *entry, const struct egress_record *record, const char *program)
 {
 	const struct egress_record *own = &entry->record;
 	return own->verdict == record->verdict && own->how == record->how &&
 	       own->port == record->port && own->protocol == record->protocol &&
-	       strcmp(own->name, record->name) == 0 &&
-	       strcmp(own->reason, record->reason) == 0 && strcmp(entry->program, program) == 0 &&
-	       (own->name[0] ||
-		       memcmp(&own->address, &record->address, sizeof(own->address)) == 0);
+	       strcmp(own->name, record->name) == 0 && strcmp(own->reason, record->reason) == 0 &&
+	       strcmp(entry->program, program) == 0 &&
+	       (own->name[0] || memcmp(&own->address, &record->address, sizeof(own->address)) == 0);
 }
 
-static void keep(struct traffic *traffic, const struct egress_record *record, pid_t pid,
-	const char *program)
+static void keep(
+	struct traffic *traffic, const struct egress_record *record, pid_t pid, const char *program)
 {
 	for (size_t i = 0; i < traffic->entries_count; i++) {
 		struct egress_record *own = &traffic->entries[i].record;
@@ -188,8 +195,8 @@ static void keep(struct traffic *traffic, const struct egress_record *record, pi
 	snprintf(entry->program, sizeof(entry->program), "%s", program);
 }
 
-static void deny(struct traffic *traffic, const struct egress_record *record, pid_t pid,
-	const char *program)
+static void deny(
+	struct traffic *traffic, const struct egress_record *record, pid_t pid, const char *program)
 {
 	char target[NETWORK_NAME_BYTES + 16], address[INET6_ADDRSTRLEN];
 	bool query = record->how == EGRESS_HOW_RESOLVER;
@@ -198,8 +205,8 @@ static void deny(struct traffic *traffic, const struct egress_record *record, pi
 			record->port);
 	else {
 		network_format_address(&record->address, address);
-		snprintf(target, sizeof(target), strchr(address, ':') ? "[%s]:%u" : "%s:%u", address,
-			record->port);
+		snprintf(target, sizeof(target), strchr(address, ':') ? "[%s]:%u" : "%s:%u",
+			address, record->port);
 	}
 	denials_add_named(traffic->denials, pid, program, query ? "resolve" : "connect", "P3",
 		target, record->errno_value ? record->errno_value : ECONNREFUSED, record->reason);

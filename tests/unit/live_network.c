@@ -1,6 +1,7 @@
 /* A box's network on the kernel at hand: in namespaces of its own network_open() is run with a
- * policy, and then real sockets try what the ruleset lets through, what it refuses, and what it must
- * not let anybody change. Exits 77, with the reason, where this user can make no such namespaces. */
+ * policy, and then real sockets try what the ruleset lets through, what it refuses, and what it
+ * must not let anybody change. Exits 77, with the reason, where this user can make no such
+ * namespaces. */
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fd.h"
@@ -111,7 +112,8 @@ static void expect_tcp(const char *what, union address target, int listener, boo
 	printf("  %s\n", what);
 	bool v6 = target.any.sa_family == AF_INET6;
 	cleanup_close int client = socket(target.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (!CHECK(listener >= 0) || !CHECK(connect(client, &target.any, address_length(&target)) == 0))
+	if (!CHECK(listener >= 0) ||
+		!CHECK(connect(client, &target.any, address_length(&target)) == 0))
 		return;
 	if (!CHECK(wait_readable(listener)))
 		return;
@@ -171,8 +173,8 @@ static void expect_tcp_refused(const char *what, union address target)
 }
 
 /* By the system call itself, or by the error that the next one finds. */
-static void expect_refused_datagram(const char *what, int client, union address target,
-	const void *data, size_t length_bytes)
+static void expect_refused_datagram(
+	const char *what, int client, union address target, const void *data, size_t length_bytes)
 {
 	uint64_t begin_us = clock_now_us();
 	ssize_t r = sendto(client, data, length_bytes, 0, &target.any, address_length(&target));
@@ -202,7 +204,8 @@ static void expect_udp_refused(const char *what, union address target)
 
 static void test_redirect(void)
 {
-	int v4 = socket_of(EGRESS_SOCKET_REDIRECT_V4, 0), v6 = socket_of(EGRESS_SOCKET_REDIRECT_V6, 0);
+	int v4 = socket_of(EGRESS_SOCKET_REDIRECT_V4, 0),
+	    v6 = socket_of(EGRESS_SOCKET_REDIRECT_V6, 0);
 	expect_tcp("web, IPv4", standin("web.example.org", false, 443), v4, true);
 	expect_tcp("web, IPv6", standin("web.example.org", true, 80), v6, true);
 	expect_tcp("git, IPv4", standin("git.example.org", false, 22), v4, true);
@@ -244,7 +247,8 @@ static void test_tcp_refused(void)
 /* --net on: literals too, and still nothing that is not public. */
 static void test_public(void)
 {
-	int v4 = socket_of(EGRESS_SOCKET_REDIRECT_V4, 0), v6 = socket_of(EGRESS_SOCKET_REDIRECT_V6, 0);
+	int v4 = socket_of(EGRESS_SOCKET_REDIRECT_V4, 0),
+	    v6 = socket_of(EGRESS_SOCKET_REDIRECT_V6, 0);
 	expect_tcp("1.1.1.1", address_of("1.1.1.1", 443), v4, true);
 	expect_tcp("the first public address", address_of("1.0.0.0", 80), v4, true);
 	expect_tcp("the last one", address_of("223.255.255.255", 65535), v4, true);
@@ -269,15 +273,16 @@ static void test_public(void)
 
 static void test_dns(void)
 {
-	static const char *const servers[] = {EGRESS_ADDRESS_V4, "9.9.9.9", "127.0.0.53", "10.0.0.53",
-		EGRESS_ADDRESS_V6, "2620:fe::fe", "::1"};
+	static const char *const servers[] = {EGRESS_ADDRESS_V4, "9.9.9.9", "127.0.0.53",
+		"10.0.0.53", EGRESS_ADDRESS_V6, "2620:fe::fe", "::1"};
 	for (size_t i = 0; i < ARRAY_SIZE(servers); i++) {
 		union address server = address_of(servers[i], 53);
 		bool v6 = server.any.sa_family == AF_INET6;
 		expect_udp(servers[i], server,
 			socket_of(v6 ? EGRESS_SOCKET_DNS_UDP_V6 : EGRESS_SOCKET_DNS_UDP_V4, 0));
 		expect_tcp("  over TCP", server,
-			socket_of(v6 ? EGRESS_SOCKET_DNS_TCP_V6 : EGRESS_SOCKET_DNS_TCP_V4, 0), false);
+			socket_of(v6 ? EGRESS_SOCKET_DNS_TCP_V6 : EGRESS_SOCKET_DNS_TCP_V4, 0),
+			false);
 	}
 }
 
@@ -287,7 +292,8 @@ static void test_udp(void)
 	expect_udp("a name", address_of("198.18.0.16", 123), socket_of(EGRESS_SOCKET_UDP, 0));
 	expect_udp("a name, IPv6", address_of("2001:2::10", 123), socket_of(EGRESS_SOCKET_UDP, 1));
 	expect_udp("a literal", address_of("9.9.9.10", 5000), socket_of(EGRESS_SOCKET_UDP, 2));
-	expect_udp("an IPv6 literal", address_of("2620:fe::9", 5001), socket_of(EGRESS_SOCKET_UDP, 5));
+	expect_udp(
+		"an IPv6 literal", address_of("2620:fe::9", 5001), socket_of(EGRESS_SOCKET_UDP, 5));
 	expect_udp_refused("another port of the name", address_of("198.18.0.16", 124));
 	expect_udp_refused("another port of the literal", address_of("9.9.9.10", 5001));
 	expect_udp_refused("the rule's own socket", address_of(EGRESS_ADDRESS_V4, EGRESS_PORT_UDP));
@@ -302,9 +308,11 @@ static void test_localhost(void)
 	static const char *const names[] = {"127.0.0.1", "127.1.2.3", "::1"};
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		union address address = address_of(names[i], 8080);
-		cleanup_close int tcp = socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		cleanup_close int tcp =
+			socket(address.any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		cleanup_close int udp = socket(address.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-		CHECK(bind(tcp, &address.any, address_length(&address)) == 0 && listen(tcp, 1) == 0);
+		CHECK(bind(tcp, &address.any, address_length(&address)) == 0 &&
+			listen(tcp, 1) == 0);
 		CHECK(bind(udp, &address.any, address_length(&address)) == 0);
 		expect_tcp(names[i], address, tcp, false);
 		expect_udp("  over UDP", address, udp);
@@ -331,8 +339,7 @@ static void test_other_protocols(void)
 		cleanup_close int raw =
 			socket(target.any.sa_family, SOCK_RAW | SOCK_CLOEXEC, table[i].protocol);
 		if (CHECK(raw >= 0))
-			expect_refused_datagram(
-				table[i].name, raw, target, echo, sizeof(echo));
+			expect_refused_datagram(table[i].name, raw, target, echo, sizeof(echo));
 	}
 }
 
@@ -506,7 +513,7 @@ static void open_network(void)
 	if (network_open(&policy, false, &sockets, &error) < 0) {
 		printf("network_open: %s\n%s\n", error.message, error.hint);
 		exit(error.errno_value == ENOENT || error.errno_value == EOPNOTSUPP ? EXIT_SKIPPED
-										     : 1);
+										    : 1);
 	}
 	printf("network_open: %u us\n", (unsigned)(clock_now_us() - begin_us));
 }

@@ -262,23 +262,20 @@ static void strings_become_json(void **state)
 {
 	(void)state;
 	static const char *const rows[][2] = {
-		{"", "\"\""},
-		{"a", "\"a\""},
-		{"a\"b\\c", "\"a\\\"b\\\\c\""},
-		{"tab\tline\n", "\"tab\\u0009line\\u000a\""},
-		{"\x1b[31m", "\"\\u001b[31m\""},
-		{"\xc3\xa9", "\"\xc3\xa9\""},
-		{"\xff", "\"\\ufffd\""},
-		{"\xc2\x9b" "1m", "\"\\u009b1m\""}, /* a terminal's CSI */
-		{"ls\xe2\x80\xae" "gpj", "\"ls\\u202egpj\""}, /* turned around */
-		{"\xe2\x81\xa6", "\"\\u2066\""},
-		{"\xe2\x80\x8b", "\"\\u200b\""}, /* not seen */
+		{"", "\"\""}, {"a", "\"a\""}, {"a\"b\\c", "\"a\\\"b\\\\c\""},
+		{"tab\tline\n", "\"tab\\u0009line\\u000a\""}, {"\x1b[31m", "\"\\u001b[31m\""},
+		{"\xc3\xa9", "\"\xc3\xa9\""}, {"\xff", "\"\\ufffd\""},
+		{"\xc2\x9b"
+		 "1m",
+			"\"\\u009b1m\""}, /* a terminal's CSI */
+		{"ls\xe2\x80\xae"
+		 "gpj",
+			"\"ls\\u202egpj\""}, /* turned around */
+		{"\xe2\x81\xa6", "\"\\u2066\""}, {"\xe2\x80\x8b", "\"\\u200b\""}, /* not seen */
 		{"\xe2\x80\xa8", "\"\\u2028\""}, /* a line's end to some */
 		{"\xe2\x80\x90\xf0\x9f\x98\x80", "\"\xe2\x80\x90\xf0\x9f\x98\x80\""},
-		{"a\xc3", "\"a\\ufffd\""},
-		{"\xed\xa0\x80x", NULL}, /* a surrogate is not UTF-8 */
-		{"\x7f", "\"\\u007f\""},
-		{"\xc0\xaf", NULL},      /* nor is a longer spelling */
+		{"a\xc3", "\"a\\ufffd\""}, {"\xed\xa0\x80x", NULL}, /* a surrogate is not UTF-8 */
+		{"\x7f", "\"\\u007f\""}, {"\xc0\xaf", NULL},        /* nor is a longer spelling */
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		cleanup_buffer struct buffer buffer = BUFFER_INIT(1024);

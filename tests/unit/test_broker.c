@@ -1192,8 +1192,8 @@ static int set_up_landlock(void **state)
 	snprintf(path, sizeof(path), "%s/host.sock", world.other);
 	assert_int_equal(link(world.host_socket, path), 0);
 	free(git);
-	static char slash[] = "/", usr[] = "/usr", null[] = "/dev/null",
-		    ptmx[] = "/dev/ptmx", proc[] = "/proc";
+	static char slash[] = "/", usr[] = "/usr", null[] = "/dev/null", ptmx[] = "/dev/ptmx",
+		    proc[] = "/proc";
 	world.grants[n++] = (struct plan_grant){slash, GRANT_LIST};
 	world.grants[n++] = (struct plan_grant){usr, GRANT_READ};
 	world.grants[n++] = (struct plan_grant){proc, GRANT_READ};

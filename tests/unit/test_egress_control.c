@@ -579,8 +579,9 @@ static void test_a_question_is_shared(void **state)
 	assert_int_equal(count_messages(EGRESS_FORGET), 0);
 	assert_int_not_equal(ask_for("a.example.com", 443), 0);
 	assert_int_equal(count_messages(EGRESS_ASK), 0);
-	tell((struct egress_message){
-		     .kind = EGRESS_ANSWER, .id = question.id, .value = NETWORK_ALLOW},
+	tell(
+		(struct egress_message){
+			.kind = EGRESS_ANSWER, .id = question.id, .value = NETWORK_ALLOW},
 		-1);
 	assert_int_equal(answers[true], 2);
 	assert_int_equal(answers[false], 0);

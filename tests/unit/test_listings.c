@@ -60,8 +60,8 @@ static int set_up(void **state)
 		make(files[i], false);
 	make_link("../../outside", "home/w/way-out");
 	make_link(".ssh", "home/keys");
-	world.facts = (struct host_facts){.uid = getuid(), .gid = getgid(), .landlock_abi = 7,
-		.userns = true};
+	world.facts = (struct host_facts){
+		.uid = getuid(), .gid = getgid(), .landlock_abi = 7, .userns = true};
 	snprintf(world.facts.home, sizeof(world.facts.home), "%.4000s/home", world.top);
 	assert_int_equal(policy_new(&world.policy), 0);
 	char directory[PATH_MAX + 16];

@@ -90,8 +90,7 @@ static void put_message(struct built *built, const void *packet, size_t packet_b
 	put_prefixed(built, "", packet, packet_bytes);
 }
 
-static void put_ipv4(
-	struct built *built, const char *destination, uint8_t protocol, uint16_t port)
+static void put_ipv4(struct built *built, const char *destination, uint8_t protocol, uint16_t port)
 {
 	struct in6_addr to = parse(destination);
 	uint8_t packet[24] = {0x45, 0, 0, 24, 0, 0, 0, 0, 64, protocol, 0, 0, 10, 0, 0, 9};
@@ -187,8 +186,8 @@ static void test_parse_ipv6_extensions(void **state)
 	assert_int_equal(seen.packets[1].port, 0);
 }
 
-/* However it is cut, nothing beyond the end is read (a sanitizer would see), and what is not whole is
- * not told. */
+/* However it is cut, nothing beyond the end is read (a sanitizer would see), and what is not whole
+ * is not told. */
 static void test_parse_cut(void **state)
 {
 	struct built built = {0};
@@ -218,8 +217,9 @@ static int set_up(void **state)
 	int ends[2];
 	assert_non_null(world);
 	network_policy_init(&world->egress.policy);
-	assert_int_equal(network_set(&world->egress.policy, "allow-domain", "web.example.org", NULL,
-				 &error), 0);
+	assert_int_equal(
+		network_set(&world->egress.policy, "allow-domain", "web.example.org", NULL, &error),
+		0);
 	assert_int_equal(network_validate(&world->egress.policy, &error), 0);
 	world->egress.base = event_base_new();
 	assert_int_equal(socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends), 0);
@@ -241,8 +241,7 @@ static int tear_down(void **state)
 	return 0;
 }
 
-static void refuse(
-	struct world *world, const char *destination, uint8_t protocol, uint16_t port)
+static void refuse(struct world *world, const char *destination, uint8_t protocol, uint16_t port)
 {
 	struct built built = {0};
 	put_ipv4(&built, destination, protocol, port);

@@ -34,8 +34,11 @@ static struct file_id id_of(const char *path)
 
 static struct found_path directory_at(const char *path)
 {
-	return (struct found_path){.path = (char *)path, .id = id_of(path), .mode = S_IFDIR | 0755,
-		.uid = 1000, .gid = 1000};
+	return (struct found_path){.path = (char *)path,
+		.id = id_of(path),
+		.mode = S_IFDIR | 0755,
+		.uid = 1000,
+		.gid = 1000};
 }
 
 static int make_world(void **state)
@@ -44,10 +47,19 @@ static int make_world(void **state)
 	if (!world || policy_new(&world->policy) < 0)
 		return -1;
 	struct host_facts *facts = &world->facts;
-	*facts = (struct host_facts){.uid = 1000, .gid = 1000, .home = "/home/me",
-		.user_name = "me", .userns = true, .landlock_abi = 7, .seccomp_listener = true,
-		.cgroup = CGROUP_V2, .cgroup_usable = true, .cgroup_memory = true,
-		.cgroup_cpu = true, .cgroup_pids = true, .proc_mountable = true};
+	*facts = (struct host_facts){.uid = 1000,
+		.gid = 1000,
+		.home = "/home/me",
+		.user_name = "me",
+		.userns = true,
+		.landlock_abi = 7,
+		.seccomp_listener = true,
+		.cgroup = CGROUP_V2,
+		.cgroup_usable = true,
+		.cgroup_memory = true,
+		.cgroup_cpu = true,
+		.cgroup_pids = true,
+		.proc_mountable = true};
 	world->findings.directory = directory_at("/home/me/ws/src");
 	world->findings.workspace = directory_at("/home/me/ws");
 	world->findings.version_control = ".git";
@@ -74,8 +86,8 @@ static void set(struct world *world, const char *key, const char *value)
 	assert_int_equal(policy_set(world->policy, key, value, NULL), 0);
 }
 
-static void found(struct world *world, const char *path, enum path_access access,
-	enum found_origin origin)
+static void found(
+	struct world *world, const char *path, enum path_access access, enum found_origin origin)
 {
 	struct found_path item = directory_at(path);
 	item.access = access;
@@ -89,7 +101,10 @@ static void scanned(struct world *world, enum scan_kind kind, const char *path, 
 {
 	assert_true(world->findings.scan.count < ARRAY_SIZE(world->scan));
 	world->scan[world->findings.scan.count++] = (struct scan_finding){.kind = kind,
-		.path = (char *)path, .id = id_of(path), .mode = mode, .rule = "a rule"};
+		.path = (char *)path,
+		.id = id_of(path),
+		.mode = mode,
+		.rule = "a rule"};
 }
 
 static int make_in(struct world *world, char *const environment[])
@@ -269,8 +284,8 @@ static void the_most_specific_entry_wins(void **state)
 	assert_true(is_bind(plan, "/home/me/ws.old", true)); /* a name beside, not below */
 	/* Parents are mounted before what lies in them. */
 	assert_true(mount_at(plan, "/home/me/ws") < mount_at(plan, "/home/me/ws/vendor"));
-	assert_true(mount_at(plan, "/home/me/ws/vendor") <
-		mount_at(plan, "/home/me/ws/vendor/out"));
+	assert_true(
+		mount_at(plan, "/home/me/ws/vendor") < mount_at(plan, "/home/me/ws/vendor/out"));
 }
 
 static void at_one_path_the_stronger_word_wins(void **state)
@@ -501,10 +516,9 @@ static void only_ordinary_variables_pass(void **state)
 {
 	struct world *world = *state;
 	char *environment[] = {(char *)"PATH=/usr/bin", (char *)"HOME=/home/me",
-		(char *)"LANG=C.UTF-8", (char *)"AWS_SECRET_ACCESS_KEY=s",
-		(char *)"GITHUB_TOKEN=s", (char *)"MY_PASSWORD=s", (char *)"STRANGE=s",
-		(char *)"NAMED=n", (char *)"=x", (char *)"novalue", (char *)"LD_PRELOAD=/x.so",
-		NULL};
+		(char *)"LANG=C.UTF-8", (char *)"AWS_SECRET_ACCESS_KEY=s", (char *)"GITHUB_TOKEN=s",
+		(char *)"MY_PASSWORD=s", (char *)"STRANGE=s", (char *)"NAMED=n", (char *)"=x",
+		(char *)"novalue", (char *)"LD_PRELOAD=/x.so", NULL};
 	set(world, "env", "NAMED");
 	set(world, "env", "GIVEN=a=b");
 	set(world, "env", "LANG=de");

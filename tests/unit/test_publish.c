@@ -80,10 +80,11 @@ struct box {
 
 static int listen_on(int family, uint16_t port)
 {
-	const struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_port = htons(port),
+	const struct sockaddr_in v4 = {.sin_family = AF_INET,
+		.sin_port = htons(port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	const struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port),
-		.sin6_addr = in6addr_loopback};
+	const struct sockaddr_in6 v6 = {
+		.sin6_family = AF_INET6, .sin6_port = htons(port), .sin6_addr = in6addr_loopback};
 	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (family == AF_INET ? bind(fd, (const struct sockaddr *)&v4, sizeof(v4))
 			      : bind(fd, (const struct sockaddr *)&v6, sizeof(v6)))
@@ -154,8 +155,7 @@ struct world {
 
 static uint16_t free_port(void)
 {
-	struct sockaddr_in own = {
-		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t length = sizeof(own);
 	cleanup_close int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(fd, (struct sockaddr *)&own, sizeof(own)), 0);
@@ -168,8 +168,7 @@ static void publish_port(struct world *world, uint16_t host_port, uint16_t box_p
 	struct error error;
 	char text[32];
 	snprintf(text, sizeof(text), "%d:%d", host_port, box_port);
-	assert_int_equal(
-		network_set(&world->egress.policy, "publish", text, NULL, &error), 0);
+	assert_int_equal(network_set(&world->egress.policy, "publish", text, NULL, &error), 0);
 }
 
 static int set_up(void **state)
@@ -211,7 +210,8 @@ static int tear_down(void **state)
 
 static int connect_host(uint16_t port)
 {
-	const struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port),
+	const struct sockaddr_in to = {.sin_family = AF_INET,
+		.sin_port = htons(port),
 		.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof(to)), 0);
@@ -285,8 +285,7 @@ static void test_end_while_joining(void **state)
 		print_message("no user and network namespaces here\n");
 		skip();
 	}
-	assert_int_equal(
-		publish_start(&world->egress, world->box.user, world->box.net, &error), 0);
+	assert_int_equal(publish_start(&world->egress, world->box.user, world->box.net, &error), 0);
 	cleanup_close int client = connect_host(world->ports[0]);
 	/* Accepted and asked for in one turn; the answer would come in the next. */
 	event_base_loop(world->egress.base, EVLOOP_NONBLOCK | EVLOOP_ONCE);
@@ -310,8 +309,7 @@ static void test_port_in_use(void **state)
 {
 	struct world *world = *state;
 	struct error error = {0};
-	struct sockaddr_in own = {
-		.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in own = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	own.sin_port = htons(world->ports[1]);
 	cleanup_close int other = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	assert_int_equal(bind(other, (struct sockaddr *)&own, sizeof(own)), 0);

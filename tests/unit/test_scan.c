@@ -1,7 +1,7 @@
 /* The walk of a workspace, on real trees with a real git. */
 #include "base/cleanup.h"
-#include "base/path.h"
 #include "base/limits.h"
+#include "base/path.h"
 #include "plan/scan.h"
 
 #include <setjmp.h>

@@ -576,9 +576,8 @@ static void values_are_masked(void **state)
 static void values_are_masked_as_encoders_write_them(void **state)
 {
 	(void)state;
-	static const char *const written[] = {
-		"k-\"01<23>&45'67/+8", "k-\\\"01<23>&45'67/+8", "k-\\\"01<23>&45'67\\/+8",
-		"k-\\\"01\\u003c23\\u003e\\u002645'67/+8",
+	static const char *const written[] = {"k-\"01<23>&45'67/+8", "k-\\\"01<23>&45'67/+8",
+		"k-\\\"01<23>&45'67\\/+8", "k-\\\"01\\u003c23\\u003e\\u002645'67/+8",
 		"k-\\u002201\\u003C23\\u003E\\u002645\\u002767/\\u002B8",
 		"k-\\u002201\\u003c23\\u003e\\u002645\\u002767\\u002f+8",
 		"k-\"01&lt;23&gt;&amp;45'67/+8", "k-&quot;01&lt;23&gt;&amp;45&#x27;67/+8",
@@ -607,8 +606,7 @@ static void values_that_overlap_are_masked_whole(void **state)
 	setenv("TEST_SECRET_SHORT", "secretAB", 1);
 	setenv("TEST_SECRET_LONG", "secretABCDEF", 1);
 	setenv("TEST_SECRET_END", "CDEFghijk", 1);
-	struct network_secret rules[] = {
-		rule_for("SHORT", "env:TEST_SECRET_SHORT", SECRET_HEADER),
+	struct network_secret rules[] = {rule_for("SHORT", "env:TEST_SECRET_SHORT", SECRET_HEADER),
 		rule_for("LONG", "env:TEST_SECRET_LONG", SECRET_HEADER),
 		rule_for("END", "env:TEST_SECRET_END", SECRET_HEADER)};
 	struct secrets *secrets = secrets_of(rules, ARRAY_SIZE(rules));

@@ -49,8 +49,8 @@ void rate_used(struct rate *rate, int direction, size_t bytes)
 	(void)rate, (void)direction, (void)bytes;
 }
 
-void upstream_resolve(struct upstream *upstream, const char *name, upstream_resolved resolved,
-	void *context)
+void upstream_resolve(
+	struct upstream *upstream, const char *name, upstream_resolved resolved, void *context)
 {
 	(void)upstream;
 	assert_string_equal(name, "time.example.org");
@@ -201,10 +201,12 @@ static void expect_exchange(struct world *world, int client)
 	socklen_t length = sizeof(from);
 	assert_int_equal(send(client, "ask", 3, 0), 3);
 	assert_true(run_until_readable(world, world->server));
-	assert_int_equal(recvfrom(world->server, text, sizeof(text), 0, (struct sockaddr *)&from,
-				 &length), 3);
+	assert_int_equal(
+		recvfrom(world->server, text, sizeof(text), 0, (struct sockaddr *)&from, &length),
+		3);
 	assert_memory_equal(text, "ask", 3);
-	assert_int_equal(sendto(world->server, "answer", 6, 0, (struct sockaddr *)&from, length), 6);
+	assert_int_equal(
+		sendto(world->server, "answer", 6, 0, (struct sockaddr *)&from, length), 6);
 	assert_true(run_until_readable(world, client));
 	assert_int_equal(recv(client, text, sizeof(text), 0), 6);
 	assert_memory_equal(text, "answer", 6);
@@ -223,8 +225,8 @@ static void test_clients_have_flows_of_their_own(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(clients); i++) {
 		struct sockaddr_in own = loopback();
 		clients[i] = bound_socket(&own);
-		assert_int_equal(connect(clients[i], (struct sockaddr *)&world->box,
-					 sizeof(world->box)), 0);
+		assert_int_equal(
+			connect(clients[i], (struct sockaddr *)&world->box, sizeof(world->box)), 0);
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(clients); i++)
 		expect_exchange(world, clients[i]);
@@ -269,8 +271,9 @@ static void test_strangers_are_not_heard(void **state)
 	cleanup_close int stranger = bound_socket(&own);
 	assert_int_equal(send(client, "ask", 3, 0), 3);
 	assert_true(run_until_readable(world, world->server));
-	assert_int_equal(recvfrom(world->server, text, sizeof(text), 0, (struct sockaddr *)&flow,
-				 &length), 3);
+	assert_int_equal(
+		recvfrom(world->server, text, sizeof(text), 0, (struct sockaddr *)&flow, &length),
+		3);
 	assert_int_equal(sendto(stranger, "evil", 4, 0, (struct sockaddr *)&flow, length), 4);
 	assert_false(run_until_readable(world, client));
 }
