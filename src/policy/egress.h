@@ -73,9 +73,9 @@ enum egress_message_kind {
 	EGRESS_STOP,     /* the box has ended: log what is open, then end */
 
 	/* From egress. */
-	EGRESS_READY,     /* configured and confined. descriptor: a sealed memfd of three lists:
-			   * variables     for the box (NAME=VALUE), PEM of its authority (one string, or
-			   * none), notes */
+	/* Configured and confined. Descriptor: a sealed memfd of three lists: variables for the box
+	 * (NAME=VALUE), PEM of its authority (one string, or none), notes. */
+	EGRESS_READY,
 	EGRESS_FAILED,    /* error: nothing may run */
 	EGRESS_RECORD,    /* record */
 	EGRESS_ASK,       /* id, record: a decision is waited for */
