@@ -648,6 +648,7 @@ static const struct seccomp_line landlock_lines[] = {
 	{"chown lchown utime utimes futimesat", ASK(ATTRIBUTES, EPERM),
 		"Landlock does not look, the older forms", X86},
 	{"ioctl", CHECK(ioctl_landlock_check), "Landlock asks no file system about ioctls"},
+	{"listen", ASK(SOCKET, EACCES), "not under an abstract name, which the host would share"},
 	{"shmget shmat shmdt shmctl semget semop semtimedop semctl msgget msgsnd msgrcv msgctl",
 		REFUSE(ENOSYS), "System V IPC is the host's here"},
 	{"mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr", REFUSE(ENOSYS),

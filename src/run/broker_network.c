@@ -572,6 +572,43 @@ int network_bind(struct broker *broker, struct socket_call *call)
 	return take_port(broker, call->socket, call->domain, port, v4, v6);
 }
 
+/* A unix socket that passes credentials is given an abstract name when it connects, asked for or
+ * not, and those are the host's. No call that names it is under way here: they are all ours. */
+static int may_listen_unix(
+	struct broker *broker, const struct request *request, int socket_fd)
+{
+	struct sockaddr_storage storage = {0};
+	const struct sockaddr_un *name = (const struct sockaddr_un *)&storage;
+	socklen_t length = sizeof(storage);
+	if (getsockname(socket_fd, (struct sockaddr *)&storage, &length) < 0)
+		return -errno;
+	if (length <= offsetof(struct sockaddr_un, sun_path) || name->sun_path[0] != '\0')
+		return 0;
+	char text[SOCKET_TEXT_BYTES];
+	socket_describe(&storage, length, text);
+	broker_record(broker, request, "P3", text, EACCES,
+		"abstract names are shared with the host");
+	return -EACCES;
+}
+
+static int may_listen_inet(
+	struct broker *broker, const struct request *request, int socket_fd, int domain)
+{
+	struct in6_addr address;
+	uint16_t port;
+	if (broker->egress < 0) {
+		broker_record(broker, request, "P3", "", EACCES,
+			"the box has no way to this network");
+		return -EACCES;
+	}
+	if (!is_tcp(socket_fd))
+		return -EOPNOTSUPP;
+	int r = bound_to(socket_fd, &address, &port);
+	if (r == 0 && port == 0)
+		return take_port(broker, socket_fd, domain, 0, true, domain == AF_INET6);
+	return r < 0 || network_is_loopback(&address) ? r : -EACCES; /* the caller's */
+}
+
 /* Of every kind of socket made here, so that no other can be put in the number's place between a
  * look and the call. */
 static int serve_listen(struct broker *broker, const struct request *request)
@@ -583,16 +620,13 @@ static int serve_listen(struct broker *broker, const struct request *request)
 		return socket_fd;
 	if (getsockopt(socket_fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) < 0)
 		return -errno;
-	bool inet = domain == AF_INET || domain == AF_INET6;
-	if ((inet && !is_tcp(socket_fd)) || !broker_valid(broker, request->id))
-		return -EOPNOTSUPP;
-	struct in6_addr address;
-	uint16_t port = 1;
-	int r = inet ? bound_to(socket_fd, &address, &port) : 0;
-	if (r == 0 && port == 0)
-		r = take_port(broker, socket_fd, domain, 0, true, domain == AF_INET6);
-	else if (r == 0 && inet && !network_is_loopback(&address))
-		r = -EACCES; /* handed in by the caller */
+	if (!broker_valid(broker, request->id))
+		return -ESRCH;
+	int r = 0;
+	if (domain == AF_UNIX)
+		r = may_listen_unix(broker, request, socket_fd);
+	else if (domain == AF_INET || domain == AF_INET6)
+		r = may_listen_inet(broker, request, socket_fd, domain);
 	if (r < 0)
 		return r;
 	return listen(socket_fd, (int)request->args[1]) < 0 ? -errno : 0;
