@@ -519,9 +519,14 @@ static int receive(struct broker *broker, const struct request *request, int soc
 static bool resume_receive(struct broker *broker, struct pending *pending, bool ready)
 {
 	bool expired = pending->deadline_us && clock_now_us() >= pending->deadline_us;
-	int r = ready ? receive(broker, &pending->request, pending->socket) : -EAGAIN;
-	if (r == -EAGAIN && !expired)
+	bool tried = ready || pending->retry;
+	int r = tried ? receive(broker, &pending->request, pending->socket) : -EAGAIN;
+	if (r == -EAGAIN && !expired) {
+		/* What is ready and yet empty is looked at again by the clock, not at once. */
+		pending->retry = ready;
+		pending->events = ready ? 0 : POLLIN;
 		return false;
+	}
 	if (r != VERDICT_LATER)
 		broker_answer(broker, pending->id, r);
 	return true;

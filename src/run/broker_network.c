@@ -40,6 +40,9 @@
 #ifndef IP_BIND_ADDRESS_NO_PORT
 #define IP_BIND_ADDRESS_NO_PORT 24
 #endif
+#ifndef IP_LOCAL_PORT_RANGE
+#define IP_LOCAL_PORT_RANGE 51 /* 6.3 */
+#endif
 
 enum {
 	MEET_MS = 100,         /* between two sockets of this host, which takes no time: */
@@ -170,11 +173,12 @@ static int bind_here(int socket_fd, int domain, uint16_t port, bool with_port)
 {
 	struct sockaddr_storage address;
 	socklen_t length = here(domain, port, &address);
-	int no_port = !with_port, off = 0;
+	int no_port = !with_port, off = 0, any = 0;
 	if (domain == AF_INET6 &&
 		setsockopt(socket_fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) < 0)
 		return -errno;
 	setsockopt(socket_fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &no_port, sizeof(no_port));
+	setsockopt(socket_fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, &any, sizeof(any));
 	return bind(socket_fd, (const struct sockaddr *)&address, length) < 0 ? -errno : 0;
 }
 

@@ -375,6 +375,35 @@ def test_source_routes_and_devices(python):
     assert run.out.split() == ["EPERM"] * 3
 
 
+def test_options_that_would_choose_or_tell_too_much(python):
+    """The real port is the kernel's to pick; the broker has no handle; a peek has no offset."""
+    run = python("""
+        s = socket.socket(); d = socket.socket(V4, UDP)
+        for kind, level, option in ((s, 0, 51), (s, 0, 24), (d, 0, 51), (d, 1, 42)):
+            print(attempt(lambda: kind.setsockopt(level, option, struct.pack("HH", 9, 9))))
+        print(attempt(lambda: d.getsockopt(1, 77)))
+        s.bind(("127.0.0.1", 7777)); s.listen()
+        print(attempt(lambda: socket.create_connection(("127.0.0.1", 7777))))
+        """, allow=[ALLOWED]).ok()  # fmt: skip
+    assert run.out.split() == [*["ENOPROTOOPT"] * 3, "EOPNOTSUPP", "ENOPROTOOPT", "ok"]
+
+
+def test_the_hosts_interfaces_are_not_told(python):
+    """By ioctl; what counts a socket's bytes is answered."""
+    run = python("""
+        import fcntl
+        s = socket.socket()
+        found = [attempt(lambda: fcntl.ioctl(s, request, struct.pack("16s24x", b"lo")))
+                 for request in (0x8912, 0x8913, 0x8915, 0x8927, 0x8933, 0x8910, 0x8946, 0x89e0)]
+        print(set(found), attempt(lambda: socket.if_nametoindex("lo")) != "ok")
+        a, b = socket.socketpair(); a.send(b"four"); count = array.array("i", [0])
+        fcntl.ioctl(b, 0x541b, count); print(count[0])
+        fcntl.ioctl(a, 0x5411, count); print(count[0] > 0)
+        print(struct.unpack("i", fcntl.ioctl(b, 0x8904, bytes(4)))[0])
+        """, allow=[ALLOWED]).ok()  # fmt: skip
+    assert run.out.splitlines() == ["{'EPERM'} True", "4", "True", "0"]
+
+
 # Loopback.
 
 
