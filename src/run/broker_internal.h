@@ -200,6 +200,10 @@ int client_status(const struct broker *broker, const struct request *request, co
 	int base, size_t index, long *ret);
 /* A copy of the program's descriptor fd; -EBADF when it has none of that number. */
 int client_get_fd(const struct broker *broker, const struct request *request, int fd);
+/* Closes such a copy, if it is one, and marks it closed. It may be the last, of a socket that
+ * lingers over what it could not send. */
+void client_close_fd(int *fd);
+#define cleanup_client_fd __attribute__((cleanup(client_close_fd)))
 /* O_PATH descriptor of path as the program means it, opened with the additional flags. */
 int client_open(const struct broker *broker, const struct request *request, int dirfd,
 	const char *path, int flags);

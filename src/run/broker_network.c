@@ -617,7 +617,7 @@ static int may_listen_inet(
  * look and the call. */
 static int serve_listen(struct broker *broker, const struct request *request)
 {
-	cleanup_close int socket_fd = client_get_fd(broker, request, (int)request->args[0]);
+	cleanup_client_fd int socket_fd = client_get_fd(broker, request, (int)request->args[0]);
 	int domain = 0;
 	socklen_t length = sizeof(domain);
 	if (socket_fd < 0)
