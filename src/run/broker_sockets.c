@@ -48,12 +48,15 @@
 
 int sockets_start(struct broker *broker, struct error *error)
 {
-	/* Half of the descriptors for pins; the rest for parked calls, watches and the moment. */
+	/* Half of the descriptors for pins, a quarter for ports; the rest for parked calls, watches and the moment. */
 	struct rlimit limit;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return error_set_errno(error, errno, "broker", "descriptor limit");
 	broker->sockets_max =
 		limit.rlim_cur / 2 < BROKER_SOCKETS_MAX ? limit.rlim_cur / 2 : BROKER_SOCKETS_MAX;
+	broker->ports_max =
+		limit.rlim_cur / 4 < BROKER_PORTS_MAX ? limit.rlim_cur / 4 : BROKER_PORTS_MAX;
+	broker->ports_sweep = BROKER_PORTS_SWEEP;
 	return 0;
 }
 

@@ -438,6 +438,67 @@ def test_own_loopback(python, world):
     assert reached(world) == set()
 
 
+def test_ports_in_use_are_never_forgotten(python):
+    """However many are taken: the first still answers. Those that were closed make room."""
+    run = python("""
+        import resource
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+        server = socket.create_server(("127.0.0.1", 7000))
+        for _ in range(1500):
+            s = socket.socket(); s.bind(("127.0.0.1", 0)); s.close()
+        held = []
+        def fill():
+            while len(held) < 1500:
+                s = socket.socket(); held.append(s); s.bind(("127.0.0.1", 0))
+        print(attempt(fill), 200 < len(held) <= 1024)
+        print(attempt(lambda: socket.create_connection(("127.0.0.1", 7000))))
+        [s.close() for s in held]
+        print(attempt(lambda: socket.create_server(("127.0.0.1", 7001))))
+        """, allow=[ALLOWED]).ok()  # fmt: skip
+    assert run.out.splitlines() == ["ENOBUFS True", "ok", "ok"]
+
+
+def test_a_port_that_was_closed_is_nobody_elses(world, workspace, coffer):
+    """A stranger waits for the real port of a server that ends, and is not met there; the server
+    comes back on it."""
+    available, reason = support.tier_available("landlock")
+    if not available:
+        pytest.skip(reason)
+    inside = """
+import os, socket, sys
+def serve():
+    s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("127.0.0.1", 8088)); s.listen()
+    return s
+s = serve()
+c = socket.create_connection(("127.0.0.1", 8088)); a = s.accept()[0]; a.close(); c.close()
+print(s.getsockname()[1], flush=True); s.close(); print("closed", flush=True)
+sys.stdin.readline()
+try:
+    socket.create_connection(("127.0.0.1", 8088)); print("reached")
+except ConnectionRefusedError:
+    print("refused")
+s = serve(); c = socket.create_connection(("127.0.0.1", 8088)); print(s.accept()[1][0])
+"""
+    outside = f"""
+import socket, subprocess
+box = subprocess.Popen({[str(coffer), "run", "--quiet", "--isolation", "landlock",
+    "--allow-domain", ALLOWED, "--", "python3", "-c", inside]!r},
+    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+real = int(box.stdout.readline()); box.stdout.readline()
+for address in ("127.0.0.1", "0.0.0.0"):
+    for reuse in (0, 1):
+        s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
+        try:
+            s.bind((address, real)); s.listen(); print("taken")
+        except OSError:
+            print("held")
+print(box.communicate("go" + chr(10))[0])"""
+    run = world.run("python3", "-c", outside, cwd=workspace).ok()
+    assert run.out.split() == [*["held"] * 4, "refused", "127.0.0.1"]
+
+
 def test_a_full_backlog_waits(python):
     """Connections that find no room wait, as they do in the kernel, and then go on."""
     run = python("""
