@@ -193,9 +193,9 @@ static int serve_attribute(struct broker *broker, const struct request *request)
 		row++;
 	/* A path that stays empty stands for a descriptor. */
 	char path[PATH_MAX] = "", real[PATH_MAX] = "", held[24];
-	cleanup_client_fd int fd = row->fd >= 0
-				       ? client_get_fd(broker, request, (int)request->args[row->fd])
-				       : hold_by_path(broker, request, row, path);
+	cleanup_client_fd int fd =
+		row->fd >= 0 ? client_get_fd(broker, request, (int)request->args[row->fd])
+			     : hold_by_path(broker, request, row, path);
 	if (fd < 0)
 		return fd;
 	if (!may_change(broker, fd, !*path, real)) {

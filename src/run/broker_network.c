@@ -647,8 +647,7 @@ int network_bind(struct broker *broker, struct socket_call *call)
 
 /* A unix socket that passes credentials is given an abstract name when it connects, asked for or
  * not, and those are the host's. No call that names it is under way here: they are all ours. */
-static int may_listen_unix(
-	struct broker *broker, const struct request *request, int socket_fd)
+static int may_listen_unix(struct broker *broker, const struct request *request, int socket_fd)
 {
 	struct sockaddr_storage storage = {0};
 	const struct sockaddr_un *name = (const struct sockaddr_un *)&storage;
@@ -659,8 +658,8 @@ static int may_listen_unix(
 		return 0;
 	char text[SOCKET_TEXT_BYTES];
 	socket_describe(&storage, length, text);
-	broker_record(broker, request, "P3", text, EACCES,
-		"abstract names are shared with the host");
+	broker_record(
+		broker, request, "P3", text, EACCES, "abstract names are shared with the host");
 	return -EACCES;
 }
 
@@ -670,8 +669,8 @@ static int may_listen_inet(
 	struct in6_addr address;
 	uint16_t port;
 	if (broker->egress < 0) {
-		broker_record(broker, request, "P3", "", EACCES,
-			"the box has no way to this network");
+		broker_record(
+			broker, request, "P3", "", EACCES, "the box has no way to this network");
 		return -EACCES;
 	}
 	if (!is_tcp(socket_fd))
