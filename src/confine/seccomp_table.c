@@ -194,20 +194,34 @@ static const struct seccomp_rule recvfrom_egress_check[] = {
 };
 
 #define BIND_TO_INDEX 62 /* SO_BINDTOIFINDEX, Linux 5.0 */
+#define NO_PORT 24       /* IP_BIND_ADDRESS_NO_PORT, Linux 4.2 */
+#define PORT_RANGE 51    /* IP_LOCAL_PORT_RANGE, Linux 6.3 */
+#define PEER_PIDFD 77    /* SO_PEERPIDFD, Linux 6.5 */
 
 /* Sharing a port would let a stranger's listener take the place of one that the box made, and a
- * source route or a device would lead loopback's packets elsewhere. What is asked of IP itself may
- * be asked of a datagram socket, which is none. */
+ * source route or a device would lead loopback's packets elsewhere. Which port of the host's is
+ * taken is not for the box to say. An offset to peek from would have what stands for a datagram
+ * socket always ready and always empty. What is asked of IP itself may be asked of a datagram
+ * socket, which is none. */
 static const struct seccomp_rule setsockopt_egress_check[] = {
 	{DO_ERRNO(0), {IS(1, SOL_SOCKET), IS(2, SO_REUSEPORT)}},
 	{DO_REFUSE(EPERM), {IS(1, SOL_SOCKET), IS(2, SO_BINDTODEVICE)}},
 	{DO_REFUSE(EPERM), {IS(1, SOL_SOCKET), IS(2, BIND_TO_INDEX)}},
+	{DO_ERRNO(EOPNOTSUPP), {IS(1, SOL_SOCKET), IS(2, SO_PEEK_OFF)}},
 	{DO_ALLOW, {IS(1, SOL_SOCKET)}},
 	{DO_ERRNO(ENOPROTOOPT), {IS(1, IPPROTO_TCP), IS(2, TCP_FASTOPEN_CONNECT)}},
 	{DO_ERRNO(ENOPROTOOPT), {IS(1, IPPROTO_TCP), IS(2, TCP_ULP)}},
 	{DO_ALLOW, {IS(1, IPPROTO_TCP)}},
 	{DO_REFUSE(EPERM), {IS(1, IPPROTO_IP), IS(2, IP_OPTIONS)}},
+	{DO_ERRNO(ENOPROTOOPT), {IS(1, IPPROTO_IP), IS(2, NO_PORT)}},
+	{DO_ERRNO(ENOPROTOOPT), {IS(1, IPPROTO_IP), IS(2, PORT_RANGE)}},
 	OTHERWISE(DO_NOTIFY(SOCKET, EACCES)),
+};
+
+/* Where the broker has made the other side, or has connected a socket, the peer is the broker. */
+static const struct seccomp_rule getsockopt_landlock_check[] = {
+	{DO_ERRNO(ENOPROTOOPT), {IS(1, SOL_SOCKET), IS(2, PEER_PIDFD)}},
+	OTHERWISE(DO_ALLOW),
 };
 
 /* Whoever has CAP_NET_ADMIN in a namespace of its own may load tables into the kernel's packet
@@ -265,7 +279,14 @@ static const struct seccomp_rule ioctl_landlock_check[] = {
 	{DO_ALLOW, {BITS(1, IOCTL_TYPE, 0x5400)}}, /* terminals, FIONREAD, FIONBIO, FIOCLEX */
 	{DO_REFUSE(EPERM), {IS(1, 0x8901)}},       /* FIOSETOWN, SIOCSPGRP: who gets SIGIO, or */
 	{DO_REFUSE(EPERM), {IS(1, 0x8902)}},       /* whatever signal F_SETSIG put in its place */
-	{DO_ALLOW, {BITS(1, IOCTL_TYPE, 0x8900)}}, /* sockets */
+	{DO_ALLOW, {IS(1, 0x8903)}},               /* FIOGETOWN */
+	{DO_ALLOW, {IS(1, 0x8904)}},               /* SIOCGPGRP */
+	{DO_ALLOW, {IS(1, 0x8905)}},               /* SIOCATMARK */
+	{DO_ALLOW, {IS(1, 0x8906)}},               /* SIOCGSTAMP */
+	{DO_ALLOW, {IS(1, 0x8907)}},               /* SIOCGSTAMPNS */
+	{DO_ALLOW, {IS(1, 0x894b)}},               /* SIOCOUTQNSD */
+	/* Of sockets: the host's interfaces, their addresses and routes. */
+	{DO_REFUSE(EPERM), {BITS(1, IOCTL_TYPE, 0x8900)}},
 	{DO_ALLOW, {IS(1, FICLONE)}},              /* writes only where the descriptor may */
 	{DO_ALLOW, {IS(1, FICLONERANGE)}},
 	{DO_ALLOW, {IS(1, FS_IOC_GETFLAGS)}},
@@ -648,6 +669,8 @@ static const struct seccomp_line landlock_lines[] = {
 	{"chown lchown utime utimes futimesat", ASK(ATTRIBUTES, EPERM),
 		"Landlock does not look, the older forms", X86},
 	{"ioctl", CHECK(ioctl_landlock_check), "Landlock asks no file system about ioctls"},
+	{"getsockopt", CHECK(getsockopt_landlock_check), "no handle of the broker"},
+	{"listen", ASK(SOCKET, EACCES), "not under an abstract name, which the host would share"},
 	{"shmget shmat shmdt shmctl semget semop semtimedop semctl msgget msgsnd msgrcv msgctl",
 		REFUSE(ENOSYS), "System V IPC is the host's here"},
 	{"mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify mq_getsetattr", REFUSE(ENOSYS),

@@ -193,9 +193,9 @@ static int serve_attribute(struct broker *broker, const struct request *request)
 		row++;
 	/* A path that stays empty stands for a descriptor. */
 	char path[PATH_MAX] = "", real[PATH_MAX] = "", held[24];
-	cleanup_close int fd = row->fd >= 0
-				       ? client_get_fd(broker, request, (int)request->args[row->fd])
-				       : hold_by_path(broker, request, row, path);
+	cleanup_client_fd int fd =
+		row->fd >= 0 ? client_get_fd(broker, request, (int)request->args[row->fd])
+			     : hold_by_path(broker, request, row, path);
 	if (fd < 0)
 		return fd;
 	if (!may_change(broker, fd, !*path, real)) {
@@ -214,7 +214,7 @@ static int serve_attribute(struct broker *broker, const struct request *request)
  * what this hands out is no terminal of the user's. */
 static int open_terminal(struct broker *broker, const struct request *request)
 {
-	cleanup_close int master = client_get_fd(broker, request, (int)request->args[0]);
+	cleanup_client_fd int master = client_get_fd(broker, request, (int)request->args[0]);
 	if (master < 0)
 		return master;
 	int flags = (int)request->args[2] & (O_ACCMODE | O_NONBLOCK | O_CLOEXEC);

@@ -175,10 +175,19 @@ int client_get_fd(const struct broker *broker, const struct request *request, in
 	cleanup_close int pidfd = open_pidfd(broker, request);
 	if (pidfd < 0)
 		return pidfd;
-	cleanup_close int copy = sys_pidfd_getfd(pidfd, fd);
+	cleanup_client_fd int copy = sys_pidfd_getfd(pidfd, fd);
 	if (copy < 0)
 		return -errno;
 	return broker_valid(broker, request->id) ? steal_fd(&copy) : -ESRCH;
+}
+
+void client_close_fd(int *fd)
+{
+	if (*fd < 0)
+		return;
+	broker_guard_begin();
+	close_fd(fd);
+	broker_guard_end();
 }
 
 /* How deep the box's PID namespace lies below the broker's. */

@@ -325,7 +325,7 @@ static int send_to(struct broker *broker, const struct request *request)
 		r = VERDICT_CONTINUE;
 	else if (r == 0)
 		r = socket_call_refuse(broker, &call, "this socket is the host's");
-	close_fd(&call.socket);
+	client_close_fd(&call.socket);
 	return r;
 }
 
@@ -355,7 +355,7 @@ static int serve_sendmsg(struct broker *broker, const struct request *request)
 /* Of IP: a socket that is none takes it for done. */
 static int serve_setsockopt(struct broker *broker, const struct request *request)
 {
-	cleanup_close int socket_fd = client_get_fd(broker, request, (int)request->args[0]);
+	cleanup_client_fd int socket_fd = client_get_fd(broker, request, (int)request->args[0]);
 	if (socket_fd < 0)
 		return socket_fd;
 	return datagrams_own(broker, socket_fd) ? 0 : VERDICT_CONTINUE;
@@ -398,7 +398,7 @@ static socklen_t make_up_name(const struct datagram_socket *known, struct sockad
 
 static int serve_name(struct broker *broker, const struct request *request)
 {
-	cleanup_close int socket_fd = client_get_fd(broker, request, (int)request->args[0]);
+	cleanup_client_fd int socket_fd = client_get_fd(broker, request, (int)request->args[0]);
 	if (socket_fd < 0)
 		return socket_fd;
 	const struct datagram_socket *known =
@@ -519,9 +519,14 @@ static int receive(struct broker *broker, const struct request *request, int soc
 static bool resume_receive(struct broker *broker, struct pending *pending, bool ready)
 {
 	bool expired = pending->deadline_us && clock_now_us() >= pending->deadline_us;
-	int r = ready ? receive(broker, &pending->request, pending->socket) : -EAGAIN;
-	if (r == -EAGAIN && !expired)
+	bool tried = ready || pending->retry;
+	int r = tried ? receive(broker, &pending->request, pending->socket) : -EAGAIN;
+	if (r == -EAGAIN && !expired) {
+		/* What is ready and yet empty is looked at again by the clock, not at once. */
+		pending->retry = ready;
+		pending->events = ready ? 0 : POLLIN;
 		return false;
+	}
 	if (r != VERDICT_LATER)
 		broker_answer(broker, pending->id, r);
 	return true;
@@ -533,7 +538,7 @@ static int serve_receive(struct broker *broker, const struct request *request)
 {
 	if (request->nr == SYS_recvmmsg && request->args[2] == 0)
 		return VERDICT_CONTINUE;
-	cleanup_close int socket_fd = client_get_fd(broker, request, (int)request->args[0]);
+	cleanup_client_fd int socket_fd = client_get_fd(broker, request, (int)request->args[0]);
 	if (socket_fd < 0 || !datagrams_own(broker, socket_fd))
 		return VERDICT_CONTINUE;
 	int r = receive(broker, request, socket_fd);

@@ -27,9 +27,11 @@ enum {
 	/* Landlock tier: entries of opened roots that are under no grant for writing. */
 	BROKER_CARVE_OUTS_MAX = 4096,
 
-	/* Landlock tier with a way out: TCP ports that the box has taken on loopback, and datagram
-	 * sockets whose last destination is remembered; the oldest is forgotten. */
-	BROKER_PORTS_MAX = 256,
+	/* Landlock tier with a way out: TCP ports that the box has taken on loopback, each held by
+	 * a descriptor and none forgotten while it is in use; and datagram sockets whose last
+	 * destination is remembered, of which the oldest is. */
+	BROKER_PORTS_MAX = 1024,
+	BROKER_PORTS_SWEEP = 64, /* so many before those that are free again are looked for */
 	BROKER_DATAGRAMS_MAX = 1024,
 
 	BROKER_RETRY_MS = 20, /* a unix listener's backlog is full: no event tells when it is not */
@@ -112,6 +114,7 @@ struct own_port {
 	uint16_t port, real; /* as the box names it; where it is on the host's 127.0.0.1 */
 	bool v4, v6;         /* by which of the loopback addresses it is reached */
 	uint64_t cookie;     /* the kernel's name for the socket, never given twice */
+	int holder;          /* the broker's own socket on the real port: no stranger gets it */
 };
 
 /* Landlock tier: what stands for a datagram socket. */
@@ -158,7 +161,7 @@ struct broker {
 	int egress; /* or -1 */
 	uint32_t egress_id;
 	struct own_port ports[BROKER_PORTS_MAX]; /* oldest first */
-	size_t ports_count;
+	size_t ports_count, ports_max, ports_sweep;
 	struct datagram_socket datagrams[BROKER_DATAGRAMS_MAX]; /* oldest first */
 	size_t datagrams_count;
 
@@ -200,6 +203,10 @@ int client_status(const struct broker *broker, const struct request *request, co
 	int base, size_t index, long *ret);
 /* A copy of the program's descriptor fd; -EBADF when it has none of that number. */
 int client_get_fd(const struct broker *broker, const struct request *request, int fd);
+/* Closes such a copy, if it is one, and marks it closed. It may be the last, of a socket that
+ * lingers over what it could not send. */
+void client_close_fd(int *fd);
+#define cleanup_client_fd __attribute__((cleanup(client_close_fd)))
 /* O_PATH descriptor of path as the program means it, opened with the additional flags. */
 int client_open(const struct broker *broker, const struct request *request, int dirfd,
 	const char *path, int flags);

@@ -14,13 +14,13 @@
  *
  * bind(): a port of the box's own. The real port is one that the kernel picks on 127.0.0.1, and a
  * table says which is meant: the box neither takes ports from the host nor listens where somebody
- * expects a service of the host's. Ports that are published are bound as they are, for that is
+ * expects a service of the host's. The broker has a socket of its own on the real port, which never
+ * listens: until nobody in the box has the port any more, the kernel gives it to no stranger. Ports that are published are bound as they are, for that is
  * what was asked for. All loopback addresses of both families lead to 127.0.0.1.
  *
  * connect() to loopback: only to what the table has, and only while the very socket that the box
- * bound, by the kernel's cookie, listens there. It is looked at before and after: since the broker
- * makes every listen() and bind() of the box, and makes nothing else meanwhile, it listened in
- * between as well, and nobody else can have had the port. */
+ * bound, by the kernel's cookie, listens there. It is looked at before and after; and if the box
+ * closes it in between, the port is still held, so that nobody else can be met there. */
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fd.h"
@@ -39,6 +39,9 @@
 
 #ifndef IP_BIND_ADDRESS_NO_PORT
 #define IP_BIND_ADDRESS_NO_PORT 24
+#endif
+#ifndef IP_LOCAL_PORT_RANGE
+#define IP_LOCAL_PORT_RANGE 51 /* 6.3 */
 #endif
 
 enum {
@@ -170,11 +173,12 @@ static int bind_here(int socket_fd, int domain, uint16_t port, bool with_port)
 {
 	struct sockaddr_storage address;
 	socklen_t length = here(domain, port, &address);
-	int no_port = !with_port, off = 0;
+	int no_port = !with_port, off = 0, any = 0;
 	if (domain == AF_INET6 &&
 		setsockopt(socket_fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off)) < 0)
 		return -errno;
 	setsockopt(socket_fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &no_port, sizeof(no_port));
+	setsockopt(socket_fd, IPPROTO_IP, IP_LOCAL_PORT_RANGE, &any, sizeof(any));
 	return bind(socket_fd, (const struct sockaddr *)&address, length) < 0 ? -errno : 0;
 }
 
@@ -487,36 +491,105 @@ static bool is_published(const struct plan *plan, uint16_t port)
 	return false;
 }
 
-/* port 0: any. */
+/* Two sockets can have one port while both allow it and neither listens. */
+static void share(int socket_fd, int on)
+{
+	setsockopt(socket_fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+}
+
+/* A socket of the broker's own on a port of 127.0.0.1; 0: any. */
+static int hold_port(uint16_t port)
+{
+	cleanup_close int holder = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (holder < 0)
+		return -errno;
+	/* An earlier box's connections, which linger, were not this one's. */
+	share(holder, port != 0);
+	int r = bind_here(holder, AF_INET, port, true);
+	share(holder, false);
+	return r < 0 ? r : steal_fd(&holder);
+}
+
+/* Forgets the ports that nobody has any more: only there may the holder listen. */
+static void sweep_ports(struct broker *broker)
+{
+	size_t kept = 0;
+	for (size_t i = 0; i < broker->ports_count; i++) {
+		if (listen(broker->ports[i].holder, 0) == 0)
+			close_fd(&broker->ports[i].holder);
+		else
+			broker->ports[kept++] = broker->ports[i];
+	}
+	broker->ports_count = kept;
+	size_t next = 2 * kept < BROKER_PORTS_SWEEP ? BROKER_PORTS_SWEEP : 2 * kept;
+	broker->ports_sweep = next < broker->ports_max ? next : broker->ports_max;
+}
+
+/* Binds the program's socket beside the holder. */
+static int bind_beside(struct own_port *own, int socket_fd, int domain)
+{
+	struct in6_addr address;
+	socklen_t length = sizeof(own->cookie);
+	if (getsockopt(socket_fd, SOL_SOCKET, SO_COOKIE, &own->cookie, &length) < 0)
+		return -errno;
+	int r = bound_to(own->holder, &address, &own->real);
+	if (r < 0)
+		return r;
+	share(socket_fd, true);
+	share(own->holder, true);
+	r = bind_here(socket_fd, domain, own->real, true);
+	share(own->holder, false);
+	if (!own->port)
+		own->port = own->real;
+	return r;
+}
+
+/* port 0: any. What was bound to the same port and does not listen gives way. */
 static int take_port(
 	struct broker *broker, int socket_fd, int domain, uint16_t port, bool v4, bool v6)
 {
+	if (broker->ports_count >= broker->ports_sweep || broker->ports_count >= broker->ports_max)
+		sweep_ports(broker);
 	struct own_port *old = port ? find_port(broker, port, v4, v6) : NULL;
 	if (old && is_listening(old))
 		return -EADDRINUSE;
+	if (!old && broker->ports_count >= broker->ports_max)
+		return -ENOBUFS;
+	uint16_t wanted = port && is_published(broker->plan, port) ? port : 0;
+	struct own_port own = {.port = port, .v4 = v4, .v6 = v6};
+	own.holder = old ? old->holder : hold_port(wanted);
+	if (own.holder < 0)
+		return own.holder;
+	int r = bind_beside(&own, socket_fd, domain);
+	if (r < 0 && !old)
+		close_fd(&own.holder);
+	if (r < 0)
+		return r;
 	if (old)
 		forget_port(broker, old);
-	uint16_t wanted = port && is_published(broker->plan, port) ? port : 0;
-	/* An earlier box's connections, which linger, were not this one's. */
-	if (wanted)
-		setsockopt(socket_fd, SOL_SOCKET, SO_REUSEADDR, &(int){1}, sizeof(int));
-	int r = bind_here(socket_fd, domain, wanted, true);
-	if (r < 0)
-		return r;
-	struct own_port own = {.port = port, .v4 = v4, .v6 = v6};
-	struct in6_addr address;
-	socklen_t length = sizeof(own.cookie);
-	if (getsockopt(socket_fd, SOL_SOCKET, SO_COOKIE, &own.cookie, &length) < 0)
-		return -errno;
-	r = bound_to(socket_fd, &address, &own.real);
-	if (r < 0)
-		return r;
-	if (!own.port)
-		own.port = own.real;
-	if (broker->ports_count == BROKER_PORTS_MAX)
-		forget_port(broker, &broker->ports[0]);
 	broker->ports[broker->ports_count++] = own;
 	return 0;
+}
+
+/* listen() of a socket that was bound beside its holder. */
+static int listen_beside(const struct broker *broker, int socket_fd, int backlog)
+{
+	uint64_t cookie = 0;
+	socklen_t length = sizeof(cookie);
+	int holder = -1;
+	if (getsockopt(socket_fd, SOL_SOCKET, SO_COOKIE, &cookie, &length) < 0)
+		return -errno;
+	for (size_t i = 0; i < broker->ports_count; i++)
+		if (broker->ports[i].cookie == cookie)
+			holder = broker->ports[i].holder;
+	if (holder >= 0) {
+		share(socket_fd, true);
+		share(holder, true);
+	}
+	int r = listen(socket_fd, backlog) < 0 ? -errno : 0;
+	if (holder >= 0)
+		share(holder, false);
+	return r;
 }
 
 /* --- The calls --- */
@@ -572,30 +645,64 @@ int network_bind(struct broker *broker, struct socket_call *call)
 	return take_port(broker, call->socket, call->domain, port, v4, v6);
 }
 
+/* A unix socket that passes credentials is given an abstract name when it connects, asked for or
+ * not, and those are the host's. No call that names it is under way here: they are all ours. */
+static int may_listen_unix(struct broker *broker, const struct request *request, int socket_fd)
+{
+	struct sockaddr_storage storage = {0};
+	const struct sockaddr_un *name = (const struct sockaddr_un *)&storage;
+	socklen_t length = sizeof(storage);
+	if (getsockname(socket_fd, (struct sockaddr *)&storage, &length) < 0)
+		return -errno;
+	if (length <= offsetof(struct sockaddr_un, sun_path) || name->sun_path[0] != '\0')
+		return 0;
+	char text[SOCKET_TEXT_BYTES];
+	socket_describe(&storage, length, text);
+	broker_record(
+		broker, request, "P3", text, EACCES, "abstract names are shared with the host");
+	return -EACCES;
+}
+
+static int may_listen_inet(
+	struct broker *broker, const struct request *request, int socket_fd, int domain)
+{
+	struct in6_addr address;
+	uint16_t port;
+	if (broker->egress < 0) {
+		broker_record(
+			broker, request, "P3", "", EACCES, "the box has no way to this network");
+		return -EACCES;
+	}
+	if (!is_tcp(socket_fd))
+		return -EOPNOTSUPP;
+	int r = bound_to(socket_fd, &address, &port);
+	if (r == 0 && port == 0)
+		return take_port(broker, socket_fd, domain, 0, true, domain == AF_INET6);
+	return r < 0 || network_is_loopback(&address) ? r : -EACCES; /* the caller's */
+}
+
 /* Of every kind of socket made here, so that no other can be put in the number's place between a
  * look and the call. */
 static int serve_listen(struct broker *broker, const struct request *request)
 {
-	cleanup_close int socket_fd = client_get_fd(broker, request, (int)request->args[0]);
+	cleanup_client_fd int socket_fd = client_get_fd(broker, request, (int)request->args[0]);
 	int domain = 0;
 	socklen_t length = sizeof(domain);
 	if (socket_fd < 0)
 		return socket_fd;
 	if (getsockopt(socket_fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) < 0)
 		return -errno;
+	if (!broker_valid(broker, request->id))
+		return -ESRCH;
 	bool inet = domain == AF_INET || domain == AF_INET6;
-	if ((inet && !is_tcp(socket_fd)) || !broker_valid(broker, request->id))
-		return -EOPNOTSUPP;
-	struct in6_addr address;
-	uint16_t port = 1;
-	int r = inet ? bound_to(socket_fd, &address, &port) : 0;
-	if (r == 0 && port == 0)
-		r = take_port(broker, socket_fd, domain, 0, true, domain == AF_INET6);
-	else if (r == 0 && inet && !network_is_loopback(&address))
-		r = -EACCES; /* handed in by the caller */
-	if (r < 0)
-		return r;
-	return listen(socket_fd, (int)request->args[1]) < 0 ? -errno : 0;
+	int r = 0, backlog = (int)request->args[1];
+	if (domain == AF_UNIX)
+		r = may_listen_unix(broker, request, socket_fd);
+	else if (inet)
+		r = may_listen_inet(broker, request, socket_fd, domain);
+	if (r == 0 && inet)
+		return listen_beside(broker, socket_fd, backlog);
+	return r == 0 && listen(socket_fd, backlog) < 0 ? -errno : r;
 }
 
 const struct broker_call broker_network_calls[] = {

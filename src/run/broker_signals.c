@@ -214,7 +214,7 @@ static int pid_of_pidfd(const struct broker *broker, int pidfd, pid_t *ret)
 
 static int serve_pidfd_send_signal(struct broker *broker, const struct request *request)
 {
-	cleanup_close int pidfd = client_get_fd(broker, request, (int)request->args[0]);
+	cleanup_client_fd int pidfd = client_get_fd(broker, request, (int)request->args[0]);
 	if (pidfd < 0)
 		return pidfd;
 	if ((unsigned)request->args[3] != 0)

@@ -48,12 +48,15 @@
 
 int sockets_start(struct broker *broker, struct error *error)
 {
-	/* Half of the descriptors for pins; the rest for parked calls, watches and the moment. */
+	/* Half of the descriptors for pins, a quarter for ports; the rest for parked calls, watches and the moment. */
 	struct rlimit limit;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return error_set_errno(error, errno, "broker", "descriptor limit");
 	broker->sockets_max =
 		limit.rlim_cur / 2 < BROKER_SOCKETS_MAX ? limit.rlim_cur / 2 : BROKER_SOCKETS_MAX;
+	broker->ports_max =
+		limit.rlim_cur / 4 < BROKER_PORTS_MAX ? limit.rlim_cur / 4 : BROKER_PORTS_MAX;
+	broker->ports_sweep = BROKER_PORTS_SWEEP;
 	return 0;
 }
 
@@ -247,7 +250,7 @@ void sockets_resume(struct broker *broker, const struct pollfd *fds)
 		/* What has nobody left who waits for it is over as well. */
 		if (!broker_valid(broker, pending->id) ||
 			pending->resume(broker, pending, fds[i].revents != 0)) {
-			close_fd(&pending->socket);
+			client_close_fd(&pending->socket);
 			close_fd(&pending->pin);
 		} else {
 			broker->pending[kept++] = *pending;
@@ -569,7 +572,7 @@ static int connect_and_note(struct broker *broker, struct socket_call *call)
 	int r = connect_or_park(broker, call, &no_pin);
 	if (noted >= 0)
 		connects_note(broker->connects, call->request->tid, program, noted);
-	close_fd(&noted);
+	client_close_fd(&noted);
 	return r;
 }
 
@@ -591,7 +594,7 @@ static int serve_connect(struct broker *broker, const struct request *request)
 		r = socket_connect_once(call.socket, &call.address, call.address_bytes, -1);
 	else
 		r = socket_call_refuse(broker, &call, "the box has no way to this network");
-	close_fd(&call.socket);
+	client_close_fd(&call.socket);
 	return r;
 }
 
@@ -615,7 +618,7 @@ static int serve_bind(struct broker *broker, const struct request *request)
 			    : 0;
 	else
 		r = socket_call_refuse(broker, &call, "the box has no way to this network");
-	close_fd(&call.socket);
+	client_close_fd(&call.socket);
 	return r;
 }
 

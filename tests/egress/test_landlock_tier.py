@@ -375,6 +375,35 @@ def test_source_routes_and_devices(python):
     assert run.out.split() == ["EPERM"] * 3
 
 
+def test_options_that_would_choose_or_tell_too_much(python):
+    """The real port is the kernel's to pick; the broker has no handle; a peek has no offset."""
+    run = python("""
+        s = socket.socket(); d = socket.socket(V4, UDP)
+        for kind, level, option in ((s, 0, 51), (s, 0, 24), (d, 0, 51), (d, 1, 42)):
+            print(attempt(lambda: kind.setsockopt(level, option, struct.pack("HH", 9, 9))))
+        print(attempt(lambda: d.getsockopt(1, 77)))
+        s.bind(("127.0.0.1", 7777)); s.listen()
+        print(attempt(lambda: socket.create_connection(("127.0.0.1", 7777))))
+        """, allow=[ALLOWED]).ok()  # fmt: skip
+    assert run.out.split() == [*["ENOPROTOOPT"] * 3, "ENOTSUP", "ENOPROTOOPT", "ok"]
+
+
+def test_the_hosts_interfaces_are_not_told(python):
+    """By ioctl; what counts a socket's bytes is answered."""
+    run = python("""
+        import fcntl
+        s = socket.socket()
+        found = [attempt(lambda: fcntl.ioctl(s, request, struct.pack("16s24x", b"lo")))
+                 for request in (0x8912, 0x8913, 0x8915, 0x8927, 0x8933, 0x8910, 0x8946, 0x89e0)]
+        print(set(found), attempt(lambda: socket.if_nametoindex("lo")) != "ok")
+        a, b = socket.socketpair(); a.send(b"four"); count = array.array("i", [0])
+        fcntl.ioctl(b, 0x541b, count); print(count[0])
+        fcntl.ioctl(a, 0x5411, count); print(count[0] > 0)
+        print(struct.unpack("i", fcntl.ioctl(b, 0x8904, bytes(4)))[0])
+        """, allow=[ALLOWED]).ok()  # fmt: skip
+    assert run.out.splitlines() == ["{'EPERM'} True", "4", "True", "0"]
+
+
 # Loopback.
 
 
@@ -407,6 +436,67 @@ def test_own_loopback(python, world):
         *("EADDRINUSE", "EACCES", "ECONNREFUSED"),
     ]
     assert reached(world) == set()
+
+
+def test_ports_in_use_are_never_forgotten(python):
+    """However many are taken: the first still answers. Those that were closed make room."""
+    run = python("""
+        import resource
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+        server = socket.create_server(("127.0.0.1", 7000))
+        for _ in range(1500):
+            s = socket.socket(); s.bind(("127.0.0.1", 0)); s.close()
+        held = []
+        def fill():
+            while len(held) < 1500:
+                s = socket.socket(); held.append(s); s.bind(("127.0.0.1", 0))
+        print(attempt(fill), 200 < len(held) <= 1024)
+        print(attempt(lambda: socket.create_connection(("127.0.0.1", 7000))))
+        [s.close() for s in held]
+        print(attempt(lambda: socket.create_server(("127.0.0.1", 7001))))
+        """, allow=[ALLOWED]).ok()  # fmt: skip
+    assert run.out.splitlines() == ["ENOBUFS True", "ok", "ok"]
+
+
+def test_a_port_that_was_closed_is_nobody_elses(world, workspace, coffer):
+    """A stranger waits for the real port of a server that ends, and is not met there; the server
+    comes back on it."""
+    available, reason = support.tier_available("landlock")
+    if not available:
+        pytest.skip(reason)
+    inside = """
+import os, socket, sys
+def serve():
+    s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind(("127.0.0.1", 8088)); s.listen()
+    return s
+s = serve()
+c = socket.create_connection(("127.0.0.1", 8088)); a = s.accept()[0]; a.close(); c.close()
+print(s.getsockname()[1], flush=True); s.close(); print("closed", flush=True)
+sys.stdin.readline()
+try:
+    socket.create_connection(("127.0.0.1", 8088)); print("reached")
+except ConnectionRefusedError:
+    print("refused")
+s = serve(); c = socket.create_connection(("127.0.0.1", 8088)); print(s.accept()[1][0])
+"""
+    outside = f"""
+import socket, subprocess
+box = subprocess.Popen({[str(coffer), "run", "--quiet", "--isolation", "landlock",
+    "--allow-domain", ALLOWED, "--", "python3", "-c", inside]!r},
+    stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+real = int(box.stdout.readline()); box.stdout.readline()
+for address in ("127.0.0.1", "0.0.0.0"):
+    for reuse in (0, 1):
+        s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
+        try:
+            s.bind((address, real)); s.listen(); print("taken")
+        except OSError:
+            print("held")
+print(box.communicate("go" + chr(10))[0])"""
+    run = world.run("python3", "-c", outside, cwd=workspace).ok()
+    assert run.out.split() == [*["held"] * 4, "refused", "127.0.0.1"]
 
 
 def test_a_full_backlog_waits(python):
@@ -499,6 +589,45 @@ print(box.stdout.read().split(), time.monotonic() - began < 5)"""
     lines = run.out.splitlines()
     assert lines[0] == "ready"
     assert lines[1] == "['111', '13', 'no', 'name'] True"
+
+
+def test_a_socket_that_lingers_stalls_nobody(world, workspace, coffer):
+    """The program that connects is killed: the broker's copy is the last of a socket that has
+    much to send and is told to wait for it."""
+    available, reason = support.tier_available("landlock")
+    if not available:
+        pytest.skip(reason)
+    inside = f"""
+import os, signal, socket, struct, time
+s = socket.socket()
+child = os.fork()
+if child == 0:
+    s.connect(({world.SITE!r}, 22)); os._exit(0) # nobody answers whether it may be reached
+time.sleep(0.5)
+s.setblocking(False)
+s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 8))
+sent = 0
+try:
+    while True:
+        sent += s.send(bytes(65536))
+except BlockingIOError:
+    pass
+s.close(); os.kill(child, signal.SIGKILL); os.wait()
+os.chdir(os.environ["TMPDIR"])
+worst, end = 0, time.monotonic() + 3
+while time.monotonic() < end:
+    began = time.monotonic(); os.mkdir("d"); os.rmdir("d"); time.sleep(0.05)
+    worst = max(worst, time.monotonic() - began)
+print(sent > 0, worst < 1)
+"""
+    outside = f"""
+import socket, subprocess
+asker = socket.socket(socket.AF_UNIX); asker.bind({str(world.directory / "ask2")!r}); asker.listen()
+print(subprocess.run({[str(coffer), "run", "--quiet", "--isolation", "landlock", "--allow-domain",
+    ALLOWED, "--net-ask", str(world.directory / "ask2"), "--", "python3", "-c", inside]!r},
+    stdout=subprocess.PIPE, text=True).stdout)"""
+    run = world.run("python3", "-c", outside, cwd=workspace).ok()
+    assert run.out.split() == ["True", "True"]
 
 
 def test_closed_box_has_no_socket(coffer, world, workspace):

@@ -256,6 +256,33 @@ def test_inherited_descriptors(coffer, tier, workspace, outside, tcp_listener):
     assert numbers <= {0, 1, 2, 3}, done.stdout  # 3 is the directory that ls reads
 
 
+def test_no_abstract_name_to_listen_by(box, tier):
+    """A socket that passes credentials is given one when it connects, even in vain: in the landlock
+    tier it would be the host's."""
+    code = """
+import socket
+for kind in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
+    path = f"deaf-{int(kind)}.sock"
+    deaf = socket.socket(socket.AF_UNIX, kind); deaf.bind(path)
+    for option in (16, 34, 76):
+        s = socket.socket(socket.AF_UNIX, kind)
+        try:
+            s.setsockopt(socket.SOL_SOCKET, option, 1); s.connect(path)
+        except OSError:
+            pass
+        named = s.getsockname()
+        try:
+            s.listen(); print("listens as", named)
+        except OSError:
+            pass
+    deaf.listen(); print("deaf no more")"""
+    result = box("python3", "-c", code).ok()
+    lines = result.out.splitlines()
+    assert lines.count("deaf no more") == 2
+    if tier == "landlock":
+        assert len(lines) == 2, lines
+
+
 # The allowed side.
 
 
