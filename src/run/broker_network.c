@@ -15,8 +15,9 @@
  * bind(): a port of the box's own. The real port is one that the kernel picks on 127.0.0.1, and a
  * table says which is meant: the box neither takes ports from the host nor listens where somebody
  * expects a service of the host's. The broker has a socket of its own on the real port, which never
- * listens: until nobody in the box has the port any more, the kernel gives it to no stranger. Ports that are published are bound as they are, for that is
- * what was asked for. All loopback addresses of both families lead to 127.0.0.1.
+ * listens: until nobody in the box has the port any more, the kernel gives it to no stranger. Ports
+ * that are published are bound as they are, for that is what was asked for. All loopback addresses
+ * of both families lead to 127.0.0.1.
  *
  * connect() to loopback: only to what the table has, and only while the very socket that the box
  * bound, by the kernel's cookie, listens there. It is looked at before and after; and if the box

@@ -48,7 +48,8 @@
 
 int sockets_start(struct broker *broker, struct error *error)
 {
-	/* Half of the descriptors for pins, a quarter for ports; the rest for parked calls, watches and the moment. */
+	/* Half of the descriptors for pins, a quarter for ports; the rest for parked calls,
+	 * watches and the moment. */
 	struct rlimit limit;
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
 		return error_set_errno(error, errno, "broker", "descriptor limit");
