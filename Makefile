@@ -36,7 +36,7 @@ soak: deps build ## the escape tests again and again (MINUTES=60)
 
 install: build ## [PREFIX=/usr/local] [DESTDIR=]
 	meson configure $(BUILD) -Dprefix=$(abspath $(PREFIX))
-	meson install -C $(BUILD)
+	meson install --strip -C $(BUILD)
 
 clean: ## remove what was built
 	rm -rf $(BUILD)

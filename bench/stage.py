@@ -38,6 +38,8 @@ def run(script, build, helpers, arguments, kind="", prepare=None):
         for path in build.glob("coffer*"):
             if path.is_file() and os.access(path, os.X_OK):
                 shutil.copy(path, directory)
+                # As it is installed.
+                subprocess.run(["strip", directory / path.name], check=True)
         for helper in [Path(__file__), *helpers]:
             if helper.suffix == ".c":
                 compile_c(helper, directory)
