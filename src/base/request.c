@@ -2,10 +2,12 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/limits.h"
 
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 void request_add(struct buffer *buffer, char *const strings[])
 {
@@ -48,4 +50,19 @@ int request_parse(const char *data, size_t size, struct strv *lists[], size_t co
 		s++;
 	}
 	return s == end ? 0 : -EINVAL;
+}
+
+int request_read(int fd, struct strv *lists[], size_t count)
+{
+	struct stat st;
+	if (fstat(fd, &st) < 0 || st.st_size <= 0)
+		return -EINVAL;
+	if (st.st_size > MAX_CONTROL_MESSAGE_BYTES)
+		return -EFBIG;
+	cleanup_free char *data = malloc((size_t)st.st_size);
+	if (!data)
+		return -ENOMEM;
+	if (pread(fd, data, (size_t)st.st_size, 0) != st.st_size)
+		return -EIO;
+	return request_parse(data, (size_t)st.st_size, lists, count);
 }

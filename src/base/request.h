@@ -13,5 +13,7 @@ void request_add(struct buffer *buffer, char *const strings[]);
 int request_seal(struct buffer *buffer);
 /* Takes a block apart into count lists. -EINVAL if it is none. */
 int request_parse(const char *data, size_t size, struct strv *lists[], size_t count);
+/* Reads a memfd, at most MAX_CONTROL_MESSAGE_BYTES of it (-EFBIG), and takes it apart. */
+int request_read(int fd, struct strv *lists[], size_t count);
 
 #endif

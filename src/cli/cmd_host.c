@@ -21,16 +21,7 @@ static int print(
 			return EXIT_SETUP_FAILED;
 		}
 	}
-	char *text = make(json);
-	if (!text) {
-		cli_complain_text("out of memory");
-		return EXIT_SETUP_FAILED;
-	}
-	fputs(text, stdout);
-	if (json)
-		putchar('\n');
-	free(text);
-	return fflush(stdout) == 0 ? 0 : EXIT_SETUP_FAILED;
+	return cli_print(make(json), json);
 }
 
 int cmd_doctor(int argc, char *argv[])

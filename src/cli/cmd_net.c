@@ -17,19 +17,6 @@ static void help(void)
 	cli_help_policy();
 }
 
-static int print(char *text, bool json)
-{
-	if (!text) {
-		cli_complain_text("out of memory");
-		return EXIT_SETUP_FAILED;
-	}
-	fputs(text, stdout);
-	if (json)
-		putchar('\n');
-	free(text);
-	return fflush(stdout) == 0 ? 0 : EXIT_SETUP_FAILED;
-}
-
 static int presets(const struct cli_options *options)
 {
 	if (options->argv[0]) {
@@ -37,7 +24,7 @@ static int presets(const struct cli_options *options)
 			options->argv[0]);
 		return EXIT_SETUP_FAILED;
 	}
-	return print(coffer_net_presets(options->json), options->json);
+	return cli_print(coffer_net_presets(options->json), options->json);
 }
 
 static int check(const struct cli_options *options, const char *target)
@@ -57,7 +44,7 @@ static int check(const struct cli_options *options, const char *target)
 		cli_complain(&error);
 		return EXIT_SETUP_FAILED;
 	}
-	int code = print(text, options->json);
+	int code = cli_print(text, options->json);
 	return code ? code : r ? 0 : EXIT_REFUSED;
 }
 

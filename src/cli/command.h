@@ -21,6 +21,9 @@ int cmd_supervise(int argc, char *argv[]);
 /* Prints "coffer: message" and the hint to stderr, control characters escaped. */
 void cli_complain(const struct coffer_error *error);
 void cli_complain_text(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* Prints text (freed here; NULL: there was no memory for it), with a newline behind JSON. The exit
+ * code. */
+int cli_print(char *text, bool json);
 /* One line to stderr that informs. */
 void cli_say(const char *text);
 

@@ -59,6 +59,19 @@ void cli_complain_text(const char *format, ...)
 	cli_say(text);
 }
 
+int cli_print(char *text, bool json)
+{
+	if (!text) {
+		cli_complain_text("out of memory");
+		return EXIT_SETUP_FAILED;
+	}
+	fputs(text, stdout);
+	if (json)
+		putchar('\n');
+	free(text);
+	return fflush(stdout) == 0 ? 0 : EXIT_SETUP_FAILED;
+}
+
 /* Flags that are about the front, not about the policy. */
 static const struct coffer_key own_flags[] = {
 	{"report", "FILE|fd:N", "write the JSON report there"},

@@ -14,13 +14,11 @@
 
 #include "base/cleanup.h"
 #include "base/sys.h"
+#include "egress/filter.h"
 
 #include <fcntl.h>
-#include <linux/audit.h>
 #include <linux/capability.h>
-#include <linux/filter.h>
 #include <linux/landlock.h>
-#include <linux/seccomp.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stddef.h>
@@ -31,29 +29,12 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 
-#if defined(__x86_64__)
-#define NATIVE_ARCHITECTURE AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define NATIVE_ARCHITECTURE AUDIT_ARCH_AARCH64
-#else
-#error "no system call filter for this architecture"
-#endif
-
 /* ---- the filter ---- */
 
 /* One line a rule: set by hand. */
 /* clang-format off */
 
-#define LOAD(offset) BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (offset))
-/* The lower half: the kernel takes every argument that is looked at here as 32 bits, and both
- * architectures are little-endian. */
-#define LOAD_ARGUMENT(index) LOAD(offsetof(struct seccomp_data, args) + (index) * sizeof(uint64_t))
-#define RETURN(value) BPF_STMT(BPF_RET | BPF_K, (value))
 #define REFUSE(number) RETURN(SECCOMP_RET_ERRNO | (number))
-#define SKIP_UNLESS(value, count) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), 0, (count))
-#define SKIP_IF(value, count) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (value), (count), 0)
-
-#define ALLOW(call) SKIP_UNLESS(SYS_##call, 1), RETURN(SECCOMP_RET_ALLOW)
 #define KILL(call) SKIP_UNLESS(SYS_##call, 1), RETURN(SECCOMP_RET_KILL_PROCESS)
 #define ALLOW_VALUE(value) SKIP_UNLESS((value), 1), RETURN(SECCOMP_RET_ALLOW)
 /* After LOAD_ARGUMENT(level of a socket option): options of that level, two instructions each. */

@@ -5,7 +5,6 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
-#include "base/limits.h"
 #include "policy/policy.h"
 #include "run/protocol.h"
 
@@ -13,21 +12,6 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
-
-static int read_request(int fd, struct strv *settings, struct strv *argv)
-{
-	struct stat st;
-	if (fstat(fd, &st) < 0 || st.st_size <= 0 || st.st_size > MAX_CONTROL_MESSAGE_BYTES)
-		return -EINVAL;
-	cleanup_free char *data = malloc((size_t)st.st_size);
-	if (!data)
-		return -ENOMEM;
-	if (pread(fd, data, (size_t)st.st_size, 0) != st.st_size)
-		return -EIO;
-	struct strv *lists[] = {settings, argv};
-	return request_parse(data, (size_t)st.st_size, lists, ARRAY_SIZE(lists));
-}
 
 static int apply(struct coffer_policy *policy, const struct strv *settings, struct error *error)
 {
@@ -67,7 +51,8 @@ int library_supervise(int request, int socket)
 	fcntl(socket, F_SETFD, FD_CLOEXEC);
 	close_range(5, UINT_MAX, 0);
 	struct coffer_policy *policy = coffer_policy_new();
-	int r = policy ? read_request(request, &settings, &argv) : -ENOMEM;
+	struct strv *lists[] = {&settings, &argv};
+	int r = policy ? request_read(request, lists, ARRAY_SIZE(lists)) : -ENOMEM;
 	if (r < 0)
 		error_set_errno(&error, -r, "supervise", "the request");
 	else

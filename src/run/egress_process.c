@@ -19,9 +19,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 enum {
@@ -168,24 +166,11 @@ int egress_start(const struct network_policy *policy, enum tier tier, bool ask,
 	return 0;
 }
 
-static int read_lists(int fd, struct strv *lists[], size_t count)
-{
-	struct stat st;
-	if (fstat(fd, &st) < 0 || st.st_size <= 0 || st.st_size > MAX_CONTROL_MESSAGE_BYTES)
-		return -EINVAL;
-	cleanup_free char *data = malloc((size_t)st.st_size);
-	if (!data)
-		return -ENOMEM;
-	if (pread(fd, data, (size_t)st.st_size, 0) != st.st_size)
-		return -EIO;
-	return request_parse(data, (size_t)st.st_size, lists, count);
-}
-
 static int take_ready(int fd, struct plan *plan, struct error *error)
 {
 	cleanup_strv struct strv variables = {0}, authority = {0}, notes = {0};
 	struct strv *lists[] = {&variables, &authority, &notes};
-	int r = read_lists(fd, lists, ARRAY_SIZE(lists));
+	int r = request_read(fd, lists, ARRAY_SIZE(lists));
 	if (r < 0)
 		return error_set_errno(error, -r, "egress", "what it brings for the box");
 	if (r == 0 && !plan && (variables.count > 0 || authority.count > 0))

@@ -69,16 +69,24 @@ def test_the_header_stands_alone_in_c_and_cxx(home_directory):
         )
 
 
-def test_the_example(example, workspace):
-    done = subprocess.run(
-        [example, workspace],
-        env={**os.environ, "COFFER_PROGRAM": str(COFFER)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+@pytest.fixture
+def run_program():
+    def run(program, directory, supervisor=COFFER):
+        return subprocess.run(
+            [program, directory],
+            env={**os.environ, "COFFER_PROGRAM": str(supervisor)},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+def test_the_example(example, workspace, run_program):
+    done = run_program(example, workspace)
     assert done.returncode == 0, done.stderr
     head, brace, tail = done.stdout.partition("{")
     assert head.splitlines() == [
@@ -92,31 +100,15 @@ def test_the_example(example, workspace):
     assert report["mode"] == "workspace-write"
 
 
-def test_the_example_says_what_is_wrong(example, home_directory):
-    done = subprocess.run(
-        [example, home_directory / "nowhere"],
-        env={**os.environ, "COFFER_PROGRAM": str(COFFER)},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def test_the_example_says_what_is_wrong(example, home_directory, run_program):
+    done = run_program(example, home_directory / "nowhere")
     assert done.returncode == 1
     assert "nowhere" in done.stderr
     assert done.stdout == ""
 
 
-def test_a_missing_program_is_said(example, workspace):
-    done = subprocess.run(
-        [example, workspace],
-        env={**os.environ, "COFFER_PROGRAM": "/nowhere/coffer"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+def test_a_missing_program_is_said(example, workspace, run_program):
+    done = run_program(example, workspace, supervisor="/nowhere/coffer")
     assert done.returncode == 1
     assert "COFFER_PROGRAM" in done.stderr
 
@@ -152,7 +144,7 @@ int main(int argc, char **argv)
 """
 
 
-def test_a_box_without_a_command_of_its_own_ends_well(home_directory, workspace):
+def test_a_box_without_a_command_of_its_own_ends_well(home_directory, workspace, run_program):
     source, program = home_directory / "empty.c", home_directory / "empty"
     source.write_text(WITHOUT_COMMAND)
     subprocess.run(
@@ -160,12 +152,5 @@ def test_a_box_without_a_command_of_its_own_ends_well(home_directory, workspace)
         + [COFFER.parent / "libcoffer.a", "-ljansson", "-lidn2"],
         check=True,
     )
-    done = subprocess.run(
-        [program, workspace],
-        env={**os.environ, "COFFER_PROGRAM": str(COFFER)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run_program(program, workspace)
     assert done.stdout == "4 exited 0\n", done.stderr
