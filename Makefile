@@ -11,6 +11,7 @@ help: ## this list
 
 build: ## build/coffer and its siblings
 	@tools/install-deps --check build
+	@tools/fetch-grammars
 	@[ -f $(BUILD)/build.ninja ] || meson setup $(BUILD)
 	ninja -C $(BUILD)
 

@@ -46,6 +46,22 @@ enum {
 	/* Output kept by --capture when no limit is given, each stream. */
 	DEFAULT_CAPTURE_BYTES = 1024 * 1024,
 
+	/* Configuration: a file, its nesting, and what all layers together may hold. */
+	MAX_CONFIG_FILE_BYTES = 1024 * 1024,
+	MAX_CONFIG_DEPTH = 32,
+	MAX_CONFIG_RULES = 4096,
+	MAX_CONFIG_HOOKS = 256,
+
+	/* What the gate takes apart: a script, its commands, shells within shells. */
+	MAX_SCRIPT_BYTES = 1024 * 1024,
+	MAX_SCRIPT_COMMANDS = 16384,
+	MAX_SCRIPT_NESTING = 16,
+
+	/* One line of JSON from an agent's host, a hook or a reviewer. */
+	MAX_MESSAGE_BYTES = 16 * 1024 * 1024,
+	MAX_HOOK_OUTPUT_BYTES = 1024 * 1024,
+	MAX_REVIEW_ANSWER_BYTES = 256 * 1024,
+
 	/* One message between libcoffer and its supervisor. */
 	MAX_CONTROL_MESSAGE_BYTES = 8 * 1024 * 1024,
 };

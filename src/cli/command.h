@@ -17,6 +17,8 @@ int cmd_doctor(int argc, char *argv[]);
 int cmd_net(int argc, char *argv[]);
 int cmd_profiles(int argc, char *argv[]);
 int cmd_supervise(int argc, char *argv[]);
+/* The verbs of coffer-gate: becomes that program. */
+int cmd_sibling(int argc, char *argv[]);
 
 /* Prints "coffer: message" and the hint to stderr, control characters escaped. */
 void cli_complain(const struct coffer_error *error);

@@ -19,6 +19,14 @@ static const struct verb verbs[] = {
 	{"doctor", cmd_doctor, "what this machine can enforce, and how to mend what it lacks"},
 	{"profiles", cmd_profiles, "list the named profiles"},
 	{"net", cmd_net, "what the network's rules open: presets, and one decision"},
+	{"gate", cmd_sibling, "decide about a command and run nothing"},
+	{"check", cmd_sibling, "what a script, a program or a diff would do"},
+	{"config", cmd_sibling, "the configuration in force; check it, import another tool's"},
+	{"trust", cmd_sibling, "trust a project's own configuration"},
+	{"rule", cmd_sibling, "which rule decides about a command"},
+	{"hooks", cmd_sibling, "list, trust and test hooks"},
+	{"session", cmd_sibling, "serve an agent's host: JSON-RPC on stdin and stdout"},
+	{"mcp", cmd_sibling, "the same as a Model Context Protocol server"},
 	{"supervise", cmd_supervise, NULL},
 };
 

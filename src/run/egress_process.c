@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/limits.h"
 #include "base/request.h"
+#include "base/sibling.h"
 #include "base/sys.h"
 #include "confine/id_range.h"
 
@@ -31,24 +32,6 @@ struct egress_process {
 	pid_t pid;
 	int control;
 };
-
-/* The sibling of this very program, wherever it was installed. */
-static int find_program(char path[PATH_MAX], struct error *error)
-{
-	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
-	if (n < 0)
-		return error_set_errno(error, errno, "egress", "/proc/self/exe");
-	path[n] = '\0';
-	char *slash = strrchr(path, '/');
-	size_t room_bytes = (size_t)(path + PATH_MAX - (slash + 1));
-	if (!slash || snprintf(slash + 1, room_bytes, "coffer-egress") >= (int)room_bytes)
-		return error_set(error, ENAMETOOLONG, "egress", "the path of coffer-egress");
-	if (access(path, X_OK) == 0)
-		return 0;
-	error_set_errno(error, errno, "egress", "%s", path);
-	return error_hint(error, "a box with a network needs coffer-egress beside coffer: install "
-				 "both, or use --net off");
-}
 
 static int seal_config(const struct network_policy *policy, enum tier tier, bool ask)
 {
@@ -139,7 +122,7 @@ int egress_start(const struct network_policy *policy, enum tier tier, bool ask,
 	struct egress_process **ret, struct error *error)
 {
 	char path[PATH_MAX];
-	int r = find_program(path, error);
+	int r = sibling_find("coffer-egress", "egress", path, error);
 	if (r < 0)
 		return r;
 	cleanup_close int config = seal_config(policy, tier, ask);

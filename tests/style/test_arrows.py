@@ -17,8 +17,11 @@ MAY_USE = {
     "egress": {"base", "policy"},
     "run": BELOW_RUN,
     "library": BELOW_RUN | {"run", "coffer.h"},
-    "cli": {"base", "library", "coffer.h"},
-    "programs": {"cli", "egress"},
+    "config": {"base", "policy"},
+    "gate": {"base", "policy", "config", "coffer.h"},
+    "session": {"base", "policy", "config", "gate", "coffer.h"},
+    "cli": {"base", "policy", "config", "gate", "library", "coffer.h"},
+    "programs": {"cli", "egress", "gate", "session"},
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)

@@ -1,0 +1,81 @@
+/* From a decision to an answer: who is asked, in which order, and what they may say.
+ *
+ *	forbid -> refused.            allow -> go.
+ *	ask    -> an answer of this session for the same canonical command; PermissionRequest hooks;
+ *	          the reviewer; a person or the agent's host. Nobody there: refused.
+ */
+#ifndef COFFER_GATE_SETTLE_H
+#define COFFER_GATE_SETTLE_H
+
+#include "gate/decide.h"
+
+#include <jansson.h>
+
+/* What whoever is asked gets: one JSON shape for the reviewer, the agent's host and hooks. Strings
+ * from a box or a model stand in it as data. Described in docs/APPROVALS.md. */
+struct approval_request {
+	const struct gate_request *request;
+	const struct gate_decision *decision;
+	const char *const *user_words; /* the user's own prompts of this session, NULL-terminated */
+	const char *justification;     /* the agent's reason, if it gave one; or NULL */
+	const char *after_failure;     /* on-failure: what the box refused; or NULL */
+	bool suggest_rule;             /* "always" may be answered */
+};
+json_t *approval_request_json(const struct approval_request *request); /* new reference or NULL */
+
+enum answer_kind {
+	ANSWER_ONCE,
+	ANSWER_SESSION, /* and the same again in this session */
+	ANSWER_ALWAYS,  /* and a rule was, or is to be, written */
+	ANSWER_EDIT,    /* instead of the command, argv */
+	ANSWER_NO,
+	ANSWER_STOP, /* no, and the session is to stop */
+};
+struct approval_answer {
+	enum answer_kind kind;
+	char *reason;     /* of a no, for the agent; or of a yes, for the record; may be NULL */
+	struct strv argv; /* ANSWER_EDIT; decided about anew before it runs */
+	const char *by;   /* "person", "host", "reviewer", "hook", "session", "nobody"; static */
+};
+void approval_answer_release(struct approval_answer *answer);
+/* An answer's JSON: {"decision":"once|session|always|edit|no|stop","reason":...,"command":[...]}.
+ * Anything else is -EINVAL: malformed answers refuse. */
+int approval_answer_from_json(const json_t *json, struct approval_answer *ret, struct error *error);
+
+/* Whoever can be asked. ask() blocks until there is an answer; an error is a refusal. */
+struct approver {
+	int (*ask)(struct approver *approver, const struct approval_request *request,
+		struct approval_answer *ret, struct error *error);
+	void (*free)(struct approver *approver);
+};
+/* A person on the controlling terminal. NULL in *ret where there is none. */
+int approver_terminal(struct approver **ret, struct error *error);
+/* An agent's host: "fd:N" or the path of a unix socket; a line of JSON each way. */
+int approver_channel(const char *where, struct approver **ret, struct error *error);
+void approver_free(struct approver *approver);
+
+/* The answers "for this session": canonical keys, bounded, in memory. */
+struct session_answers;
+int session_answers_new(struct session_answers **ret);
+void session_answers_free(struct session_answers *answers);
+bool session_answers_hold(const struct session_answers *answers, const char *canonical);
+int session_answers_add(struct session_answers *answers, const char *canonical);
+
+struct settle_context {
+	const struct config *config;
+	struct hooks *hooks;             /* or NULL */
+	struct review_history *history;  /* or NULL: one-shot */
+	struct session_answers *answers; /* or NULL */
+	struct approver *approver;       /* or NULL: nobody is there */
+	const char *user_rules;          /* coffer.toml of the user, where "always" is written */
+};
+/* *ret is filled whenever 0 is returned. Where the decision is allow or forbid nobody is asked. */
+int gate_settle(const struct settle_context *context, const struct approval_request *request,
+	struct approval_answer *ret, struct error *error);
+
+/* The narrowest rule for a decision, as TOML text; shown before it is written. */
+int rule_text(const struct gate_decision *decision, const char *directory, struct buffer *out);
+/* Appends it to file, which is checked as a whole before it takes the place of the old one. */
+int rule_append(const char *file, const char *text, struct error *error);
+
+#endif

@@ -1,0 +1,15 @@
+/* The names of programs that the gate knows something about: the part of it that is linked into
+ * the front, so that an ordinary command costs a run no second program. */
+#ifndef COFFER_GATE_WORDS_H
+#define COFFER_GATE_WORDS_H
+
+#include <stdbool.h>
+
+/* Whether a program of this name (no slashes) needs a look at its arguments: it is in one of the
+ * tables of gate/classify.h, or a shell, interpreter or wrapper. Everything else is CLASS_ORDINARY
+ * whatever its arguments are. */
+bool word_needs_a_look(const char *name);
+/* Whether it is known to read only, with any arguments (true, pwd, ...). */
+bool word_is_always_safe(const char *name);
+
+#endif
