@@ -50,6 +50,12 @@ COFFER_API void coffer_policy_free(struct coffer_policy *policy);
 COFFER_API int coffer_policy_set(struct coffer_policy *policy, const char *key, const char *value,
 	struct coffer_error *error);
 
+/* Widens a policy by exactly one grant, in the words of `coffer run --ask`: "write=DIR",
+ * "net=HOST[:PORTS]", "secret=PATH" or "unsandboxed". A read-only policy stays read-only but for DIR;
+ * without the box, limits and the environment's rules remain. */
+COFFER_API int coffer_policy_grant(
+	struct coffer_policy *policy, const char *grant, struct coffer_error *error);
+
 /* One key: its name, what stands for its value (NULL: none), one line of help. */
 struct coffer_key {
 	const char *name, *argument, *help;
