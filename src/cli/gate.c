@@ -25,9 +25,9 @@ void cli_gate_release(struct cli_gate *gate)
 	strv_release(&gate->argv);
 }
 
-static int complain(const char *format, const char *text)
+static int complain(const char *text)
 {
-	cli_complain_text(format, text);
+	cli_complain_text("the gate: %s", text);
 	return -1;
 }
 
@@ -102,7 +102,7 @@ static int make_question(const struct cli_options *options, const char *after,
 	coffer_plan_free(plan);
 	if (r < 0 || !ret->directory || !ret->approval || !ret->approvals || !ret->after ||
 		!ret->outcome)
-		return complain("the gate: %s", "out of memory");
+		return complain("out of memory");
 	return 0;
 }
 
@@ -122,7 +122,7 @@ static int start(const struct cli_options *options, int question, int pipe_end, 
 	int keep[] = {0, 1, 2, question, pipe_end, options->approvals_fd};
 	pid_t pid = fork();
 	if (pid < 0)
-		return complain("the gate: %s", strerrordesc_np(errno));
+		return complain(strerrordesc_np(errno));
 	if (pid == 0) {
 		int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 		if (null < 0 || dup2(null, 0) < 0 || dup2(2, 1) < 0)
@@ -156,7 +156,7 @@ static int consult(const struct cli_options *options, const struct front_questio
 	cleanup_close int sealed = front_question_seal(question);
 	int ends[2];
 	if (sealed < 0 || pipe2(ends, O_CLOEXEC) < 0)
-		return complain("the gate: %s", strerrordesc_np(sealed < 0 ? -sealed : errno));
+		return complain(strerrordesc_np(sealed < 0 ? -sealed : errno));
 	pid_t pid;
 	int r = start(options, sealed, ends[1], &pid);
 	close(ends[1]);
@@ -166,12 +166,12 @@ static int consult(const struct cli_options *options, const struct front_questio
 		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 			;
 		if (r < 0)
-			r = complain("the gate gave no answer%s: nothing was run",
-				WIFSIGNALED(status) ? ", it was killed" : "");
+			r = complain(WIFSIGNALED(status) ? "it was killed; nothing was run"
+							 : "it gave no answer; nothing was run");
 	}
 	close(ends[0]);
 	if (r == 0 && ret->verdict == FRONT_FAILED) {
-		complain("the gate: %s", ret->reason);
+		complain(ret->reason);
 		if (ret->hint && ret->hint[0])
 			cli_say(ret->hint);
 		r = -1;
@@ -203,7 +203,7 @@ int cli_gate_pass(struct cli_options *options, const char *after, const struct s
 	if (!look && approval_looks(options, name, &look) < 0)
 		return -1;
 	if (!look)
-		return strv_copy(&ret->argv, options->argv) == 0 ? 0 : complain("%s", "no memory");
+		return strv_copy(&ret->argv, options->argv) == 0 ? 0 : complain("out of memory");
 	struct front_question question = {0};
 	int r = make_question(options, after, asks, &question);
 	if (r == 0)
@@ -215,7 +215,7 @@ int cli_gate_pass(struct cli_options *options, const char *after, const struct s
 	if (ret->answer.verdict == FRONT_REFUSED)
 		return 0;
 	if (strv_copy(&ret->argv, strv_items(&ret->answer.argv)) < 0)
-		return complain("the gate: %s", "out of memory");
+		return complain("out of memory");
 	return widen(options, &ret->answer.grants);
 }
 
