@@ -157,7 +157,7 @@ int main(int argc, char *argv[])
 	int exit_code = 0;
 	int r = it.channel ? approver_channel(it.channel, &approver, &error)
 			   : approver_terminal(&approver, &error);
-	for (int i = 0; i < (it.channel && r == 0 ? 2 : 1); i++) {
+	for (int i = 0; i < (it.channel && approver ? 2 : 1); i++) {
 		struct approval_answer answer = {.kind = ANSWER_NO, .by = "nobody"};
 		if (approver)
 			r = approver->ask(approver, &it.asked, &answer, &error);
