@@ -132,8 +132,7 @@ static json_t *user_words_json(const char *const *words)
 static json_t *rule_json(const struct approval_request *request)
 {
 	cleanup_buffer struct buffer rule = BUFFER_INIT(MAX_CONFIG_FILE_BYTES);
-	if (!request->suggest_rule ||
-		rule_text(request->decision, request->request->directory, &rule) < 0)
+	if (!request->suggest_rule || rule_text(request, &rule) < 0)
 		return json_null();
 	return json_text(rule.data);
 }

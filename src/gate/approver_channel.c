@@ -1,8 +1,8 @@
 /* Theory of operation. One line of JSON out, one in, and each answer names the question that it is
- * for. The host is trusted to speak for its user, but not to speak well: what it sends is bounded,
- * and anything but one well-formed answer to the question that was put is a refusal. A question that
- * ran out of time is told to be off ("approval_cancelled"); its answer, if it comes all the same, is
- * passed over and never taken for a later question's. */
+ * for. The host is trusted to speak for its user, but not to speak well: what it sends is
+ * bounded, and anything but one well-formed answer to the question that was put is a refusal. A
+ * question that ran out of time is told to be off ("approval_cancelled"); its answer, if it comes
+ * all the same, is passed over and never taken for a later question's. */
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/clock.h"

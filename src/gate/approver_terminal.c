@@ -1,8 +1,8 @@
 /* Theory of operation. The question is shown whole, then the keyboard must be silent for a moment:
- * what was typed before it could have been read (for another program, or by one, or out of a paste)
- * is no answer. Then a single key is; with a terminal that knows no control sequences a line; with one
- * that another program reads too, a whole word. Only a clear yes is a yes: Enter alone, ^C, an end
- * of file, a hang-up, two keys at once, an unknown key are a no.
+ * what was typed before it could have been read (for another program, or by one, or out of a
+ * paste) is no answer. Then a single key is; with a terminal that knows no control sequences a
+ * line; with one that another program reads too, a whole word. Only a clear yes is a yes: Enter
+ * alone, ^C, an end of file, a hang-up, two keys at once, an unknown key are a no.
  *
  * What was not on the screen cannot be approved: while a part of the command is folded away, a yes
  * shows it and asks again. */
@@ -235,7 +235,7 @@ static int choose_edit(struct question *question)
 	r = script ? -EOPNOTSUPP : quote_parse(new, argv);
 	/* A shell says where the quote is open, better than we could. */
 	if (r == -EOPNOTSUPP || r == -EINVAL) {
-		r = strv_add(argv, script ? question->request->request->argv[0] : "sh");
+		r = strv_add(argv, script ? question->request->request->argv[0] : "bash");
 		r = r < 0 ? r : strv_add(argv, "-c");
 		r = r < 0 ? r : strv_add(argv, new);
 	}
@@ -317,8 +317,7 @@ static int terminal_ask(struct approver *approver, const struct approval_request
 		.keyboard = &terminal->keyboard, .request = request, .ret = ret, .error = error};
 	*ret = (struct approval_answer){.kind = ANSWER_NO, .by = "person"};
 	cleanup_buffer struct buffer rule = BUFFER_INIT(MAX_CONFIG_FILE_BYTES);
-	if (request->suggest_rule &&
-		rule_text(request->decision, request->request->directory, &rule) == 0)
+	if (request->suggest_rule && rule_text(request, &rule) == 0)
 		question.rule = rule.data;
 	int r = OUTCOME_AGAIN;
 	while (r == OUTCOME_AGAIN)

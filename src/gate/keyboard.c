@@ -1,9 +1,9 @@
 /* Theory of operation. /dev/tty is opened, never stdin: what a command reads is not what a person
  * says. Askers of one terminal queue behind a lock on its device, which the kernel drops when its
- * holder dies. While the terminal is ours, its settings differ (base/terminal.c has a guard that puts
- * them back when we die), the signals of job control are blocked, so that a background group gets an
- * error and not a stop, and those that would end us wait on a descriptor until the terminal has been
- * given back.
+ * holder dies. While the terminal is ours, its settings differ (base/terminal.c has a guard that
+ * puts them back when we die), the signals of job control are blocked, so that a background group
+ * gets an error and not a stop, and those that would end us wait on a descriptor until the
+ * terminal has been given back.
  *
  * A program that has the terminal in raw mode reads it too: which of us gets a key is chance, and
  * what the person types may be meant for it. That is "contested", and no single key counts then. */

@@ -1,5 +1,5 @@
-/* The controlling terminal while a person is asked: taken for ourselves, key by key or line by line,
- * and given back as it was. Output of coffer's own only: what strangers wrote goes through
+/* The controlling terminal while a person is asked: taken for ourselves, key by key or line by
+ * line, and given back as it was. Output of coffer's own only: what strangers wrote goes through
  * gate/show.h before. */
 #ifndef COFFER_GATE_KEYBOARD_H
 #define COFFER_GATE_KEYBOARD_H
@@ -68,16 +68,16 @@ struct key {
 int keyboard_key(struct keyboard *keyboard, struct key *ret);
 /* One byte, for the line editor; wait_ms < 0: however long. -ETIME; errors as above. */
 int keyboard_byte(struct keyboard *keyboard, int wait_ms, unsigned char *ret);
-/* A line as the terminal itself edits it, without its Enter, in text. -ENODATA: none (end of file, or
- * longer than there is room). Errors as above. */
+/* A line as the terminal itself edits it, without its Enter, in text. -ENODATA: none (end of file,
+ * or longer than there is room). Errors as above. */
 int keyboard_line(struct keyboard *keyboard, char *text, size_t text_bytes);
 
 /* A line that is edited here, starting from initial. *ret: caller frees. -ECANCELED: ^C, or nothing
  * typed. Errors as above. */
 int keyboard_edit(struct keyboard *keyboard, const char *label, const char *initial, char **ret);
 
-/* initial in the user's own editor ($VISUAL, $EDITOR), which has the terminal meanwhile. -ENOENT: none
- * is set. -ECANCELED: it failed, or left nothing. */
+/* initial in the user's own editor ($VISUAL, $EDITOR), which has the terminal meanwhile. -ENOENT:
+ * none is set. -ECANCELED: it failed, or left nothing. */
 int keyboard_external_edit(
 	struct keyboard *keyboard, const char *initial, char **ret, struct error *error);
 

@@ -1,5 +1,5 @@
-/* A line editor of one row, which scrolls sideways. It shows what it holds as show_character() does,
- * so a newline or an escape in a command is seen, and can be removed. */
+/* A line editor of one row, which scrolls sideways. It shows what it holds as show_character()
+ * does, so a newline or an escape in a command is seen, and can be removed. */
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/utf8.h"

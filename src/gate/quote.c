@@ -96,10 +96,18 @@ const char *quote_script(char *const argv[])
 	return NULL;
 }
 
+static bool is_utf8(const char *text)
+{
+	size_t length = 1;
+	for (const unsigned char *s = (const unsigned char *)text; *s && length; s += length)
+		length = utf8_sequence(s);
+	return length > 0;
+}
+
 char *quote_command(char *const argv[])
 {
 	const char *script = quote_script(argv);
-	if (script)
+	if (script && is_utf8(script))
 		return strdup(script);
 	/* A byte becomes at most four, and "$''". */
 	cleanup_buffer struct buffer out = BUFFER_INIT(5 * (size_t)MAX_ARGV_BYTES);

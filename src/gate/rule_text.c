@@ -34,11 +34,11 @@ static int append_toml(struct buffer *out, const char *text)
 
 /* `key = ["a", "b"]`, of the grants of one kind; nothing where there is none. */
 static int append_grants(struct buffer *out, const char *key, enum grant_kind kind,
-	const struct gate_decision *decision)
+	const struct gate_request *request)
 {
 	size_t count = 0;
-	for (size_t i = 0; i < decision->grants_count; i++) {
-		const struct grant *grant = &decision->grants[i];
+	for (size_t i = 0; i < request->asks_count; i++) {
+		const struct grant *grant = &request->asks[i];
 		if (grant->kind != kind)
 			continue;
 		if (!grant->value)
@@ -78,13 +78,15 @@ static void append_comment(struct buffer *out, const struct gate_decision *decis
 		out, length > COMMENT_BYTES_MAX || buffer_error(&line) ? " ...\n" : "\n");
 }
 
-int rule_text(const struct gate_decision *decision, const char *directory, struct buffer *out)
+int rule_text(const struct approval_request *question, struct buffer *out)
 {
+	const struct gate_decision *decision = question->decision;
+	const struct gate_request *request = question->request;
 	if (decision->rule_prefix.count == 0)
 		return -EOPNOTSUPP;
-	for (size_t i = 0; i < decision->grants_count; i++)
-		if (decision->grants[i].kind != GRANT_WRITE &&
-			decision->grants[i].kind != GRANT_NETWORK)
+	/* What other rules grant stays with those. */
+	for (size_t i = 0; i < request->asks_count; i++)
+		if (request->asks[i].kind != GRANT_WRITE && request->asks[i].kind != GRANT_NETWORK)
 			return -EOPNOTSUPP;
 	append_comment(out, decision);
 	buffer_append_string(out, "[[rule]]\nprefix = [");
@@ -95,12 +97,12 @@ int rule_text(const struct gate_decision *decision, const char *directory, struc
 	}
 	buffer_append_string(out, "]\nin = ");
 	if (r == 0)
-		r = append_toml(out, directory);
+		r = append_toml(out, request->directory);
 	buffer_append_string(out, "\n");
 	if (r == 0)
-		r = append_grants(out, "network", GRANT_NETWORK, decision);
+		r = append_grants(out, "network", GRANT_NETWORK, request);
 	if (r == 0)
-		r = append_grants(out, "write", GRANT_WRITE, decision);
+		r = append_grants(out, "write", GRANT_WRITE, request);
 	buffer_append_string(out, "decision = \"allow\"\n");
 	return r < 0 ? r : buffer_error(out);
 }

@@ -37,7 +37,7 @@ static void rule_file_release(struct rule_file *file)
 	close_fd(&file->directory);
 }
 
-/* Whether somebody else could change what is there: then a link that leads to it is not followed. */
+/* Whether somebody else could change what is there: then no link that leads to it is followed. */
 static bool is_others(const struct stat *st)
 {
 	return (st->st_uid != geteuid() && st->st_uid != 0) || (st->st_mode & S_IWOTH) ||
@@ -132,10 +132,9 @@ static int compose(
 	size_t length = 0;
 	/* Before it is read: what changes from here on is noticed. */
 	file->exists = fstatat(file->directory, file->name, &file->old, AT_SYMLINK_NOFOLLOW) == 0;
-	int r = file->exists      ? fd_read_file(file->directory, file->name, MAX_CONFIG_FILE_BYTES,
-					    &old, &length)
-		: errno == ENOENT ? 0
-				  : -errno;
+	int r = file->exists || errno == ENOENT ? 0 : -errno;
+	if (file->exists)
+		r = fd_read_file(file->directory, file->name, MAX_CONFIG_FILE_BYTES, &old, &length);
 	if (r < 0)
 		return error_set_errno(error, -r, "rule", "%s: cannot read", file->path);
 	buffer_append(whole, old, length);

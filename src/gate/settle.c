@@ -53,19 +53,42 @@ static json_t *hook_fields(const struct approval_request *request)
 	return NULL;
 }
 
-/* A command that a hook put in place of ours: a line of shell, as hooks write it. */
-static int take_updated(const json_t *input, struct approval_answer *ret)
+static const char *line_of(const json_t *input)
 {
-	const char *line = json_string_value(json_object_get(input, "command"));
+	return json_string_value(json_object_get(input, "command"));
+}
+
+/* A command that a hook put in place of ours: a line of shell, as hooks write it. */
+static int take_updated(const char *line, struct approval_answer *ret)
+{
 	if (!line || !*line)
 		return answer(ret, ANSWER_NO, "hook",
 			"a hook changed the command into something that is none");
-	if (strv_add(&ret->argv, "sh") < 0 || strv_add(&ret->argv, "-c") < 0 ||
+	if (strv_add(&ret->argv, "bash") < 0 || strv_add(&ret->argv, "-c") < 0 ||
 		strv_add(&ret->argv, line) < 0)
 		return answer(ret, ANSWER_NO, "hook", "out of memory");
 	ret->kind = ANSWER_EDIT;
 	ret->by = "hook";
 	return STEP_ANSWERED;
+}
+
+/* Hooks that change nothing often say so with the same input. */
+static int take_outcome(
+	const struct hook_outcome *outcome, const char *asked_line, struct approval_answer *ret)
+{
+	const char *line = line_of(outcome->updated_input);
+	const char *reason = outcome->reason;
+	if (outcome->stop)
+		return answer(ret, ANSWER_STOP, "hook", "%s",
+			outcome->stop_reason ? outcome->stop_reason : "a hook stopped the session");
+	if (outcome->says == HOOK_SAYS_DENY)
+		return answer(ret, ANSWER_NO, "hook", "%s", reason ? reason : "a hook refused");
+	if (outcome->updated_input && (!line || strcmp(line, asked_line) != 0))
+		return take_updated(line, ret);
+	if (outcome->says == HOOK_SAYS_ALLOW)
+		return answer(
+			ret, ANSWER_ONCE, "hook", "%s", reason ? reason : "a hook allowed it");
+	return STEP_NEXT;
 }
 
 static int ask_hooks(const struct settle_context *context, const struct approval_request *request,
@@ -76,26 +99,15 @@ static int ask_hooks(const struct settle_context *context, const struct approval
 	struct hook_outcome outcome = {0};
 	struct error error = {0};
 	json_t *fields = hook_fields(request);
-	int step = STEP_NEXT;
 	if (!fields)
 		return answer(ret, ANSWER_NO, "hook", "out of memory");
 	int r = hooks_fire(
 		context->hooks, HOOK_PERMISSION_REQUEST, "Bash", fields, &outcome, &error);
+	int step =
+		r < 0 ? answer(ret, ANSWER_NO, "hook", "the hooks could not be asked: %s",
+				error.message)
+		      : take_outcome(&outcome, line_of(json_object_get(fields, "tool_input")), ret);
 	json_decref(fields);
-	if (r < 0)
-		step = answer(
-			ret, ANSWER_NO, "hook", "the hooks could not be asked: %s", error.message);
-	else if (outcome.stop)
-		step = answer(ret, ANSWER_STOP, "hook", "%s",
-			outcome.stop_reason ? outcome.stop_reason : "a hook stopped the session");
-	else if (outcome.says == HOOK_SAYS_DENY)
-		step = answer(ret, ANSWER_NO, "hook", "%s",
-			outcome.reason ? outcome.reason : "a hook refused");
-	else if (outcome.updated_input)
-		step = take_updated(outcome.updated_input, ret);
-	else if (outcome.says == HOOK_SAYS_ALLOW)
-		step = answer(ret, ANSWER_ONCE, "hook", "%s",
-			outcome.reason ? outcome.reason : "a hook allowed it");
 	hook_outcome_release(&outcome);
 	return step;
 }
@@ -165,7 +177,7 @@ static void write_rule(const struct settle_context *context, const struct approv
 	int r = -EOPNOTSUPP;
 	error_set(&error, EOPNOTSUPP, "rule", "no rule can say this");
 	if (request->suggest_rule && context->user_rules)
-		r = rule_text(request->decision, request->request->directory, &text);
+		r = rule_text(request, &text);
 	if (r == 0)
 		r = rule_append(context->user_rules, text.data, &error);
 	if (r < 0)

@@ -86,9 +86,9 @@ struct settle_context {
 int gate_settle(const struct settle_context *context, const struct approval_request *request,
 	struct approval_answer *ret, struct error *error);
 
-/* The narrowest rule for a decision, as TOML text; shown before it is written. -EOPNOTSUPP: no rule
- * can say it (nothing is decidable, or the grant would remove the box). */
-int rule_text(const struct gate_decision *decision, const char *directory, struct buffer *out);
+/* The narrowest rule that would have allowed it, as TOML text; shown before it is written.
+ * -EOPNOTSUPP: no rule can say it (nothing is decidable, or the grant would remove the box). */
+int rule_text(const struct approval_request *request, struct buffer *out);
 /* Appends it to file, which is checked as a whole before it takes the place of the old one. */
 int rule_append(const char *file, const char *text, struct error *error);
 

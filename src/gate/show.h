@@ -39,7 +39,7 @@ void quote_words(char *const argv[], bool ascii, struct buffer *out);
  * -EOPNOTSUPP: it needs a shell (lists, pipes, variables, globs, redirections, ...). */
 int quote_parse(const char *line, struct strv *ret);
 /* What stands for a command where people and hooks want a line of shell: SCRIPT of `sh -c SCRIPT`,
- * else argv quoted. Caller frees; NULL when out of memory. */
+ * else argv quoted. Always UTF-8, and exact. Caller frees; NULL when out of memory. */
 char *quote_command(char *const argv[]);
 /* SCRIPT, where argv is exactly `sh -c SCRIPT` of a common shell; else NULL. */
 const char *quote_script(char *const argv[]);

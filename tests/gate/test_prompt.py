@@ -257,7 +257,7 @@ def test_what_needs_a_shell_gets_one(terminals):
     script.expect(r"new command: ls\\x0aid")
     script.typed(" -u")
     script.keys("Enter")
-    assert piped.result()["command"] == ["sh", "-c", "ls | head"]
+    assert piped.result()["command"] == ["bash", "-c", "ls | head"]
     assert script.result()["command"] == ["bash", "-c", "ls\nid -u"]
 
 

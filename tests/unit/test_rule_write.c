@@ -281,12 +281,15 @@ static void the_text_cannot_be_broken_out_of(void **state)
 	struct analysis analysis = {.parts = &part, .count = 1};
 	struct grant grants[] = {{GRANT_NETWORK, "a.example"}, {GRANT_WRITE, "/srv/\"x"},
 		{GRANT_NETWORK, "b.example:22"}};
+	struct grant others = {GRANT_NETWORK, "another-rules.example"};
 	struct gate_decision decision = {.analysis = &analysis,
-		.grants = grants,
-		.grants_count = 3,
+		.grants = &others,
+		.grants_count = 1,
 		.rule_prefix = part.argv};
+	struct gate_request request = {.directory = "/w", .asks = grants, .asks_count = 3};
+	struct approval_request question = {.request = &request, .decision = &decision};
 	cleanup_buffer struct buffer out = BUFFER_INIT(8192);
-	assert_int_equal(rule_text(&decision, "/w", &out), 0);
+	assert_int_equal(rule_text(&question, &out), 0);
 	assert_int_equal(strncmp(out.data, "# 20", 4), 0);
 	const char *rest = strchr(out.data, '\n');
 	assert_non_null(strstr(out.data, ", for: npm 'a [[rule]] prefix = [\"sh\"]'"));
@@ -306,15 +309,17 @@ static void what_no_rule_can_say(void **state)
 	char *argv[] = {"x\xff", NULL};
 	struct grant grants[] = {{GRANT_UNSANDBOXED, NULL}, {GRANT_SECRET, "/home/u/.netrc"}};
 	struct gate_decision decision = {0};
+	struct gate_request request = {.directory = "/w"};
+	struct approval_request question = {.request = &request, .decision = &decision};
 	cleanup_buffer struct buffer out = BUFFER_INIT(8192);
-	assert_int_equal(rule_text(&decision, "/w", &out), -EOPNOTSUPP); /* no prefix */
+	assert_int_equal(rule_text(&question, &out), -EOPNOTSUPP); /* no prefix */
 	decision.rule_prefix = (struct strv){.items = argv, .count = 1};
-	assert_int_equal(rule_text(&decision, "/w", &out), -EILSEQ);
+	assert_int_equal(rule_text(&question, &out), -EILSEQ);
 	argv[0] = "x";
-	decision.grants_count = 1;
+	request.asks_count = 1;
 	for (int i = 0; i < 2; i++) {
-		decision.grants = grants + i;
-		assert_int_equal(rule_text(&decision, "/w", &out), -EOPNOTSUPP);
+		request.asks = grants + i;
+		assert_int_equal(rule_text(&question, &out), -EOPNOTSUPP);
 	}
 }
 

@@ -233,6 +233,8 @@ static void a_hook_changes_the_command(void **state)
 	settle(ANSWER_EDIT, "hook", "hook ");
 	assert_int_equal(got.argv.count, 3);
 	assert_string_equal(got.argv.items[2], "rm -i 'a b'");
+	fake.changed = "rm -rf 'a b'"; /* as it was: no change */
+	settle(ANSWER_ONCE, "hook", "hook ");
 	fake.changed = "";
 	settle(ANSWER_NO, "hook", "hook ");
 	/* A hook that denies has said more than how it would be better. */

@@ -1,5 +1,5 @@
-/* What strangers wrote on a screen, and commands as lines of shell: the shell itself is asked whether
- * it takes them for the same words. */
+/* What strangers wrote on a screen, and commands as lines of shell: the shell itself is asked
+ * whether it takes them for the same words. */
 #include "gate/show.h"
 
 #include "base/cleanup.h"
@@ -36,11 +36,8 @@ static void rows(void **state)
 	rows_are("a\r\x1b[2J\x7f", 0, 0, "| a\\x0d\\x1b[2J\\x7f\n");
 	rows_are("\xe2\x80\xae\xcc\x81\xc2\x9b\xff", 0, 0, "| \\u{202e}\\u{301}\n  \\u{9b}\\xff\n");
 	/* Wide characters take two columns each. */
-	rows_are("\xe4\xbd\xa0\xe4\xbd\xa0\xe4\xbd\xa0\xe4\xbd\xa0\xe4\xbd\xa0\xe4\xbd\xa0\xe4\xbd\xa0"
-		 "\xe4\xbd\xa0\xe4\xbd\xa0",
-		0, 0,
-		"| \xe4\xbd\xa0\xe4\xbd\xa0\xe4\xbd\xa0\xe4\xbd\xa0\xe4\xbd\xa0\xe4\xbd\xa0\xe4\xbd"
-		"\xa0\xe4\xbd\xa0\n  \xe4\xbd\xa0\n");
+#define NI "\xe4\xbd\xa0"
+	rows_are(NI NI NI NI NI NI NI NI NI, 0, 0, "| " NI NI NI NI NI NI NI NI "\n  " NI "\n");
 }
 
 /* Nothing that is let through unescaped is more than a mark in its place. */
@@ -111,8 +108,12 @@ static void bash_reads_the_same_words(void **state)
 {
 	(void)state;
 	char every_byte[256], *argv[] = {"x", every_byte, "", "a b", "$HOME `id` !! *", "\\'\"",
-		"~", "\xc3\xa9\xe2\x80\xae\xf0\x9f\x98\x80", "-n\n\n", "\x01" "1\x1f" "f\xff" "7",
-		"{a,b}", "#c", "=x", NULL};
+				      "~", "\xc3\xa9\xe2\x80\xae\xf0\x9f\x98\x80", "-n\n\n",
+				      "\x01"
+				      "1\x1f"
+				      "f\xff"
+				      "7",
+				      "{a,b}", "#c", "=x", NULL};
 	for (int i = 1; i < 256; i++)
 		every_byte[i - 1] = (char)i;
 	every_byte[255] = '\0';
@@ -178,6 +179,8 @@ static void scripts(void **state)
 	assert_null(quote_script((char *[]){"bash", "-c", "ls", "name", NULL}));
 	assert_null(quote_script((char *[]){"python3", "-c", "ls", NULL}));
 	assert_null(quote_script((char *[]){"sh", "-lc", "ls", NULL}));
+	cleanup_free char *exact = quote_command((char *[]){"sh", "-c", "rm \xff", NULL});
+	assert_string_equal(exact, "sh -c $'rm \\377'");
 	cleanup_free char *line = quote_command((char *[]){"ls", "a b", NULL});
 	assert_string_equal(line, "ls 'a b'");
 }
