@@ -49,6 +49,7 @@ struct prepared_hook {
 	const struct config_hook *hook; /* borrowed */
 	char *name;                     /* "`check.py --all` (FILE:LINE)": for messages */
 	struct strv argv;               /* with the names of the copies */
+	char *copies;                   /* where its scripts' copies are; or NULL */
 	char *state;                    /* its private directory; or NULL */
 	char *refusal;                  /* why it does not run; or NULL */
 };

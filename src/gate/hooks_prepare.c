@@ -99,17 +99,17 @@ static int write_copy(const char *path, const struct hook_file *file)
 }
 
 /* The name under which the file runs: its own where nobody can change it, else its copy's. */
-static int place_file(struct hooks *hooks, const struct hook_file *file, const char *hash,
-	size_t number, char **ret)
+static int place_file(
+	const char *copies, const struct hook_file *file, size_t number, char **ret)
 {
 	if (!file->content) {
 		*ret = strdup(file->path);
 		return *ret ? 0 : -ENOMEM;
 	}
-	if (!hooks->state_dir)
+	if (!copies)
 		return -ENOTDIR;
 	cleanup_free char *directory = NULL;
-	if (asprintf(&directory, "%s/hooks/copies/%s/%zu", hooks->state_dir, hash, number) < 0)
+	if (asprintf(&directory, "%s/%zu", copies, number) < 0)
 		return -ENOMEM;
 	int r = make_private_directory(directory);
 	cleanup_free char *path = r == 0 ? path_join(directory, path_name(file->path)) : NULL;
@@ -222,9 +222,14 @@ int hook_prepare(struct hooks *hooks, const struct config_hook *hook, struct pre
 	bool changed = r == 0 && !hook->managed && (!hook->hash || strcmp(hash, hook->hash) != 0);
 	if (changed)
 		r = refuse(ret, "it is no longer what was trusted; see `coffer hooks list`");
+	if (r == 0 && hooks->state_dir &&
+		asprintf(&ret->copies, "%s/hooks/copies/%s", hooks->state_dir, hash) < 0) {
+		ret->copies = NULL;
+		r = -ENOMEM;
+	}
 	for (size_t i = 0; r == 0 && !changed && i < files.count; i++) {
 		char *name = NULL;
-		r = place_file(hooks, &files.items[i], hash, i, &name);
+		r = place_file(ret->copies, &files.items[i], i, &name);
 		if (r == 0)
 			r = strv_add_owned(&names, name);
 	}
@@ -242,6 +247,7 @@ int hook_prepare(struct hooks *hooks, const struct config_hook *hook, struct pre
 void prepared_hook_release(struct prepared_hook *prepared)
 {
 	free(prepared->name);
+	free(prepared->copies);
 	free(prepared->state);
 	free(prepared->refusal);
 	strv_release(&prepared->argv);

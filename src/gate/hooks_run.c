@@ -92,13 +92,17 @@ static int set_box(const struct hooks *hooks, const struct prepared_hook *prepar
 	const struct config_hook *hook = prepared->hook;
 	if (hook->unboxed)
 		return set(policy, "mode", "danger-full-access", error);
-	/* These two cannot be a workspace, and so not one that is fenced off. */
-	bool too_wide = strcmp(hooks->workspace, "/") == 0 || strcmp(hooks->workspace, "/tmp") == 0;
-	if (too_wide || (!prepared->state && !hook->writes.count))
-		return set(policy, "mode", "read-only", error);
-	int r = set(policy, "mode", "workspace-write", error);
-	if (r == 0)
-		r = set(policy, "read-only", hooks->workspace, error);
+	/* These cannot be a workspace, and so not one that is fenced off. */
+	bool too_wide = strcmp(hooks->workspace, "/") == 0 ||
+			strcmp(hooks->workspace, "/tmp") == 0 ||
+			strcmp(hooks->workspace, "/var/tmp") == 0;
+	bool writes = !too_wide && (prepared->state || hook->writes.count);
+	int r = set(policy, "mode", writes ? "workspace-write" : "read-only", error);
+	if (r == 0 && prepared->copies && access(prepared->copies, F_OK) == 0)
+		r = set(policy, "allow-read", prepared->copies, error);
+	if (r < 0 || !writes)
+		return r;
+	r = set(policy, "read-only", hooks->workspace, error);
 	if (r == 0 && prepared->state)
 		r = set(policy, "write", prepared->state, error);
 	for (size_t i = 0; r == 0 && i < hook->writes.count; i++)
