@@ -3,7 +3,7 @@
  * quotes, the separators between commands, redirections and four well-known variables go; at the
  * first substitution the search ends, and what it would have found is not covered. Of each command,
  * a first word with a slash is a script or program of its own; after an interpreter or a wrapper,
- * arguments that name files are scripts until one stands behind a word that is no option ("node
+ * arguments that name files are scripts up to the first that does not stand behind an option ("node
  * --require ./a.js main.js data.json": the first two). A file too many in the hash makes a hook wait
  * for trust once too often; one too few would let a box change what decides about it.
  *
@@ -42,7 +42,7 @@ struct search {
 	struct hook_files *found;
 	struct error *error;
 	bool runs_files;      /* the command under way is one of runs_a_file */
-	bool after_option;    /* the word before was one, or the command's name */
+	bool after_option;    /* the word before was one */
 	bool command_checked; /* the first command of all was looked for */
 };
 
@@ -106,7 +106,9 @@ static int take(struct search *search, const struct word *word, char *path, mode
 	} else {
 		int r = fd_read_file(
 			AT_FDCWD, path, MAX_HOOK_FILE_BYTES, &file.content, &file.length_bytes);
-		if (r == -EFBIG && !path_is_below(path, search->workspace))
+		bool in_workspace =
+			search->workspace && path_is_below(path, search->workspace);
+		if (r == -EFBIG && !in_workspace)
 			return 0;
 		if (r == -EFBIG)
 			return too_big(search, path);
@@ -132,18 +134,22 @@ static int take(struct search *search, const struct word *word, char *path, mode
 	return 0;
 }
 
-/* A word that may name a file. */
+/* A word that may name a file: 1 where it does. */
 static int look_at(struct search *search, const struct word *word, bool must_exist)
 {
+	if (!search->workspace && word->text[0] != '/')
+		return 0;
 	char *path = path_absolute(search->workspace, word->text);
 	if (!path)
 		return errno == ENOMEM
 			       ? error_set_errno(search->error, ENOMEM, "hooks", "a hook's words")
 			       : 0;
 	struct stat st;
-	if (stat(path, &st) == 0 && S_ISREG(st.st_mode))
-		return take(search, word, path, st.st_mode);
 	int r = 0;
+	if (stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
+		r = take(search, word, path, st.st_mode);
+		return r < 0 ? r : 1;
+	}
 	if (must_exist) {
 		r = error_set(search->error, ENOENT, "hooks", "%s:%u: the hook's program %s is %s",
 			search->hook->place.file, search->hook->place.line, path,
@@ -163,9 +169,11 @@ static int next_word(struct search *search, const struct word *word)
 		search->command_checked = true;
 		search->runs_files = word->text && named_in(path_name(word->text), runs_a_file,
 							   ARRAY_SIZE(runs_a_file));
-		search->after_option = true;
-		return word->text && strchr(word->text, '/') ? look_at(search, word, must_exist)
-							     : 0;
+		search->after_option = false;
+		if (!word->text || !strchr(word->text, '/'))
+			return 0;
+		int r = look_at(search, word, must_exist);
+		return r < 0 ? r : 0;
 	}
 	if (!search->runs_files)
 		return 0;
@@ -173,11 +181,10 @@ static int next_word(struct search *search, const struct word *word)
 	search->after_option = word->text && word->text[0] == '-';
 	if (!word->text || search->after_option || !word->text[0])
 		return 0;
-	size_t before = search->found->count;
 	int r = look_at(search, word, false);
-	if (search->found->count > before && !after_option)
+	if (r == 1 && !after_option)
 		search->runs_files = false;
-	return r;
+	return r < 0 ? r : 0;
 }
 
 /* ---- a shell line ---- */

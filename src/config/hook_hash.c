@@ -79,12 +79,9 @@ int hook_matcher_check(const char *matcher, struct error *error)
 		return error_set(error, EINVAL, "hooks", "the matcher is longer than %d bytes",
 			MAX_HOOK_MATCHER_BYTES);
 	/* Both make the C library's matcher take unbounded memory or time. */
-	const char *costly = strpbrk(matcher, "{");
-	for (const char *s = matcher; !costly && *s; s++)
-		if (*s == '\\' && *++s >= '1' && *s <= '9')
-			costly = s;
-		else if (!*s)
-			break;
+	bool costly = strchr(matcher, '{');
+	for (const char *s = matcher; s[0] && s[1]; s += s[0] == '\\' ? 2 : 1)
+		costly = costly || (s[0] == '\\' && s[1] >= '1' && s[1] <= '9');
 	if (costly)
 		return error_set(error, EINVAL, "hooks",
 			"the matcher '%s' has a count or a back-reference, which matchers have not",

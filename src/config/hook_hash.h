@@ -34,7 +34,7 @@ struct hook_files {
 
 /* Finds and reads them. -ENOENT with the hook's place where the program itself is not there;
  * -EFBIG for one in the workspace beyond MAX_HOOK_FILE_BYTES (elsewhere such a one is taken for a
- * program and left out). home may be NULL. */
+ * program and left out). workspace and home may be NULL: names that need them are not looked at. */
 int hook_files_read(const struct config_hook *hook, const char *workspace, const char *home,
 	struct hook_files *ret, struct error *error);
 void hook_files_release(struct hook_files *files);

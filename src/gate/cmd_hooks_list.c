@@ -32,15 +32,10 @@ static char *words_of(const struct config_hook *hook)
 	return buffer_steal(&words);
 }
 
-static const char *workspace_of(const struct hooks_setting *setting)
-{
-	return setting->where.workspace ? setting->where.workspace : setting->directory;
-}
-
 static int read_files(const struct hooks_setting *setting, const struct config_hook *hook,
 	struct hook_files *ret, struct error *error)
 {
-	return hook_files_read(hook, workspace_of(setting), setting->where.home, ret, error);
+	return hook_files_read(hook, setting->where.workspace, setting->where.home, ret, error);
 }
 
 /* ---- list ---- */

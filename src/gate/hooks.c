@@ -56,13 +56,13 @@ static int find_places(struct hooks *hooks)
 	cleanup_strv struct strv storage = {0};
 	int r = config_where(hooks->where.directory, &where, &storage, &error);
 	if (r == 0)
-		r = copy_string(where.workspace ? where.workspace : hooks->where.directory,
-			&hooks->workspace);
+		r = copy_string(where.workspace, &hooks->workspace);
 	if (r == 0)
 		r = copy_string(where.home, &hooks->home);
 	if (r == 0)
 		r = copy_string(where.state_dir, &hooks->state_dir);
-	return r == 0 ? make_path(getenv("PATH"), hooks->workspace, &hooks->path) : r;
+	hooks->directory = hooks->workspace ? hooks->workspace : hooks->where.directory;
+	return r == 0 ? make_path(getenv("PATH"), hooks->directory, &hooks->path) : r;
 }
 
 static bool may_run(const struct config *config, const struct config_hook *hook)

@@ -14,6 +14,9 @@
 #include <signal.h>
 #include <string.h>
 
+/* Of a failed hook's stderr, in the sentence about it. */
+enum { SAID_BYTES = 300 };
+
 static const struct hook_event_traits traits[HOOK_EVENTS] = {
 	[HOOK_SESSION_START] = {"source", .stdout_is_context = true},
 	[HOOK_USER_PROMPT_SUBMIT] = {NULL, .stdout_is_context = true, .blocks = true},
@@ -83,6 +86,18 @@ static int trimmed_text(const char *text, size_t length_bytes, char **ret)
 	 * that a blank ends is invalid anyway. */
 	*ret = hook_text(text, length_bytes);
 	return *ret ? 0 : -ENOMEM;
+}
+
+/* Cuts clean text to at most max_bytes, between two characters. */
+static void shorten(char *text, size_t max_bytes)
+{
+	size_t length = strlen(text);
+	if (length <= max_bytes)
+		return;
+	length = max_bytes;
+	while (length && (text[length] & 0xc0) == 0x80)
+		length--;
+	text[length] = '\0';
 }
 
 /* Appends what *other holds to *text, and takes it. */
@@ -355,6 +370,10 @@ static int answered(struct hook_outcome *outcome, enum hook_event event, const s
 static int settle(struct hook_outcome *outcome, enum hook_event event, const char *name)
 {
 	bool blocks = traits[event].blocks;
+	if (!outcome->stop) {
+		free(outcome->stop_reason);
+		outcome->stop_reason = NULL;
+	}
 	if (outcome->stop && traits[event].fails_closed)
 		outcome->says = HOOK_SAYS_DENY;
 	if (outcome->says == HOOK_SAYS_DENY && !blocks)
@@ -382,7 +401,7 @@ int hook_answer(enum hook_event event, const struct hook_end *end, const char *n
 	bool on_error_allow, struct hook_outcome *ret)
 {
 	*ret = (struct hook_outcome){.ran = end->kind != HOOK_NOT_RUN};
-	char what[768] = "";
+	char what[1024] = "";
 	const char *fault = NULL;
 	int r = 0;
 	switch (end->kind) {
@@ -415,8 +434,10 @@ int hook_answer(enum hook_event event, const struct hook_end *end, const char *n
 		if (end->complaint_bytes)
 			r = trimmed_text(end->complaint, end->complaint_bytes, &said);
 		size_t length = strlen(what);
-		if (said)
-			snprintf(what + length, sizeof(what) - length, " (it said: %.300s)", said);
+		if (said) {
+			shorten(said, SAID_BYTES);
+			snprintf(what + length, sizeof(what) - length, " (it said: %s)", said);
+		}
 		if (r == 0)
 			r = failed(ret, event, name, on_error_allow, what);
 	} else if (r == 0) {

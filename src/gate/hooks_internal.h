@@ -57,9 +57,11 @@ struct prepared_hook {
 struct hooks {
 	const struct config *config;
 	struct hooks_where where; /* its strings are in `strings` */
-	char *workspace, *home, *state_dir;
+	char *workspace;           /* or NULL: the directory is none */
+	const char *directory;     /* where hooks run: the workspace, or the session's */
+	char *home, *state_dir;    /* or NULL */
+	char *path;                /* PATH without what a box could write */
 	struct strv strings;
-	char *path;                   /* PATH without what a box could write */
 	struct prepared_hook *hooks; /* those that may run */
 	size_t count;
 };

@@ -72,8 +72,8 @@ static int set_environment(const struct hooks *hooks, enum hook_event event,
 		const char *name, *value;
 	} variables[] = {
 		{"PATH", hooks->path},
-		{"CLAUDE_PROJECT_DIR", hooks->workspace},
-		{"COFFER_PROJECT_DIR", hooks->workspace},
+		{"CLAUDE_PROJECT_DIR", hooks->directory},
+		{"COFFER_PROJECT_DIR", hooks->directory},
 		{"COFFER_SESSION_ID", hooks->where.session_id},
 		{"COFFER_HOOK_EVENT", hook_event_name(event)},
 		{"COFFER_HOOK_STATE", prepared->state},
@@ -93,16 +93,16 @@ static int set_box(const struct hooks *hooks, const struct prepared_hook *prepar
 	if (hook->unboxed)
 		return set(policy, "mode", "danger-full-access", error);
 	/* These cannot be a workspace, and so not one that is fenced off. */
-	bool too_wide = strcmp(hooks->workspace, "/") == 0 ||
-			strcmp(hooks->workspace, "/tmp") == 0 ||
-			strcmp(hooks->workspace, "/var/tmp") == 0;
+	bool too_wide = strcmp(hooks->directory, "/") == 0 ||
+			strcmp(hooks->directory, "/tmp") == 0 ||
+			strcmp(hooks->directory, "/var/tmp") == 0;
 	bool writes = !too_wide && (prepared->state || hook->writes.count);
 	int r = set(policy, "mode", writes ? "workspace-write" : "read-only", error);
 	if (r == 0 && prepared->copies && access(prepared->copies, F_OK) == 0)
 		r = set(policy, "allow-read", prepared->copies, error);
 	if (r < 0 || !writes)
 		return r;
-	r = set(policy, "read-only", hooks->workspace, error);
+	r = set(policy, "read-only", hooks->directory, error);
 	if (r == 0 && prepared->state)
 		r = set(policy, "write", prepared->state, error);
 	for (size_t i = 0; r == 0 && i < hook->writes.count; i++)
@@ -118,7 +118,7 @@ static int make_policy(const struct hooks *hooks, enum hook_event event,
 	snprintf(limits, sizeof(limits), "time=%llums,grace=%dms",
 		(unsigned long long)prepared->hook->timeout_ms, GRACE_MS);
 	struct coffer_policy *policy = coffer_policy_new();
-	int r = policy ? set(policy, "directory", hooks->workspace, error) : -ENOMEM;
+	int r = policy ? set(policy, "directory", hooks->directory, error) : -ENOMEM;
 	if (r == 0)
 		r = set(policy, "limit", limits, error);
 	if (r == 0)
