@@ -56,6 +56,7 @@ enum {
 	 * what one text of its answer may come to (a longer one is cut). */
 	MAX_HOOK_MATCHER_BYTES = 1024,
 	MAX_HOOK_FILES = 8,
+	MAX_HOOK_COMPANIONS = 256,
 	MAX_HOOK_FILE_BYTES = 8 * 1024 * 1024,
 	MAX_HOOKS_AT_ONCE = 8,
 	MAX_HOOK_TEXT_BYTES = 64 * 1024,

@@ -89,6 +89,34 @@ static int too_big(const struct search *search, const char *path)
 					 "large program from a small script outside of the workspace");
 }
 
+static void release_file(struct hook_file *file)
+{
+	hook_companions_release(file);
+	free(file->path);
+	free(file->relative);
+	free(file->content);
+}
+
+/* Takes file, also when it fails. */
+static int keep_file(struct search *search, struct hook_file *file)
+{
+	struct hook_files *found = search->found;
+	if (found->count == MAX_HOOK_FILES) {
+		release_file(file);
+		return error_set(search->error, E2BIG, "hooks",
+			"%s:%u: the hook names more than %d scripts", search->hook->place.file,
+			search->hook->place.line, MAX_HOOK_FILES);
+	}
+	struct hook_file *items = reallocarray(found->items, found->count + 1, sizeof(*items));
+	if (!items) {
+		release_file(file);
+		return error_set_errno(search->error, ENOMEM, "hooks", "a hook's script");
+	}
+	found->items = items;
+	items[found->count++] = *file;
+	return 0;
+}
+
 /* Takes the file at path, which is one, into what was found. */
 static int take(struct search *search, const struct word *word, char *path, mode_t mode)
 {
@@ -117,21 +145,11 @@ static int take(struct search *search, const struct word *word, char *path, mode
 				search->hook->place.file, search->hook->place.line, path);
 		file.path = steal_pointer(&own);
 	}
-	struct hook_files *found = search->found;
-	struct hook_file *items = realloc(found->items, (found->count + 1) * sizeof(*items));
-	if (items)
-		found->items = items;
-	if (!items || !file.path || found->count == MAX_HOOK_FILES) {
-		free(file.path);
-		free(file.content);
-		if (!items || !file.path)
-			return error_set_errno(search->error, ENOMEM, "hooks", "a hook's script");
-		return error_set(search->error, E2BIG, "hooks",
-			"%s:%u: the hook names more than %d scripts", search->hook->place.file,
-			search->hook->place.line, MAX_HOOK_FILES);
+	if (!file.path || (file.content && hook_companions_read(&file) < 0)) {
+		release_file(&file);
+		return error_set_errno(search->error, ENOMEM, "hooks", "a hook's script");
 	}
-	items[found->count++] = file;
-	return 0;
+	return keep_file(search, &file);
 }
 
 /* A word that may name a file: 1 where it does. */
@@ -352,10 +370,8 @@ int hook_files_read(const struct config_hook *hook, const char *workspace, const
 
 void hook_files_release(struct hook_files *files)
 {
-	for (size_t i = 0; i < files->count; i++) {
-		free(files->items[i].path);
-		free(files->items[i].content);
-	}
+	for (size_t i = 0; i < files->count; i++)
+		release_file(&files->items[i]);
 	free(files->items);
 	*files = (struct hook_files){0};
 }

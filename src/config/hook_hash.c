@@ -29,7 +29,9 @@ static void add_strings(struct buffer *buffer, const struct strv *strings)
 int hook_files_hash(const struct config_hook *hook, const struct hook_files *files,
 	char ret[SHA256_HEX_BYTES])
 {
-	size_t max = MAX_HOOK_FILES * (size_t)MAX_HOOK_FILE_BYTES + 2 * (size_t)MAX_CONFIG_FILE_BYTES;
+	/* Each script's own bytes, and at most as many beside it. */
+	size_t max = 2 * MAX_HOOK_FILES * (size_t)MAX_HOOK_FILE_BYTES +
+		     4 * (size_t)MAX_CONFIG_FILE_BYTES;
 	cleanup_buffer struct buffer buffer = BUFFER_INIT(max);
 	buffer_append_string(&buffer, "coffer hook 1\n");
 	add_string(&buffer, hook_event_name(hook->event));
@@ -43,10 +45,18 @@ int hook_files_hash(const struct config_hook *hook, const struct hook_files *fil
 		const struct hook_file *file = &files->items[i];
 		buffer_append_format(&buffer, "%d%d", file->content != NULL, file->executable);
 		/* What runs in place is the system's: where it is, is what it is. */
-		if (file->content)
-			add(&buffer, file->content, file->length_bytes);
-		else
+		if (!file->content) {
 			add_string(&buffer, file->path);
+			continue;
+		}
+		add_string(&buffer, file->relative);
+		add(&buffer, file->content, file->length_bytes);
+		for (size_t k = 0; k < file->companions_count; k++) {
+			const struct hook_companion *companion = &file->companions[k];
+			buffer_append_format(&buffer, "%d", companion->executable);
+			add_string(&buffer, companion->relative);
+			add(&buffer, companion->content, companion->length_bytes);
+		}
 	}
 	int r = buffer_error(&buffer);
 	if (r == 0)

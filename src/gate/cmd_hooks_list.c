@@ -127,8 +127,12 @@ static void print_hook(const struct hooks_setting *setting, const struct config_
 		hooks_print(stdout, "", hook->writes.items[i], strlen(hook->writes.items[i]));
 	}
 	for (size_t i = 0; i < files->count; i++) {
-		fputs("   covers ", stdout);
-		hooks_print(stdout, "", files->items[i].path, strlen(files->items[i].path));
+		const struct hook_file *file = &files->items[i];
+		fputs(file->content ? "   covers " : "   runs ", stdout);
+		hooks_print(stdout, "", file->path, strlen(file->path));
+		if (file->companions_count)
+			printf("   covers %zu file%s beside it\n", file->companions_count,
+				file->companions_count == 1 ? "" : "s");
 	}
 	fputs("   ", stdout);
 	hooks_print(stdout, "", hook->place.file, strlen(hook->place.file));
@@ -195,6 +199,13 @@ static bool has_terminal(void)
 	return fd >= 0;
 }
 
+static void print_content(const char *name, const char *content, size_t length_bytes)
+{
+	fputs("   ---- ", stdout);
+	hooks_print(stdout, "", name, strlen(name));
+	hooks_print(stdout, "   | ", content, length_bytes);
+}
+
 /* Shows one hook with every script that its trust covers, and records it. 0 where it was trusted,
  * 1 where not, or -errno. */
 static int trust_one(const struct hooks_setting *setting, size_t number, bool yes,
@@ -215,9 +226,12 @@ static int trust_one(const struct hooks_setting *setting, size_t number, bool ye
 			const struct hook_file *file = &files.items[i];
 			if (!file->content)
 				continue;
-			fputs("   ---- ", stdout);
-			hooks_print(stdout, "", file->path, strlen(file->path));
-			hooks_print(stdout, "   | ", file->content, file->length_bytes);
+			print_content(file->path, file->content, file->length_bytes);
+			for (size_t k = 0; k < file->companions_count; k++) {
+				const struct hook_companion *companion = &file->companions[k];
+				print_content(companion->relative, companion->content,
+					companion->length_bytes);
+			}
 		}
 		if (!files.count)
 			puts("   (no script of its own: the line above is all that is trusted)");

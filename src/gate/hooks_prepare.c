@@ -2,8 +2,9 @@
  * trusted and the moment at which an interpreter opens it, a box that may write the workspace can
  * put another in its place; a lease does not stop a rename, and a descriptor of a memfd cannot be
  * carried into a hook's box. So a script is read once; what was read is hashed, compared with the
- * trusted hash, and written to a directory of coffer's own state, which no box can write
- * (promise of docs/HOOKS.md), under the hash and the script's own name; that copy is what runs. A
+ * trusted hash, and written to a directory of coffer's own state, which no box can write,
+ * under the hash and the script's own name, with what lies beside it around it; that copy is what
+ * runs. A
  * session reads its hooks when it starts and keeps to what it read.
  *
  * What the system owns (root's, below /usr and its like) no box can change: it runs where it is. */
@@ -67,17 +68,17 @@ static int make_private_directory(const char *path)
 	return 0;
 }
 
-static bool holds(const char *path, const struct hook_file *file)
+static bool holds(const char *path, const char *content, size_t length_bytes)
 {
-	cleanup_free char *content = NULL;
-	size_t length_bytes;
-	return fd_read_file(AT_FDCWD, path, MAX_HOOK_FILE_BYTES, &content, &length_bytes) == 0 &&
-	       length_bytes == file->length_bytes &&
-	       memcmp(content, file->content, length_bytes) == 0;
+	cleanup_free char *there = NULL;
+	size_t there_bytes;
+	return fd_read_file(AT_FDCWD, path, MAX_HOOK_FILE_BYTES, &there, &there_bytes) == 0 &&
+	       there_bytes == length_bytes && memcmp(there, content, length_bytes) == 0;
 }
 
 /* Writes the file whole or not at all. */
-static int write_copy(const char *path, const struct hook_file *file)
+static int write_copy(
+	const char *path, const char *content, size_t length_bytes, bool executable)
 {
 	cleanup_free char *unfinished = NULL;
 	if (asprintf(&unfinished, "%s.%d", path, (int)getpid()) < 0)
@@ -87,8 +88,8 @@ static int write_copy(const char *path, const struct hook_file *file)
 		open(unfinished, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	int r = fd_write_full(fd, file->content, file->length_bytes);
-	if (r == 0 && fchmod(fd, file->executable ? 0500 : 0400) < 0)
+	int r = fd_write_full(fd, content, length_bytes);
+	if (r == 0 && fchmod(fd, executable ? 0500 : 0400) < 0)
 		r = -errno;
 	close_fd(&fd);
 	if (r == 0 && rename(unfinished, path) < 0)
@@ -98,7 +99,22 @@ static int write_copy(const char *path, const struct hook_file *file)
 	return r;
 }
 
-/* The name under which the file runs: its own where nobody can change it, else its copy's. */
+/* One file at its place below directory; *ret is its name there. */
+static int place_copy(const char *directory, const char *relative, const char *content,
+	size_t length_bytes, bool executable, char **ret)
+{
+	cleanup_free char *path = path_join(directory, relative);
+	cleanup_free char *parent = path ? path_parent(path) : NULL;
+	int r = parent ? make_private_directory(parent) : -ENOMEM;
+	if (r == 0 && !holds(path, content, length_bytes))
+		r = write_copy(path, content, length_bytes, executable);
+	if (r == 0 && ret)
+		*ret = steal_pointer(&path);
+	return r;
+}
+
+/* The name under which the file runs: its own where nobody can change it, else its copy's, whose
+ * companions are around it. */
 static int place_file(
 	const char *copies, const struct hook_file *file, size_t number, char **ret)
 {
@@ -111,15 +127,15 @@ static int place_file(
 	cleanup_free char *directory = NULL;
 	if (asprintf(&directory, "%s/%zu", copies, number) < 0)
 		return -ENOMEM;
-	int r = make_private_directory(directory);
-	cleanup_free char *path = r == 0 ? path_join(directory, path_name(file->path)) : NULL;
-	if (r == 0 && !path)
-		r = -errno;
-	if (r == 0 && !holds(path, file))
-		r = write_copy(path, file);
-	if (r == 0)
-		*ret = steal_pointer(&path);
-	return r;
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < file->companions_count; i++) {
+		const struct hook_companion *companion = &file->companions[i];
+		r = place_copy(directory, companion->relative, companion->content,
+			companion->length_bytes, companion->executable, NULL);
+	}
+	return r < 0 ? r
+		     : place_copy(directory, file->relative, file->content, file->length_bytes,
+			       file->executable, ret);
 }
 
 /* 'word', for a shell. */

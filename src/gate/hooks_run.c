@@ -77,6 +77,8 @@ static int set_environment(const struct hooks *hooks, enum hook_event event,
 		{"COFFER_SESSION_ID", hooks->where.session_id},
 		{"COFFER_HOOK_EVENT", hook_event_name(event)},
 		{"COFFER_HOOK_STATE", prepared->state},
+		/* What lies beside a script would come to lie beside its copy. */
+		{"PYTHONDONTWRITEBYTECODE", "1"},
 	};
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(variables); i++)

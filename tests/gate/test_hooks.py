@@ -53,11 +53,11 @@ class Bench:
             "hooks", *args, cwd=self.workspace, env=self.env, **{"report": False, **keywords}
         )
 
-    def script(self, text, language="python", name=None):
+    def script(self, text, language="python", folder="scripts"):
         """An executable script in the workspace; its path as hooks name it."""
         self.count += 1
-        name = name or f"hook{self.count}.{'py' if language == 'python' else 'sh'}"
-        path = self.workspace / "hooks" / name
+        name = f"hook{self.count}.{'py' if language == 'python' else 'sh'}"
+        path = self.workspace / folder / name
         path.parent.mkdir(exist_ok=True)
         first = "#!/usr/bin/python3\n" if language == "python" else "#!/bin/sh\n"
         path.write_text(first + text)
@@ -359,7 +359,7 @@ def test_untrusted_hooks_wait(bench):
 
 def test_trust_shows_what_it_covers(bench):
     script = bench.script("print('hi \\x1b[31m')\n# \x1b]0;evil\x07 \u202e\n")
-    bench.add("SessionStart", f'python3 "$CLAUDE_PROJECT_DIR"/hooks/{script.name}', trust=False)
+    bench.add("SessionStart", f'python3 "$CLAUDE_PROJECT_DIR"/scripts/{script.name}', trust=False)
     result = bench.coffer("trust", "1", "--yes").ok()
     assert str(script) in result.out and "print('hi" in result.out
     assert "\x1b" not in result.out and "\\x1b]0;evil" in result.out
@@ -378,9 +378,9 @@ def test_trust_needs_somebody(bench):
 def test_changed_after_trust(bench, how):
     script = bench.script("print('as trusted')\n")
     command = {
-        "path": f"hooks/{script.name} --all",
+        "path": f"scripts/{script.name} --all",
         "interpreter": f"/usr/bin/python3 -u {script}",
-        "variable": f'cd / && "$CLAUDE_PROJECT_DIR"/hooks/{script.name}',
+        "variable": f'cd / && "$CLAUDE_PROJECT_DIR"/scripts/{script.name}',
         "argv": ["python3", script],
     }[how]
     bench.add("SessionStart", command)
@@ -414,7 +414,7 @@ def test_changed_between_check_and_run(bench):
     stop = threading.Event()
 
     def swap():
-        other = script.with_name("other.py")
+        other = bench.workspace / "other.py"
         for turn in range(10**9):
             other.write_text(trusted if turn % 2 else "#!/usr/bin/python3\nprint('as changed')\n")
             other.chmod(0o755)
@@ -426,7 +426,9 @@ def test_changed_between_check_and_run(bench):
     thread.start()
     ran = waited = 0
     try:
-        for _ in range(25):
+        for _ in range(100):
+            if ran and waited:
+                break
             result = bench.coffer("test", "SessionStart", "--json")
             if result.code == support.SETUP_FAILED:
                 continue
@@ -440,7 +442,7 @@ def test_changed_between_check_and_run(bench):
     script.write_text(trusted)
     script.chmod(0o755)
     assert bench.fire("SessionStart")["outcome"]["context"] == "as trusted"
-    assert ran + waited > 0
+    assert ran and waited, "both were met"
 
 
 def test_a_link_to_the_systems_own_cannot_be_swapped(bench):
@@ -453,6 +455,32 @@ def test_a_link_to_the_systems_own_cannot_be_swapped(bench):
     assert "/usr/bin/python3" in bench.fire("SessionStart")["outcome"]["context"]
     link.unlink()
     link.symlink_to(bench.script("echo swapped\n", "shell"))
+    assert bench.fire("SessionStart")["ran"] == 0
+
+
+@pytest.mark.parametrize("language", ["python", "shell"])
+def test_scripts_beside_a_script(bench, language):
+    """What lies in the same directory called hooks is found, and trusted with it."""
+    helper = bench.workspace / ".claude" / "hooks" / "lib" / "helper.py"
+    helper.parent.mkdir(parents=True)
+    if language == "python":
+        script = bench.script("from lib import helper\nhelper.main()\n", folder=".claude/hooks")
+        trusted, changed = "def main(): print('as trusted')\n", "def main(): print('changed')\n"
+    else:
+        helper = helper.with_name("helper.sh")
+        text = '. "$(dirname "$0")/lib/helper.sh"\n'
+        script = bench.script(text, "shell", folder=".claude/hooks")
+        trusted, changed = "echo as trusted\n", "echo changed\n"
+    helper.write_text(trusted)
+    bench.add("SessionStart", f'"$CLAUDE_PROJECT_DIR"/.claude/hooks/{script.name}')
+    assert bench.fire("SessionStart")["outcome"]["context"] == "as trusted"
+    (helper.parent / "run.log").write_text("no script\n")
+    assert bench.fire("SessionStart")["ran"] == 1
+    helper.write_text(changed)
+    assert bench.fire("SessionStart")["ran"] == 0
+    helper.write_text(trusted)
+    assert bench.fire("SessionStart")["ran"] == 1
+    helper.with_name("more").write_text("")
     assert bench.fire("SessionStart")["ran"] == 0
 
 
@@ -518,7 +546,7 @@ def test_a_boxed_hook_writes_nothing_outside(bench, outside):
         "import os, socket, sys\n"
         "refused = []\n"
         f"for path in ['x', '{bench.home}/x', '{outside}/sentinel', '{bench.state}/x',\n"
-        f"        '{bench.config}', '{bench.workspace}/hooks/x']:\n"
+        f"        '{bench.config}', '{bench.workspace}/scripts/x']:\n"
         "    try:\n"
         "        open(path, 'a').write('x')\n"
         "    except OSError:\n"
