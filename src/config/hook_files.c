@@ -36,6 +36,8 @@ static const char *const before_a_command[] = {
 static const char *const system_directories[] = {
 	"/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc", "/opt", "/nix/store", "/snap"};
 
+enum { UNMAPPED_UID = 65534 }; /* /proc/sys/kernel/overflowuid, everywhere */
+
 struct search {
 	const struct config_hook *hook;
 	const char *workspace, *home;
@@ -72,12 +74,14 @@ static bool below_system_directory(const char *path)
 	return false;
 }
 
-/* Whether path, resolved, is a file of the system's. */
+/* Whether path, resolved, is a file of the system's: root's, who in a user namespace may be nobody
+ * that it knows. */
 static bool is_system_file(const char *path, char resolved[PATH_MAX])
 {
 	struct stat st;
 	return realpath(path, resolved) && below_system_directory(resolved) &&
-	       stat(resolved, &st) == 0 && st.st_uid == 0 && !(st.st_mode & (S_IWGRP | S_IWOTH));
+	       stat(resolved, &st) == 0 && (st.st_uid == 0 || st.st_uid == UNMAPPED_UID) &&
+	       !(st.st_mode & (S_IWGRP | S_IWOTH));
 }
 
 static int too_big(const struct search *search, const char *path)

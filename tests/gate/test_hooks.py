@@ -3,6 +3,8 @@
 
 import json
 import os
+import pty
+import re
 import stat
 import subprocess
 import threading
@@ -273,8 +275,6 @@ MISBEHAVIOUR = {
 @pytest.mark.parametrize("box", [True, False], ids=["boxed", "unboxed"])
 @pytest.mark.parametrize("event", ["PreToolUse", "PermissionRequest", "PostToolUse"])
 def test_what_cannot_answer_blocks(bench, event, box):
-    import re
-
     for text, said in MISBEHAVIOUR.values():
         bench.config.write_text("")
         text = text % event if "%s" in text else text
@@ -372,6 +372,39 @@ def test_trust_needs_somebody(bench):
     assert result.code == support.SETUP_FAILED and "--yes" in result.err
     assert bench.coffer("trust", "--yes").code == support.SETUP_FAILED
     assert bench.coffer("trust", "7", "--yes").code == support.SETUP_FAILED
+
+
+def answer_on_a_terminal(bench, words):
+    """`coffer hooks trust` with a terminal of its own, on which each question gets the next word;
+    the exit code and what was seen."""
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(bench.workspace)
+        environment = {**os.environ, **{name: str(value) for name, value in bench.env.items()}}
+        os.execve(support.COFFER, ["coffer", "hooks", "trust"], environment)
+    seen, words = b"", list(words)
+    while True:
+        try:
+            seen += os.read(terminal, 65536)
+        except OSError:
+            break
+        if words and seen.endswith(b"[y/N] "):
+            os.write(terminal, words.pop(0).encode() + b"\n")
+    _, status = os.waitpid(pid, 0)
+    os.close(terminal)
+    return os.waitstatus_to_exitcode(status), seen.decode()
+
+
+def test_trust_asks_on_the_terminal(bench):
+    bench.add("SessionStart", bench.script("print('one')\n"), trust=False)
+    bench.add("SessionStart", bench.script("print('two')\n"), trust=False)
+    code, seen = answer_on_a_terminal(bench, ["n", "y"])
+    assert code == 1, "one of them is not trusted"
+    assert "print('one')" in seen and "print('two')" in seen
+    assert bench.fire("SessionStart")["outcome"]["context"] == "two"
+    code, seen = answer_on_a_terminal(bench, ["yes"])
+    assert code == 0 and "print('two')" not in seen, "what is trusted is not asked about"
+    assert bench.fire("SessionStart")["outcome"]["context"] == "one\n\ntwo"
 
 
 @pytest.mark.parametrize("how", ["path", "interpreter", "variable", "argv"])
@@ -482,6 +515,37 @@ def test_scripts_beside_a_script(bench, language):
     assert bench.fire("SessionStart")["ran"] == 1
     helper.with_name("more").write_text("")
     assert bench.fire("SessionStart")["ran"] == 0
+
+
+def test_managed_hooks_need_no_trust(bench, home_directory):
+    """From /etc/coffer, which is made in a mount namespace of this test's own."""
+    support.need_root()
+    upper, work = home_directory / "upper", home_directory / "work"
+    work.mkdir()
+    script = upper / "coffer" / "guard"
+    script.parent.mkdir(parents=True)
+    script.write_text("#!/bin/sh\necho managed: no >&2\nexit 2\n")
+    script.chmod(0o755)
+    (upper / "coffer" / "coffer.toml").write_text(
+        '[[hook]]\nevent = "PreToolUse"\ncommand = "/etc/coffer/guard"\n'
+    )
+    bench.add("PreToolUse", 'echo "the user\'s own"')
+    mount = f"mount -t overlay overlay -o lowerdir=/etc,upperdir={upper},workdir={work} /etc"
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-c", mount + ' && exec "$@"', "sh", support.COFFER]
+        + ["hooks", "test", "PreToolUse", "--json"],
+        cwd=bench.workspace,
+        env={**os.environ, **{name: str(value) for name, value in bench.env.items()}},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert done.returncode == support.REFUSED, done.stderr
+    told = json.loads(done.stdout)
+    assert told["ran"] == 2
+    assert told["outcome"]["reason"] == "managed: no"
+    assert told["outcome"]["message"] == "the user's own"
 
 
 # Together.
