@@ -90,6 +90,7 @@ struct config_hook {
 	uint64_t timeout_ms;
 	bool on_error_allow; /* on_error = "allow" */
 	bool unboxed;        /* box = false; only honoured where the hook is managed or trusted */
+	struct strv writes;  /* `write`: directories that its box may write; absolute */
 	bool managed;        /* from /etc/coffer: needs no trust */
 	char *hash; /* SHA-256, hex, of event, matcher, words and of the script file that it runs */
 	bool trusted; /* managed, or the user's trust record holds the hash */
