@@ -13,6 +13,9 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A file that stalls (a FIFO that came in its place, a file system that hangs) ends here. */
+enum { FILE_TIMEOUT_MS = 60 * 1000 };
+
 /* $1: the path; $2: the mode, or empty. A reader sees the old file or the new one, whole. */
 static const char write_script[] =
 	"set -e\n"
@@ -32,9 +35,8 @@ static const char write_script[] =
 /* $1: the path; $2: offset; $3: limit. Its size first, in a line. */
 static const char read_script[] =
 	"set -e\n"
-	"[ ! -d \"$1\" ] || { echo \"$1 is a directory\" >&2; exit 21; }\n"
+	"[ ! -e \"$1\" ] || [ -f \"$1\" ] || { echo \"$1 is no regular file\" >&2; exit 22; }\n"
 	"exec 3< \"$1\"\n"
-	"[ -f /dev/fd/3 ] || { echo \"$1 is no regular file\" >&2; exit 22; }\n"
 	"stat -L -c %s -- /dev/fd/3\n"
 	"tail -c \"+$(($2 + 1))\" <&3 | head -c \"$3\"\n";
 
@@ -110,6 +112,7 @@ static int run_script(struct story *story, const char *script, const char *const
 		return out_of_memory(story);
 	story_note(story, "started", json_object());
 	run->argv = &argv;
+	run->timeout_ms = FILE_TIMEOUT_MS;
 	int r = story_run(story, run);
 	run->argv = NULL;
 	return r;

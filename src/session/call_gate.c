@@ -107,27 +107,15 @@ int story_add_ask(struct story *story, enum grant_kind kind, const char *value)
 
 int story_take_asks(struct story *story)
 {
-	static const struct param table[] = {
-		{.name = "write", .kind = PARAM_STRINGS},
-		{.name = "net", .kind = PARAM_STRINGS},
-		{.name = "secret", .kind = PARAM_STRINGS},
-		{.name = "unsandboxed", .kind = PARAM_BOOLEAN},
-		{0},
-	};
+	static const char *const names[] = {"write", "net", "secret"};
 	static const enum grant_kind kinds[] = {GRANT_WRITE, GRANT_NETWORK, GRANT_SECRET};
 	const json_t *asks = json_object_get(story->params, "asks");
-	struct error error = {0};
 	story->justification = json_string_value(json_object_get(story->params, "justification"));
-	if (!json_is_object(asks))
-		return 0;
-	if (params_check(asks, table, &error) < 0)
-		return story_fail(story, RPC_INVALID_PARAMS, "invalid_params", EINVAL, "asks: %s",
-			error.message);
 	int r = 0;
 	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
 		size_t i;
 		json_t *value;
-		json_array_foreach(json_object_get(asks, table[k].name), i, value) if (r == 0) r =
+		json_array_foreach(json_object_get(asks, names[k]), i, value) if (r == 0) r =
 			story_add_ask(story, kinds[k], json_string_value(value));
 	}
 	if (r == 0 && json_is_true(json_object_get(asks, "unsandboxed")))
@@ -277,7 +265,7 @@ static int take_granted(struct story *story)
 }
 
 /* The command that came in the place of ours; any shell line goes with it. */
-static int take_edited(struct story *story)
+static void take_edited(struct story *story)
 {
 	struct strv argv = story->answer.argv;
 	story->answer.argv = (struct strv){0};
@@ -287,9 +275,6 @@ static int take_edited(struct story *story)
 	free(story->line);
 	story->line = NULL;
 	story->hook_says = HOOK_SAYS_NOTHING;
-	return argv.count ? 0
-			  : story_fail(story, RPC_SERVER_ERROR, "call_failed", EINVAL,
-				    "the edited command is empty");
 }
 
 static int act_on(struct story *story, enum verdict verdict)
@@ -349,10 +334,12 @@ int story_settle(struct story *story, const char *after_failure)
 			story->answer.kind = ANSWER_NO;
 		if (story->answer.kind != ANSWER_EDIT)
 			return act_on(story, verdict);
-		r = take_edited(story);
-		if (r < 0)
-			return r;
+		take_edited(story);
+		if (!story->argv.count)
+			break;
 		json_object_set_new(story->result, "edited", json_true());
 	}
-	return story_refuse(story, "nobody", "the command was edited too often");
+	return story_refuse(story, "nobody",
+		story->argv.count ? "the command was edited too often"
+				  : "the edited command is empty");
 }

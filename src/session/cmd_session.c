@@ -9,6 +9,7 @@
 #include "session/params.h"
 #include "session/story.h"
 #include "session/text.h"
+#include "session/tools.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -138,101 +139,56 @@ static bool is_started(struct session *session, struct rpc_request *request)
 	return false;
 }
 
-static void run_tool(struct session *session, struct rpc_request *request, json_t *params,
-	enum call_kind kind, const struct param *table)
+/* The parameters of the tool are shared with the other face; a call's name is not. */
+static void run_tool(
+	struct session *session, struct rpc_request *request, json_t *params, enum call_kind kind)
 {
 	struct error error = {0};
 	if (!is_started(session, request))
 		return;
-	if (params_check(params, table, &error) < 0) {
+	struct call order = {.kind = kind};
+	json_t *name = json_object_get(params, "call");
+	if (name && (!json_is_string(name) || json_string_length(name) >= sizeof(order.name) ||
+			    strlen(json_string_value(name)) != json_string_length(name))) {
+		error_set(&error, EINVAL, "session", "call is no name of at most %zu bytes",
+			sizeof(order.name) - 1);
+		refuse_params(session, request, &error);
+		return;
+	}
+	snprintf(order.name, sizeof(order.name), "%s", name ? json_string_value(name) : "");
+	json_object_del(params, "call");
+	if (params_check(params, tool_of(kind)->params, &error) < 0) {
 		refuse_params(session, request, &error);
 		return;
 	}
 	session_reload(session, false);
-	struct call order = {.kind = kind, .params = params};
-	const char *name = json_string_value(json_object_get(params, "call"));
-	snprintf(order.name, sizeof(order.name), "%s", name ? name : "");
+	order.params = params;
 	begin(session, request, &order);
 }
 
-#define CALL_NAME                                                                                  \
-	{                                                                                          \
-		.name = "call", .kind = PARAM_STRING, .max = 64,                                   \
-		.help = "the host's own name for the call"                                         \
-	}
-#define ASKS                                                                                       \
-	{.name = "asks", .kind = PARAM_OBJECT, .help = "what it wants beyond its box"},            \
-	{                                                                                          \
-		.name = "justification", .kind = PARAM_STRING, .max = 4096,                        \
-		.help = "why, for whoever is asked"                                                \
-	}
-
 static void tool_exec(void *data, struct rpc_request *request, json_t *params)
 {
-	static const struct param table[] = {
-		{.name = "command", .kind = PARAM_COMMAND, .required = true},
-		{.name = "directory", .kind = PARAM_STRING},
-		{.name = "environment", .kind = PARAM_OBJECT},
-		{.name = "timeout_ms", .kind = PARAM_INTEGER, .min = 1, .max = 86400000},
-		{.name = "stdin", .kind = PARAM_DATA, .max = MAX_TOOL_STDIN_BYTES},
-		{.name = "stdin_base64", .kind = PARAM_STRING},
-		{.name = "output_limit_bytes",
-			.kind = PARAM_INTEGER,
-			.min = 256,
-			.max = MAX_TOOL_OUTPUT_BYTES},
-		CALL_NAME,
-		ASKS,
-		{0},
-	};
-	run_tool(data, request, params, CALL_EXEC, table);
+	run_tool(data, request, params, CALL_EXEC);
 }
 
 static void tool_write(void *data, struct rpc_request *request, json_t *params)
 {
-	static const struct param table[] = {
-		{.name = "path", .kind = PARAM_STRING, .required = true, .max = MAX_PATH_BYTES},
-		{.name = "content", .kind = PARAM_DATA, .max = MAX_TOOL_STDIN_BYTES},
-		{.name = "content_base64", .kind = PARAM_STRING},
-		{.name = "mode", .kind = PARAM_INTEGER, .min = 0, .max = 0777},
-		CALL_NAME,
-		ASKS,
-		{0},
-	};
-	run_tool(data, request, params, CALL_WRITE, table);
+	run_tool(data, request, params, CALL_WRITE);
 }
 
 static void tool_read(void *data, struct rpc_request *request, json_t *params)
 {
-	static const struct param table[] = {
-		{.name = "path", .kind = PARAM_STRING, .required = true, .max = MAX_PATH_BYTES},
-		{.name = "offset", .kind = PARAM_INTEGER, .min = 0, .max = 1LL << 50},
-		{.name = "limit", .kind = PARAM_INTEGER, .min = 1, .max = MAX_TOOL_READ_BYTES},
-		CALL_NAME,
-		ASKS,
-		{0},
-	};
-	run_tool(data, request, params, CALL_READ, table);
+	run_tool(data, request, params, CALL_READ);
 }
 
 static void tool_list(void *data, struct rpc_request *request, json_t *params)
 {
-	static const struct param table[] = {
-		{.name = "path", .kind = PARAM_STRING, .max = MAX_PATH_BYTES},
-		{.name = "depth", .kind = PARAM_INTEGER, .min = 1, .max = 16},
-		CALL_NAME,
-		{0},
-	};
-	run_tool(data, request, params, CALL_LIST, table);
+	run_tool(data, request, params, CALL_LIST);
 }
 
 static void tool_diff(void *data, struct rpc_request *request, json_t *params)
 {
-	static const struct param table[] = {
-		{.name = "paths", .kind = PARAM_STRINGS},
-		CALL_NAME,
-		{0},
-	};
-	run_tool(data, request, params, CALL_DIFF, table);
+	run_tool(data, request, params, CALL_DIFF);
 }
 
 static void tool_cancel(void *data, struct rpc_request *request, json_t *params)

@@ -19,6 +19,14 @@ static bool are_strings(const json_t *value)
 	return json_is_array(value);
 }
 
+static bool are_values_strings(const json_t *value)
+{
+	const char *name;
+	json_t *item;
+	json_object_foreach((json_t *)value, name, item) if (!is_plain(item)) return false;
+	return json_is_object(value);
+}
+
 static int check_one(const struct param *param, const json_t *value, struct error *error)
 {
 	static const char *const kinds[] = {
@@ -29,6 +37,7 @@ static int check_one(const struct param *param, const json_t *value, struct erro
 		[PARAM_COMMAND] = "a shell line, or an array with the words of a command",
 		[PARAM_STRINGS] = "an array of strings",
 		[PARAM_OBJECT] = "an object",
+		[PARAM_STRING_MAP] = "an object of strings",
 	};
 	bool fits = false;
 	switch (param->kind) {
@@ -55,6 +64,9 @@ static int check_one(const struct param *param, const json_t *value, struct erro
 	case PARAM_OBJECT:
 		fits = json_is_object(value);
 		break;
+	case PARAM_STRING_MAP:
+		fits = are_values_strings(value);
+		break;
 	}
 	if (!fits)
 		return error_set(
@@ -68,7 +80,7 @@ static int check_one(const struct param *param, const json_t *value, struct erro
 	if (json_is_string(value) && param->max && json_string_length(value) > (size_t)param->max)
 		return error_set(error, E2BIG, "session", "%s has %zu bytes; it has at most %d",
 			param->name, json_string_length(value), (int)param->max);
-	return 0;
+	return param->fields ? params_check(value, param->fields, error) : 0;
 }
 
 static const struct param *find(const struct param *table, const char *name, size_t *ret_count)
@@ -123,13 +135,19 @@ static json_t *one_schema(const struct param *param)
 			"minItems", 1);
 	else if (param->kind == PARAM_STRINGS)
 		schema = json_pack("{s:s, s:{s:s}}", "type", "array", "items", "type", "string");
+	else if (param->kind == PARAM_STRING_MAP)
+		schema = json_pack("{s:s, s:{s:s}}", "type", "object", "additionalProperties",
+			"type", "string");
+	else if (param->fields)
+		schema = params_schema(param->fields);
 	else
 		schema = json_pack("{s:s}", "type", types[param->kind]);
 	if (param->kind == PARAM_INTEGER) {
 		json_object_set_new(schema, "minimum", json_integer(param->min));
 		json_object_set_new(schema, "maximum", json_integer(param->max));
 	}
-	json_object_set_new(schema, "description", json_string(param->help));
+	if (param->help)
+		json_object_set_new(schema, "description", json_string(param->help));
 	return schema;
 }
 

@@ -9,13 +9,14 @@
 #include <stdbool.h>
 
 enum param_kind {
-	PARAM_STRING,  /* without NUL */
-	PARAM_DATA,    /* text that may hold anything */
-	PARAM_BOOLEAN, /* */
+	PARAM_STRING, /* without NUL */
+	PARAM_DATA,   /* text that may hold anything */
+	PARAM_BOOLEAN,
 	PARAM_INTEGER, /* min to max */
 	PARAM_COMMAND, /* a shell line, or the words of a command */
 	PARAM_STRINGS, /* an array of strings */
-	PARAM_OBJECT,
+	PARAM_OBJECT,  /* of fields, where there are any, else of anything */
+	PARAM_STRING_MAP,
 };
 
 struct param {
@@ -23,6 +24,7 @@ struct param {
 	enum param_kind kind;
 	bool required;
 	json_int_t min, max; /* of an integer; a string's longest in bytes, 0: any */
+	const struct param *fields;
 	const char *help;
 };
 
