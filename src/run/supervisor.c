@@ -712,13 +712,16 @@ static void handle_client(struct supervisor *s)
 	size_t count = FD_PASS_MAX;
 	ssize_t n = fd_receive(s->options->client, &message, sizeof(message), fds, &count);
 	if (n != (ssize_t)sizeof(message)) {
-		/* It asks for the end, or is gone. A box without a command of its own has done all
-		 * that it was made for; one whose command has ended keeps how that was. */
+		/* It asks for the end, or is gone. How the command ended is known by then; a box
+		 * without one has done all that it was made for. */
+		if (s->command_ended) {
+			kill_box(s);
+			return;
+		}
 		bool done = s->plan->argv.count == 0;
 		if (done && !s->killed)
 			s->report->exit_code = 0;
-		enum cause ended = s->command_ended ? s->report->cause : CAUSE_KILLED;
-		end_with(s, done ? CAUSE_EXITED : ended, NULL);
+		end_with(s, done ? CAUSE_EXITED : CAUSE_KILLED, NULL);
 		return;
 	}
 	bool known = (message.kind == MESSAGE_EXEC && count == 4 && message.id != 0) ||
