@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "gate/show.h"
 #include "session/frames.h"
 #include "session/text.h"
 
@@ -103,39 +104,14 @@ static int take_command(struct story *story)
 	return 0;
 }
 
-/* The words as one shell line, for those who know commands as such: hooks. */
-static void quote_words(const struct strv *argv, struct buffer *line)
-{
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				    "0123456789_-./=:,+@%";
-	for (size_t i = 0; i < argv->count; i++) {
-		const char *word = argv->items[i];
-		if (i)
-			buffer_append_string(line, " ");
-		if (*word && strspn(word, plain) == strlen(word)) {
-			buffer_append_string(line, word);
-			continue;
-		}
-		buffer_append_string(line, "'");
-		for (; *word; word++)
-			buffer_append_string(
-				line, *word == '\'' ? "'\\''" : (const char[]){*word, '\0'});
-		buffer_append_string(line, "'");
-	}
-}
-
 static json_t *tool_input(const struct story *story)
 {
-	cleanup_buffer struct buffer line = BUFFER_INIT(MAX_CALL_MESSAGE_BYTES);
-	if (story->line)
-		buffer_append_string(&line, story->line);
-	else
-		quote_words(&story->argv, &line);
-	return buffer_error(&line) < 0
-		       ? NULL
-		       : json_pack("{s:o, s:O*, s:s*}", "command", json_of_text(line.data),
-				 "timeout", json_object_get(story->params, "timeout_ms"),
-				 "description", story->justification);
+	cleanup_free char *quoted = story->line ? NULL : quote_command(strv_items(&story->argv));
+	const char *line = story->line ? story->line : quoted;
+	return !line ? NULL
+		     : json_pack("{s:o, s:O*, s:s*}", "command", json_of_text(line), "timeout",
+			       json_object_get(story->params, "timeout_ms"), "description",
+			       story->justification);
 }
 
 /* Another command in its place, if the hooks named one. */

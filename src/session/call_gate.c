@@ -188,6 +188,7 @@ static int settle(struct story *story, const struct gate_request *request,
 		.user_words = (const char *const *)strv_items(&session->user_words),
 		.justification = story->justification,
 		.after_failure = after_failure,
+		.before = session->answers,
 		.suggest_rule = rules && story->decision->rule_prefix.count > 0};
 	struct review_history before = session->history;
 	int r = gate_settle(&context, &question, &story->answer, error);

@@ -102,6 +102,8 @@ static void say_waiting_hooks(const struct session *session)
 	hooks_waiting(session->config, &waiting);
 	for (size_t i = 0; i < session->config->notices.count; i++)
 		session_log("%s", session->config->notices.items[i]);
+	for (size_t i = 0; i < session->notices.count; i++)
+		session_log("%s", session->notices.items[i]);
 	for (size_t i = 0; i < waiting.count; i++)
 		session_log("%s", waiting.items[i]);
 }

@@ -280,9 +280,8 @@ static int take_start(struct session *session, const json_t *params, struct erro
 	return r == 0 ? session_open(session, error) : r;
 }
 
-static json_t *strings_json(const struct strv *strings)
+static json_t *strings_json(const struct strv *strings, json_t *array)
 {
-	json_t *array = json_array();
 	for (size_t i = 0; i < strings->count; i++)
 		json_array_append_new(array, json_of_text(strings->items[i]));
 	return array;
@@ -303,8 +302,10 @@ static void end_start(struct call *call, const struct call_end *end)
 	json_object_del(result, "call");
 	json_object_set_new(result, "session", json_string(session->id));
 	json_object_set(result, "policy", session->policy);
-	json_object_set_new(result, "notices", strings_json(&session->config->notices));
-	json_object_set_new(result, "hooks_waiting", strings_json(&waiting));
+	json_object_set_new(result, "notices",
+		strings_json(
+			&session->notices, strings_json(&session->config->notices, json_array())));
+	json_object_set_new(result, "hooks_waiting", strings_json(&waiting, json_array()));
 	rpc_result(session->rpc, call->request, result);
 }
 

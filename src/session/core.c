@@ -34,6 +34,8 @@ void session_free(struct session *session)
 	strv_release(&session->settings);
 	free(session->directory);
 	config_free(session->config);
+	compiled_config_free(session->compiled);
+	strv_release(&session->notices);
 	strv_release(&session->where_storage);
 	strv_release(&session->effective);
 	free(session->workspace);

@@ -5,6 +5,7 @@
 
 #include "base/buffer.h"
 #include "base/limits.h"
+#include "config/compiled.h"
 #include "config/config.h"
 #include "gate/review.h"
 #include "gate/settle.h"
@@ -94,11 +95,13 @@ struct session {
 
 	/* What holds: the last valid state. */
 	struct config *config;
+	struct compiled_config *compiled;
 	struct config_where where;
 	struct strv where_storage;
 	char fingerprint[65]; /* of the files that were read last, valid or not */
 	struct approval approval;
 	struct strv effective; /* all settings, in order */
+	struct strv notices;   /* what was left out of them, for a person */
 	enum policy_mode mode;
 	char *workspace;
 	struct strv writable_roots;

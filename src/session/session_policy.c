@@ -6,7 +6,10 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "coffer.h"
+#include "config/bounds.h"
+#include "config/compile.h"
 #include "config/trust.h"
+#include "gate/rules.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -79,8 +82,9 @@ static void take_fingerprint(const struct config_where *where, char ret[SHA256_H
 /* A state that is made beside the one in force, and takes its place as a whole. */
 struct state {
 	struct config *config;
+	struct compiled_config *compiled;
 	struct approval approval;
-	struct strv effective;
+	struct strv effective, notices;
 	enum policy_mode mode;
 	char *workspace;
 	struct strv writable_roots;
@@ -91,36 +95,22 @@ struct state {
 static void state_release(struct state *state)
 {
 	config_free(state->config);
+	compiled_config_free(state->compiled);
 	strv_release(&state->effective);
+	strv_release(&state->notices);
 	free(state->workspace);
 	strv_release(&state->writable_roots);
 	json_decref(state->policy);
 }
 
-static int add_settings(struct strv *to, const struct config_setting *settings, size_t count)
-{
-	for (size_t i = 0; i < count; i++) {
-		char *text = NULL;
-		if (asprintf(&text, "%s%s%s", settings[i].key, settings[i].value ? "=" : "",
-			    settings[i].value ? settings[i].value : "") < 0)
-			text = NULL;
-		int r = strv_add_owned(to, text);
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
+/* What files and flags come to together, as for `coffer run`. */
 static int gather_settings(const struct session *session, struct state *state, struct error *error)
 {
-	const struct config *config = state->config;
-	const struct requirements *required = &config->requirements;
-	int r = add_settings(&state->effective, config->settings, config->settings_count);
-	for (size_t i = 0; r == 0 && i < session->settings.count; i++)
-		r = strv_add(&state->effective, session->settings.items[i]);
-	if (r == 0)
-		r = add_settings(&state->effective, required->settings, required->settings_count);
-	return r < 0 ? error_set_errno(error, -r, "policy", "the settings") : 0;
+	int r = compile_config(state->config, &state->compiled);
+	if (r < 0)
+		return error_set_errno(error, -r, "policy", "the configuration");
+	return compiled_config_settings(state->compiled, strv_items(&session->settings),
+		&state->effective, &state->notices, error);
 }
 
 int session_make_policy(const struct session *session, const struct strv *settings,
@@ -144,15 +134,6 @@ int session_make_policy(const struct session *session, const struct strv *settin
 	}
 	*ret = policy;
 	return 0;
-}
-
-static int bounded_by(
-	const struct strv *allowed, const char *what, const char *word, struct error *error)
-{
-	if (!allowed->count || strv_contains(allowed, word))
-		return 0;
-	error_set(error, EPERM, "policy", "%s '%s' is not allowed here", what, word);
-	return error_hint(error, "requirements.toml of this machine names those that are");
 }
 
 static enum policy_mode mode_of(const char *name)
@@ -182,11 +163,6 @@ static int take_plan(
 	for (i = 0; i < state->effective.count; i++)
 		if (strncmp(state->effective.items[i], "net=", 4) == 0)
 			state->network_unset = false;
-	/* The mode that was chosen by itself stays, whatever a command makes of the directory. */
-	char setting[64];
-	snprintf(setting, sizeof(setting), "mode=%s", mode);
-	if (strv_add(&state->effective, setting) < 0)
-		return error_set_errno(error, ENOMEM, "plan", "the mode");
 	state->policy = json_pack("{s:s, s:s, s:O?, s:O?, s:s, s:s, s:O?, s:O?, s:O?, s:O?}",
 		"mode", mode, "approval", approval_policy_name(state->approval.policy), "tier",
 		json_object_get(plan, "tier"), "profile", json_object_get(plan, "profile"),
@@ -216,12 +192,21 @@ static int plan_state(struct session *session, struct state *state, struct error
 	return r;
 }
 
+static int check_rules(const struct config *config, struct error *error)
+{
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < config->rules_count; i++)
+		r = rule_check_examples(&config->rules[i], error);
+	return r;
+}
+
 static int make_state(struct session *session, struct state *state, struct error *error)
 {
 	int r = config_load(&session->where, &state->config, NULL, error);
+	if (r == 0)
+		r = check_rules(state->config, error);
 	if (r < 0)
 		return r;
-	const struct requirements *required = &state->config->requirements;
 	state->approval = session->asked_approval.set ? session->asked_approval
 			  : state->config->approval.set
 				  ? state->config->approval
@@ -229,11 +214,12 @@ static int make_state(struct session *session, struct state *state, struct error
 	r = gather_settings(session, state, error);
 	if (r == 0)
 		r = plan_state(session, state, error);
+	/* A mode that nobody asked for is judged like one that somebody did. */
 	if (r == 0)
-		r = bounded_by(&required->modes, "mode", policy_mode_name(state->mode), error);
+		r = bounds_check_setting(
+			state->compiled, "mode", policy_mode_name(state->mode), error);
 	if (r == 0)
-		r = bounded_by(&required->approvals, "approval policy",
-			approval_policy_name(state->approval.policy), error);
+		r = bounds_check_approval(state->compiled, &state->approval, error);
 	return r;
 }
 
@@ -243,13 +229,17 @@ static int load(struct session *session, struct error *error)
 	int r = make_state(session, &state, error);
 	if (r == 0) {
 		struct state old = {.config = session->config,
+			.compiled = session->compiled,
 			.effective = session->effective,
+			.notices = session->notices,
 			.workspace = session->workspace,
 			.writable_roots = session->writable_roots,
 			.policy = session->policy};
 		session->config = state.config;
 		session->approval = state.approval;
+		session->compiled = state.compiled;
 		session->effective = state.effective;
+		session->notices = state.notices;
 		session->mode = state.mode;
 		session->workspace = state.workspace;
 		session->writable_roots = state.writable_roots;

@@ -514,12 +514,12 @@ def test_write_stays_inside(session, workspace, outside):
     (workspace / "way").symlink_to(outside)
     result = session.call("tool/write", path="way/made", content="x")
     assert result["exit"] != 0 and result["reason"]
-    hooks = session.call("tool/write", path=".git/hooks/pre-commit", content="x")
-    assert hooks["exit"] != 0
     directory = session.call("tool/write", path="src", content="x")
     assert directory["exit"] != 0 and "directory" in directory["reason"]
-    assert list(outside.iterdir()) == [outside / "sentinel"]
     assert session.questions == []
+    hooks = session.call("tool/write", path=".git/hooks/pre-commit", content="x")
+    assert hooks["exit"] != 0 and not (workspace / ".git" / "hooks" / "pre-commit").exists()
+    assert list(outside.iterdir()) == [outside / "sentinel"]
 
 
 def test_write_with_a_grant(open_session, outside):
