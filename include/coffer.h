@@ -130,6 +130,9 @@ COFFER_API int coffer_box_exec(struct coffer_box *box, char *const argv[],
  * has ended. */
 COFFER_API int coffer_box_wait_exec(struct coffer_box *box, uint32_t id, int timeout_ms,
 	int *ret_status, struct coffer_error *error);
+/* For a caller with a loop of its own: a descriptor that is readable when coffer_box_wait_exec()
+ * (with timeout_ms 0) may have something new to say. It stays the box's; only poll it. */
+COFFER_API int coffer_box_fd(const struct coffer_box *box);
 /* Sends a signal to command id (0: the first). */
 COFFER_API int coffer_box_signal(
 	struct coffer_box *box, uint32_t id, int signal, struct coffer_error *error);

@@ -71,6 +71,28 @@ enum {
 	MAX_HOOK_OUTPUT_BYTES = 1024 * 1024,
 	MAX_REVIEW_ANSWER_BYTES = 256 * 1024,
 
+	/* A session with an agent's host (src/session): tool calls under way at once, calls of one
+	 * batch, and what it keeps of the past. */
+	MAX_SESSION_CALLS = 64,
+	MAX_SESSION_BATCH = 64,
+	MAX_SESSION_REPORTS = 64,
+	MAX_SESSION_PROMPTS = 32,
+	MAX_SESSION_PROMPT_BYTES = 256 * 1024,
+	MAX_SESSION_SETTINGS = 1024,
+	/* Towards a host that reads slowly: from the first on no call's output is taken, from the
+	 * second on no request. What is under way may still end, at most 4 MiB a call. */
+	SESSION_QUEUE_PAUSE_BYTES = 1024 * 1024,
+	SESSION_QUEUE_FULL_BYTES = 8 * 1024 * 1024,
+	/* Between a session and its calls: one message, one piece of output. */
+	MAX_CALL_MESSAGE_BYTES = 32 * 1024 * 1024,
+	CALL_OUTPUT_BYTES = 32 * 1024,
+	/* What a result keeps of each stream, half of it head and half tail. */
+	DEFAULT_TOOL_OUTPUT_BYTES = 64 * 1024,
+	MAX_TOOL_OUTPUT_BYTES = 1024 * 1024,
+	MAX_TOOL_READ_BYTES = 2 * 1024 * 1024,
+	MAX_TOOL_STDIN_BYTES = 8 * 1024 * 1024,
+	MAX_TOOL_LIST_ENTRIES = 10000,
+
 	/* One message between libcoffer and its supervisor. */
 	MAX_CONTROL_MESSAGE_BYTES = 8 * 1024 * 1024,
 };
