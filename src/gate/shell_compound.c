@@ -213,6 +213,8 @@ static void read_coproc(struct reader *r)
 {
 	reader_bash_only(r);
 	size_t first = r->a->analysis->count;
+	/* The grammar takes it for a command's name, as it does `time`. */
+	reader_name(r, r->at - strlen("coproc"), true);
 	skip_blanks(r);
 	r->seldom = true;
 	if (reader_enter(r)) {
