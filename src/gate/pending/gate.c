@@ -1,2 +1,6 @@
 #include "gate/command.h"
-int cmd_gate(int argc, char *argv[]) { (void)argc; (void)argv; return 125; }
+#include <string.h>
+int cmd_gate(int argc, char *argv[])
+{
+	return argc > 1 && strcmp(argv[1], "parts") == 0 ? gate_parts(argc - 1, argv + 1) : 125;
+}
