@@ -49,6 +49,8 @@ enum {
 	/* Configuration: a file, its nesting, and what all layers together may hold. */
 	MAX_CONFIG_FILE_BYTES = 1024 * 1024,
 	MAX_CONFIG_DEPTH = 32,
+	MAX_CONFIG_VALUES = 65536,
+	MAX_CONFIG_TABLE_KEYS = 4096,
 	MAX_CONFIG_RULES = 4096,
 	MAX_CONFIG_HOOKS = 256,
 

@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "cli/configure.h"
 #include "cli/gate.h"
 #include "library/library.h"
 #include "policy/policy.h"
@@ -204,6 +205,10 @@ int cmd_run(int argc, char *argv[])
 		help();
 		run_release(&run);
 		return 0;
+	}
+	if (cli_configure(&run.options) < 0) {
+		run_release(&run);
+		return EXIT_SETUP_FAILED;
 	}
 	run.report_fd = open_report(run.options.report);
 	if (run.report_fd == -2 || !run.options.argv[0]) {

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/path.h"
 #include "base/sibling.h"
+#include "cli/configure.h"
 #include "config/compiled.h"
 #include "gate/words.h"
 #include "library/library.h"
@@ -191,7 +192,7 @@ static int widen(struct cli_options *options, const struct strv *grants)
 			return -1;
 		}
 	}
-	return 0;
+	return grants->count > 0 ? cli_configure_permits(options) : 0;
 }
 
 int cli_gate_pass(struct cli_options *options, const char *after, const struct strv *asks,

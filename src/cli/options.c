@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/suggest.h"
 #include "base/utf8.h"
+#include "config/compiled.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -247,6 +248,8 @@ void cli_options_release(struct cli_options *options)
 	free(options->approval_text);
 	options->approval_text = NULL;
 	strv_release(&options->asks);
+	compiled_config_free(options->config);
+	options->config = NULL;
 }
 
 static void help_row(const struct coffer_key *key)
