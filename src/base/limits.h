@@ -56,6 +56,18 @@ enum {
 	MAX_SCRIPT_BYTES = 1024 * 1024,
 	MAX_SCRIPT_COMMANDS = 16384,
 	MAX_SCRIPT_NESTING = 16,
+	/* Of one script: syntax within syntax (each level is a stack frame), here-documents that one
+	 * line opens, names that are kept track of, words that one word's braces make. Of one
+	 * analysis: bytes of all its scripts, so that files that name one another end; the source
+	 * shown of a part. */
+	MAX_SYNTAX_DEPTH = 96,
+	MAX_LINE_HEREDOCS = 16,
+	MAX_SCRIPT_NAMES = 512,
+	MAX_BRACE_WORDS = 256,
+	MAX_ANALYSIS_BYTES = 4 * 1024 * 1024,
+	MAX_PART_TEXT_BYTES = 400,
+	/* How long the syntax tree of one script may take: nested ambiguities cost a GLR parser. */
+	MAX_SYNTAX_TREE_US = 1000 * 1000,
 
 	/* One line of JSON from an agent's host, a hook or a reviewer. */
 	MAX_MESSAGE_BYTES = 16 * 1024 * 1024,
