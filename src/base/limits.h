@@ -56,6 +56,9 @@ enum {
 	MAX_SCRIPT_BYTES = 1024 * 1024,
 	MAX_SCRIPT_COMMANDS = 16384,
 	MAX_SCRIPT_NESTING = 16,
+	/* A change that is judged, and what is said of all that was. */
+	MAX_DIFF_BYTES = 64 * 1024 * 1024,
+	MAX_CHECK_OUTPUT_BYTES = 64 * 1024 * 1024,
 
 	/* One line of JSON from an agent's host, a hook or a reviewer. */
 	MAX_MESSAGE_BYTES = 16 * 1024 * 1024,
