@@ -47,8 +47,7 @@ static void classify_target(const struct command *command, const char *word, boo
 	for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
 		if (targets[i].recursive_only && !recursive)
 			continue;
-		bool spelled = known || has_glob(word) || word[0] == '~' ||
-			       strncmp(word, "$HOME", 5) == 0;
+		bool spelled = known || has_glob(word) || begins_at_home(word);
 		if (spelled && any_place(command, word, targets[i].holds)) {
 			classification_raise(ret, targets[i].class, CATEGORY_DELETE, targets[i].id,
 				targets[i].reason);

@@ -70,6 +70,8 @@ bool may_be_option(const struct gate_part *part, size_t word);
 /* The word as an absolute path, seen from one directory; NULL: it cannot be known. ~ and $HOME are
  * the context's home. Caller frees. */
 char *word_path(const struct command *command, const char *word, const char *directory);
+/* Whether a word, as it was written, begins with ~ or $HOME. */
+bool begins_at_home(const char *word);
 /* A test of a path holds if it holds for any of the places. */
 bool any_place(const struct command *command, const char *word,
 	bool (*test)(const struct command *command, const char *path));

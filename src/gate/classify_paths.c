@@ -23,6 +23,11 @@ static size_t home_prefix(const char *word)
 	return 0;
 }
 
+bool begins_at_home(const char *word)
+{
+	return home_prefix(word) > 0;
+}
+
 char *word_path(const struct command *command, const char *word, const char *directory)
 {
 	size_t prefix_bytes = home_prefix(word);
@@ -31,13 +36,17 @@ char *word_path(const struct command *command, const char *word, const char *dir
 	const char *home = command->context->home;
 	if (!home)
 		return NULL;
-	cleanup_free char *below = strdup(word + prefix_bytes + strspn(word + prefix_bytes, "/"));
+	/* The word stands as it was written: its quotes are no part of the path. */
+	word += prefix_bytes;
+	cleanup_free char *below = strdup(word);
 	if (!below)
 		return NULL;
-	size_t length = strlen(below);
-	if (length > 0 && below[length - 1] == '"')
-		below[length - 1] = '\0';
-	return path_absolute(home, below);
+	size_t length = 0;
+	for (const char *s = word + strspn(word, "\"/"); *s; s++)
+		if (!strchr("\"'\\", *s))
+			below[length++] = *s;
+	below[length] = '\0';
+	return path_absolute(home, length ? below : ".");
 }
 
 /* Adds a directory, unless it is there, as the last one. */
@@ -67,7 +76,7 @@ static bool places_move(
 	const char *to = operand(&command, 0, &known);
 	if (!to)
 		to = "~";
-	if ((!known && home_prefix(to) == 0) || strcmp(to, "-") == 0)
+	if ((!known && !begins_at_home(to)) || strcmp(to, "-") == 0)
 		return false;
 	return places_add(places, word_path(&command, to, places->directories[places->last]));
 }
@@ -138,7 +147,7 @@ bool any_place(const struct command *command, const char *word,
 	bool (*test)(const struct command *command, const char *path))
 {
 	const struct places *places = command->places;
-	if (places->unknown && word[0] != '/' && home_prefix(word) == 0)
+	if (places->unknown && word[0] != '/' && !begins_at_home(word))
 		return test(command, NULL);
 	for (size_t i = 0; i < places->count; i++) {
 		cleanup_free char *path = word_path(command, word, places->directories[i]);

@@ -109,16 +109,25 @@ static bool runs_what_was_fetched(const struct command *command)
 	return false;
 }
 
-/* f | f &: each call of f makes two of it. */
+/* The call of a function whose own body starts it twice, not waiting for it: f | f &. In the body
+ * it is not sure yet that the name is the function's, so those parts are no calls of it. */
 static bool is_fork_bomb(const struct command *command)
 {
 	const struct gate_part *part = command->part;
-	if (part->kind != PART_FUNCTION || part->argv.count == 0 || part->piped_from == 0 ||
-		part->piped_from > command->analysis->count)
+	if (part->kind != PART_FUNCTION || part->argv.count == 0)
 		return false;
-	const struct gate_part *from = &command->analysis->parts[part->piped_from - 1];
-	return from->kind == PART_FUNCTION && from->argv.count > 0 &&
-	       strcmp(from->argv.items[0], part->argv.items[0]) == 0;
+	unsigned starts = 0;
+	bool background = false;
+	size_t first = command->index > REACH ? command->index - REACH : 0;
+	for (size_t i = first; i < command->index; i++) {
+		const struct gate_part *other = &command->analysis->parts[i];
+		if (other->kind == PART_FUNCTION || other->argv.count == 0 ||
+			strcmp(other->argv.items[0], part->argv.items[0]) != 0)
+			continue;
+		starts++;
+		background = background || other->background;
+	}
+	return starts >= 2 && background;
 }
 
 void classify_pipes(const struct command *command, struct classification *ret)

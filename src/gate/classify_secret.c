@@ -194,8 +194,10 @@ void classify_reads(const struct command *command, struct classification *ret)
 	classify_printing(command, ret);
 	for (size_t i = 0; i < command->part->redirections_count; i++) {
 		const struct redirection *redirection = &command->part->redirections[i];
-		if (redirection->kind == REDIRECT_READ && redirection->target)
-			read_word(command, redirection->target, ret);
+		const char *target =
+			redirection->target ? redirection->target : redirection->written;
+		if (redirection->kind == REDIRECT_READ && target)
+			read_word(command, target, ret);
 	}
 }
 

@@ -154,6 +154,12 @@ static void classify_target(
 			"write-unknown", "where it writes only shows when it runs");
 }
 
+/* Whether nothing but the home directory has to be known for the word to be a path. */
+static bool is_only_at_home(const char *word)
+{
+	return begins_at_home(word) && !strpbrk(word + 1 + strcspn(word + 1, "/"), "$`*?[{");
+}
+
 static void classify_redirection(const struct command *command,
 	const struct redirection *redirection, struct classification *ret)
 {
@@ -171,7 +177,9 @@ static void classify_redirection(const struct command *command,
 		return;
 	if (target)
 		classify_target(command, target, ret);
-	else
+	else if (redirection->written && begins_at_home(redirection->written))
+		classify_target(command, redirection->written, ret);
+	if (!target && !(redirection->written && is_only_at_home(redirection->written)))
 		classification_raise(ret, CLASS_UNDECIDABLE, CATEGORY_WRITE_OUTSIDE,
 			"redirection-unknown", "what it writes only shows when it runs");
 }
@@ -210,13 +218,13 @@ static void classify_writer(
 	for (struct option option; option_walk_next(&walk, &option);) {
 		if (option.is_option) {
 			size_t bytes = option.name_bytes;
-			if (option.value && option.known &&
+			if (option.value && (option.known || begins_at_home(option.value)) &&
 				list_has(writer->options, option.name, bytes))
 				classify_target(command, option.value, ret);
 			continue;
 		}
 		at++;
-		if (!operands || !option.known ||
+		if (!operands || (!option.known && !begins_at_home(option.name)) ||
 			(writer->operands == WRITES_LAST && at != count) ||
 			(writer->operands == WRITES_BUT_FIRST && at == 1))
 			continue;

@@ -13,7 +13,7 @@ static int gate_table(int argc, char *argv[])
 	if (argc > 1) {
 		struct error error;
 		error_set(&error, EINVAL, "gate", "coffer gate table takes no '%.64s'", argv[1]);
-		command_complain(&error);
+		say_error(&error);
 		return EXIT_USAGE;
 	}
 	cleanup_buffer struct buffer out = BUFFER_INIT(64 * 1024);
@@ -57,6 +57,6 @@ int cmd_gate(int argc, char *argv[])
 	struct error error;
 	error_set(&error, EINVAL, "gate", "coffer gate has no '%.64s'", word);
 	error_hint(&error, "it takes check, parts or table");
-	command_complain(&error);
+	say_error(&error);
 	return EXIT_USAGE;
 }

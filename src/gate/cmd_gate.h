@@ -3,6 +3,5 @@
 #define COFFER_GATE_CMD_GATE_H
 
 int gate_check(int argc, char *argv[]);
-int gate_parts(int argc, char *argv[]);
 
 #endif

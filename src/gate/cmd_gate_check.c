@@ -155,7 +155,7 @@ static int check_one(struct command_context *context, const struct check_options
 	struct error error = {0};
 	struct gate_decision *decision = NULL;
 	if (decide(context, subject, &decision, &error) < 0) {
-		command_complain(&error);
+		say_error(&error);
 		return EXIT_USAGE;
 	}
 	cleanup_buffer struct buffer out = BUFFER_INIT(MAX_MESSAGE_BYTES);
@@ -296,7 +296,7 @@ static int check_text(struct command_context *context, const struct check_option
 	}
 	if (r < 0) {
 		error_set_errno(&error, -r, "gate", "%s", options->script);
-		command_complain(&error);
+		say_error(&error);
 		return EXIT_USAGE;
 	}
 	subject->text = script;
@@ -320,7 +320,7 @@ static int check(struct command_context *context, const struct check_options *op
 		.asks_count = count};
 	int code = EXIT_USAGE;
 	if (r < 0) {
-		command_complain(&error);
+		say_error(&error);
 	} else if (*options->argv) {
 		subject.argv = options->argv;
 		code = check_one(context, options, &subject);
@@ -345,7 +345,7 @@ int gate_check(int argc, char *argv[])
 		if (r == 0)
 			r = command_context_open(&context, options.directory, &error);
 		if (r < 0)
-			command_complain(&error);
+			say_error(&error);
 		else
 			code = check(&context, &options);
 	}

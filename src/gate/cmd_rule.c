@@ -174,7 +174,7 @@ static int test_all(struct command_context *context, const struct rule_options *
 		error_set_errno(&error, -r, "rule", "cannot take the command apart");
 	int code = EXIT_USAGE;
 	if (error.errno_value) {
-		command_complain(&error);
+		say_error(&error);
 	} else {
 		cleanup_buffer struct buffer out = BUFFER_INIT(MAX_MESSAGE_BYTES);
 		bool all = true;
@@ -206,7 +206,7 @@ static int rule_test(int argc, char *argv[])
 		if (r == 0)
 			r = command_context_open(&context, options.directory, &error);
 		if (r < 0)
-			command_complain(&error);
+			say_error(&error);
 		else
 			code = test_all(&context, &options);
 	}
@@ -225,6 +225,6 @@ int cmd_rule(int argc, char *argv[])
 	}
 	struct error error;
 	error_set(&error, EINVAL, "rule", "coffer rule takes test, not '%.64s'", word);
-	command_complain(&error);
+	say_error(&error);
 	return EXIT_USAGE;
 }

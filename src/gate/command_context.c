@@ -5,20 +5,22 @@
 #include "base/path.h"
 #include "base/suggest.h"
 #include "coffer.h"
-#include "gate/decide_internal.h"
+#include "gate/config_checked.h"
 
 #include <jansson.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 
-static char *home_directory(void)
+static int load_checked(struct command_context *context, const struct config_where *where,
+	struct error *error)
 {
-	const char *home = getenv("HOME");
-	if (home && *home == '/')
-		return strdup(home);
-	const struct passwd *entry = getpwuid(getuid());
-	return strdup(entry && entry->pw_dir ? entry->pw_dir : "/");
+	struct config_source sources[CONFIG_SOURCES];
+	int r = config_sources_read(where, sources, error);
+	if (r < 0)
+		return r;
+	r = config_load_checked(where, sources, false, &context->config, NULL, error);
+	config_sources_release(sources);
+	return r;
 }
 
 int command_context_open(
@@ -31,14 +33,18 @@ int command_context_open(
 	context->directory = path_absolute(here, directory ? directory : ".");
 	const char *path = getenv("PATH");
 	context->path = strdup(path ? path : "");
-	context->home = home_directory();
-	if (!context->directory || !context->path || !context->home)
+	if (!context->directory || !context->path)
 		return error_set_errno(error, ENOMEM, "gate", "cannot start");
 	if (access(context->directory, X_OK) < 0)
 		return error_set_errno(error, errno, "gate", "%s", context->directory);
 	struct config_where where;
 	int r = config_where(context->directory, &where, &context->where, error);
-	return r < 0 ? r : config_load(&where, &context->config, NULL, error);
+	if (r < 0)
+		return r;
+	context->home = strdup(where.home ? where.home : "/");
+	if (!context->home)
+		return error_set_errno(error, ENOMEM, "gate", "cannot start");
+	return load_checked(context, &where, error);
 }
 
 void command_context_release(struct command_context *context)
@@ -137,18 +143,6 @@ int command_context_roots(struct command_context *context, enum policy_mode mode
 	r = read_plan(text, roots, error);
 	roots->known = r == 0;
 	return r;
-}
-
-void command_complain(const struct error *error)
-{
-	cleanup_buffer struct buffer out = BUFFER_INIT(8192);
-	buffer_append_string(&out, "coffer: ");
-	append_shown(&out, error->message, sizeof(error->message));
-	if (error->hint[0]) {
-		buffer_append_string(&out, "\n  ");
-		append_shown(&out, error->hint, sizeof(error->hint));
-	}
-	fprintf(stderr, "%s\n", out.data ? out.data : "coffer: no memory");
 }
 
 int command_print(struct buffer *out, int code)

@@ -4,6 +4,7 @@
 #define COFFER_GATE_COMMAND_CONTEXT_H
 
 #include "gate/decide.h"
+#include "gate/say.h"
 
 struct command_context {
 	char *directory; /* absolute */
@@ -28,8 +29,6 @@ int command_context_roots(struct command_context *context, enum policy_mode mode
 /* Any of the modes' names; -EINVAL with the nearest told. */
 int command_parse_mode(const char *text, enum policy_mode *ret, struct error *error);
 
-/* "coffer: message" and the hint to stderr, control characters escaped. */
-void command_complain(const struct error *error);
 /* Prints what is in the buffer, or says that there was no memory. The exit code. */
 int command_print(struct buffer *out, int code);
 
