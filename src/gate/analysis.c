@@ -36,9 +36,10 @@ void part_release(struct gate_part *part)
 	strv_release(&part->argv);
 	free(part->word_known);
 	strv_release(&part->assignments);
-	for (size_t i = 0; i < part->redirections_count; i++)
+	for (size_t i = 0; i < part->redirections_count; i++) {
 		free(part->redirections[i].target);
 		free(part->redirections[i].written);
+	}
 	free(part->redirections);
 	free(part->text);
 	free(part->code);

@@ -210,13 +210,13 @@ static const char *known_program(const struct gate_part *part)
 
 static void classify_command(const struct command *command, struct classification *ret)
 {
-	classify_name(command, ret);
 	classify_variables(command, ret);
 	classify_pipes(command, ret);
 	classify_rows(command, ret);
 	classify_deletion(command, ret);
 	classify_reads(command, ret);
 	classify_writes(command, ret);
+	classify_name(command, ret); /* last: a table says more than that it cannot be known */
 }
 
 void classify_part(const struct analysis *analysis, size_t index,

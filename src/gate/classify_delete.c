@@ -41,23 +41,35 @@ static const struct {
 		"it deletes a directory with everything in it"},
 };
 
-static void classify_target(const struct command *command, const char *word, bool known,
+/* A glob for everything in a directory is that directory. */
+static char *without_everything(const char *word)
+{
+	if (!is_everything(word))
+		return strdup(word);
+	size_t length = (size_t)(path_name(word) - word);
+	return length ? strndup(word, length) : strdup(".");
+}
+
+static void classify_target(const struct command *command, const char *pattern, bool known,
 	bool recursive, struct classification *ret)
 {
+	cleanup_free char *word = without_everything(pattern);
+	bool somewhere = command->places->unknown && pattern[0] != '/' && !begins_at_home(pattern);
+	if (recursive && (!word || somewhere || (!known && !has_glob(pattern) &&
+							!begins_at_home(pattern))))
+		return classification_raise(ret, CLASS_DANGEROUS, CATEGORY_DELETE, "delete-unknown",
+			"what it deletes only shows when it runs");
 	for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
 		if (targets[i].recursive_only && !recursive)
 			continue;
-		bool spelled = known || has_glob(word) || begins_at_home(word);
-		if (spelled && any_place(command, word, targets[i].holds)) {
+		bool spelled = known || has_glob(pattern) || begins_at_home(pattern);
+		if (word && spelled && any_place(command, word, targets[i].holds)) {
 			classification_raise(ret, targets[i].class, CATEGORY_DELETE, targets[i].id,
 				targets[i].reason);
 			break;
 		}
 	}
-	if (!known && recursive && !has_glob(word))
-		classification_raise(ret, CLASS_DANGEROUS, CATEGORY_DELETE, "delete-unknown",
-			"what it deletes only shows when it runs");
-	if (is_everything(word))
+	if (is_everything(pattern))
 		classification_raise(ret, CLASS_DANGEROUS, CATEGORY_DELETE, "delete-everything",
 			"it deletes everything that is there");
 }

@@ -78,7 +78,14 @@ static bool places_move(
 		to = "~";
 	if ((!known && !begins_at_home(to)) || strcmp(to, "-") == 0)
 		return false;
-	return places_add(places, word_path(&command, to, places->directories[places->last]));
+	char *there = word_path(&command, to, places->directories[places->last]);
+	/* Should a step down fail, what follows happens one level up: in the same tree. */
+	bool down = known && to[0] != '/' && !strstr(to, "..") && there;
+	if (!down)
+		return places_add(places, there);
+	free(places->directories[places->last]);
+	places->directories[places->last] = there;
+	return true;
 }
 
 /* Programs that start another one somewhere else. */
@@ -213,12 +220,6 @@ bool is_vital(const struct command *command, const char *path)
 		"/usr/share", "/var", "/var/lib", "/Users", "/System", "/Library", "/Applications"};
 	if (!path)
 		return false;
-	cleanup_free char *parent = NULL;
-	/* A glob for everything in a directory is that directory. */
-	if (strcmp(path_name(path), "*") == 0 || strcmp(path_name(path), ".*") == 0) {
-		parent = path_parent(path);
-		path = parent ? parent : "/";
-	}
 	for (size_t i = 0; i < ARRAY_SIZE(directories); i++)
 		if (strcmp(path, directories[i]) == 0)
 			return true;

@@ -99,7 +99,7 @@ static const struct reader {
 	const char *instead;
 } readers[] = {
 	{"cat,tac,head,tail,less,more,most,bat,batcat,nl,od,xxd,hexdump,hd,strings,base64,base32,"
-	 "basenc,cut,paste,sort,uniq,wc,rev,fold,fmt,column,split,csplit,tee,cp,scp,rsync,"
+	 "basenc,cut,paste,sort,uniq,wc,rev,fold,fmt,column,split,csplit,cp,scp,rsync,"
 	 "install,ln,mv,zip,gzip,bzip2,xz,zstd,7z,7za,rar,ar,cpio,diff,cmp,comm,join,view,vi,vim,"
 	 "nvim,nano,emacs,ed,code,source,.,mapfile,readarray,openssl,gpg,gpg2,age,sops,ssh-keygen,"
 	 "ssh-add,curl,wget,http,https,nc,ncat,netcat,socat,ftp,sftp,aws,gsutil,rclone,uuencode,"
