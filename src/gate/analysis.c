@@ -36,8 +36,10 @@ void part_release(struct gate_part *part)
 	strv_release(&part->argv);
 	free(part->word_known);
 	strv_release(&part->assignments);
-	for (size_t i = 0; i < part->redirections_count; i++)
+	for (size_t i = 0; i < part->redirections_count; i++) {
 		free(part->redirections[i].target);
+		free(part->redirections[i].written);
+	}
 	free(part->redirections);
 	free(part->text);
 	free(part->code);
@@ -62,17 +64,19 @@ void part_add_word(struct analyzer *a, struct gate_part *part, char *word, bool 
 }
 
 void part_add_redirection(
-	struct analyzer *a, struct gate_part *part, enum redirection_kind kind, char *target)
+	struct analyzer *a, struct gate_part *part, enum redirection_kind kind, char *target,
+	char *written)
 {
 	struct redirection *grown = reallocarray(
 		part->redirections, part->redirections_count + 1, sizeof(*part->redirections));
 	if (!grown) {
 		free(target);
+		free(written);
 		return analyzer_no_memory(a);
 	}
 	part->redirections = grown;
 	part->redirections[part->redirections_count++] =
-		(struct redirection){.kind = kind, .target = target};
+		(struct redirection){.kind = kind, .target = target, .written = written};
 }
 
 size_t analyzer_add(struct analyzer *a, struct gate_part *part)

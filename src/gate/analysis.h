@@ -27,7 +27,8 @@ enum part_kind {
 
 struct redirection {
 	enum redirection_kind { REDIRECT_READ, REDIRECT_WRITE, REDIRECT_APPEND } kind;
-	char *target; /* as far as known; NULL: not known statically */
+	char *target;  /* as far as known; NULL: not known statically */
+	char *written; /* where the target is not known: as it stands in the script; else NULL */
 };
 
 struct gate_part {

@@ -65,7 +65,8 @@ size_t analyzer_add(struct analyzer *a, struct gate_part *part); /* takes; SIZE_
 void part_release(struct gate_part *part);
 void part_add_word(struct analyzer *a, struct gate_part *part, char *word, bool known); /* takes */
 void part_add_redirection(
-	struct analyzer *a, struct gate_part *part, enum redirection_kind kind, char *target);
+	struct analyzer *a, struct gate_part *part, enum redirection_kind kind, char *target,
+	char *written); /* takes both strings */
 void part_doubt(struct analyzer *a, size_t part, const char *why);
 void analyzer_no_memory(struct analyzer *a);
 char *analyzer_copy(struct analyzer *a, const char *text, size_t length_bytes); /* NULL: short */
