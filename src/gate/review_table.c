@@ -145,7 +145,7 @@ static const struct review_rule rules[] = {
 	{"memory-read", RISK_HIGH, "gcore gdb strace ltrace", NULL, "-p --pid --attach", 0,
 		"attach debug trace dump", NULL, "it reads another program's memory"},
 	{"secret-search", RISK_HIGH, "grep egrep rg ag ack find fd locate", NULL,
-		"~password ~passwd ~secret ~apikey ~api_key ~token ~id_rsa ~private%key ~.pem "
+		"~password ~secret ~apikey ~api_key ~token ~id_rsa ~private%key ~.pem "
 		"~credential",
 		PLACE_OUTSIDE | PLACE_ABOVE, "search find grep look scan",
 		"password passwords secret secrets token tokens key keys "
