@@ -87,6 +87,10 @@ enum {
 	MAX_MESSAGE_BYTES = 16 * 1024 * 1024,
 	MAX_HOOK_OUTPUT_BYTES = 1024 * 1024,
 	MAX_REVIEW_ANSWER_BYTES = 256 * 1024,
+	/* What a reviewer is told; more than this nobody reads, neither a person nor a model. */
+	MAX_REVIEW_REQUEST_BYTES = 256 * 1024,
+	/* Prompts of the user that are searched for an authorization. */
+	MAX_USER_WORDS_BYTES = 256 * 1024,
 
 	/* A session with an agent's host (src/session): tool calls under way at once, calls of one
 	 * batch, and what it keeps of the past. */
