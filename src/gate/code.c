@@ -176,6 +176,7 @@ int code_check(const char *language, const char *name, const char *source, size_
 		findings_free(findings);
 		return r;
 	}
+	findings_sort(findings);
 	*ret = findings;
 	return 0;
 }

@@ -123,6 +123,23 @@ void report(struct code_run *run, const char *rule, TSNode where)
 		ts_node_end_byte(where) - start, origin ? "within text that is evaluated" : NULL);
 }
 
+static int compare_places(const void *a, const void *b)
+{
+	const struct finding *x = a, *y = b;
+	if (x->line != y->line)
+		return x->line < y->line ? -1 : 1;
+	if (x->column != y->column)
+		return x->column < y->column ? -1 : 1;
+	return x->severity != y->severity ? (x->severity > y->severity ? -1 : 1)
+					  : strcmp(x->rule, y->rule);
+}
+
+void findings_sort(struct findings_list *findings)
+{
+	if (findings->count > 1)
+		qsort(findings->items, findings->count, sizeof(*findings->items), compare_places);
+}
+
 void findings_free(struct findings_list *findings)
 {
 	if (!findings)

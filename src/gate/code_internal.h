@@ -203,12 +203,14 @@ void tree_walk(struct code_run *run,
 void tree_find_error(struct code_run *run);
 enum node_kind node_kind(const struct code_run *run, TSNode node);
 TSNode node_field(const struct code_run *run, TSNode node, enum node_field field);
+/* These take a null node, too, and give one where there is none. */
+TSNode node_child(TSNode node, uint32_t index);
+TSNode node_last_child(TSNode node);
+size_t node_children(TSNode node, TSNode *ret, size_t room); /* the named ones but comments */
 /* Copies of source text, in the scratch arena, at most MAX_VALUE_BYTES; never NULL. */
 const char *node_text(struct code_run *run, TSNode node);
 /* An identifier, as the language compares them (Python: NFKC). */
 const char *node_identifier(struct code_run *run, TSNode node);
-size_t node_children(TSNode node, TSNode *ret, size_t room); /* the named ones but comments */
-TSNode node_last_child(TSNode node);
 bool node_is(TSNode node, const char *type);
 
 /* ---- code_value.c ---- */
@@ -261,7 +263,8 @@ void check_reference(struct code_run *run, TSNode node);
 const struct sink *sink_of(const struct code_run *run, const char *name);
 const char *module_rule_of(const struct code_run *run, const char *module);
 void check_module(struct code_run *run, TSNode where, const char *module);
-void check_text(struct code_run *run, TSNode where, struct value value);
+/* Whether it was looked at: what is too long to be a path is not. */
+bool check_text(struct code_run *run, TSNode where, struct value value);
 void check_variable_name(struct code_run *run, TSNode where, const char *name);
 void judge_plain(struct code_run *run, const struct call *call, const char *rule);
 void judge_process(struct code_run *run, const struct call *call, const char *rule);
@@ -287,6 +290,9 @@ void findings_add(struct findings_list *list, const char *rule, const char *file
 /* ---- code_output.c ---- */
 /* What strangers wrote, as a terminal may show it. */
 void findings_append_shown(struct buffer *out, const char *text);
+
+/* ---- code_findings.c ---- */
+void findings_sort(struct findings_list *findings);
 
 extern const struct code_grammar code_python, code_javascript;
 

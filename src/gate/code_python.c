@@ -276,8 +276,8 @@ static void bind_node(struct code_run *run, TSNode node, enum node_kind kind)
 		bind_augmented(run, node);
 		break;
 	case NODE_AS: /* with open(...) as f */
-		bind_target(run, ts_node_named_child(node_field(run, node, FIELD_ALIAS), 0),
-			ts_node_named_child(node, 0), ts_node_end_byte(node));
+		bind_target(run, node_child(node_field(run, node, FIELD_ALIAS), 0),
+			node_child(node, 0), ts_node_end_byte(node));
 		break;
 	case NODE_LOOP:
 		bind_unknown(run, node_field(run, node, FIELD_LEFT));
@@ -287,7 +287,7 @@ static void bind_node(struct code_run *run, TSNode node, enum node_kind kind)
 		for (size_t i = 0; i < count; i++)
 			bind_unknown(run, node_kind(run, names[i]) == NODE_IDENTIFIER
 						  ? names[i]
-						  : ts_node_named_child(names[i], 0));
+						  : node_child(names[i], 0));
 		break;
 	case NODE_DEFINITION:
 		/* Only the module's own functions are meant by their plain name. */
@@ -409,7 +409,7 @@ static void visit_string(struct code_run *run, TSNode node, enum node_kind kind)
 
 static void visit_statement(struct code_run *run, TSNode node)
 {
-	TSNode inner = ts_node_named_child(node, 0);
+	TSNode inner = node_child(node, 0);
 	enum node_kind kind = node_kind(run, inner);
 	if (kind == NODE_STRING || kind == NODE_STRINGS)
 		run->text_end = ts_node_end_byte(node); /* a docstring */
@@ -436,6 +436,16 @@ static void visit_subscript(struct code_run *run, TSNode node)
 		check_variable_name(run, node, index.text);
 }
 
+static void visit_sum(struct code_run *run, TSNode node)
+{
+	if (ts_node_start_byte(node) < run->text_end)
+		return;
+	struct value value = value_of(run, node, 0);
+	/* Its pieces need no second look. */
+	if (check_text(run, node, value))
+		run->text_end = ts_node_end_byte(node);
+}
+
 static void visit(struct code_run *run, TSNode node, enum node_kind kind)
 {
 	switch (kind) {
@@ -447,7 +457,7 @@ static void visit(struct code_run *run, TSNode node, enum node_kind kind)
 		visit_call(run, node);
 		break;
 	case NODE_DECORATOR:
-		check_reference(run, ts_node_named_child(node, 0));
+		check_reference(run, node_child(node, 0));
 		break;
 	case NODE_ASSIGNMENT:
 		visit_assignment(run, node);
@@ -469,7 +479,7 @@ static void visit(struct code_run *run, TSNode node, enum node_kind kind)
 		visit_string(run, node, kind);
 		break;
 	case NODE_BINARY:
-		check_text(run, node, value_of(run, node, 0));
+		visit_sum(run, node);
 		break;
 	case NODE_EXECUTION:
 		report(run, "evaluate", node);

@@ -44,11 +44,15 @@ void python_check_tampering(
 {
 	static const char *const guarded[] = {
 		"os", "subprocess", "socket", "ssl", "importlib", "urllib.request", "requests"};
+	static const char *const builtins[] = {"__import__", "open", "eval", "exec", "compile",
+		"print", "input", "getattr", "setattr", "type", "str", "bytes", "int", "len", "list",
+		"dict", "isinstance", "hash", "id", "iter", "range", "sorted", "repr", ""};
 	if (strcmp(object.name, "builtins") == 0 || strcmp(object.name, "__builtins__") == 0 ||
 		strcmp(object.name, "__builtin__") == 0) {
 		/* Installing a name of one's own (gettext's _) replaces nothing. */
-		if (strcmp(name, "_") != 0)
-			report(run, "tamper-builtins", where);
+		for (size_t i = 0; i < ARRAY_SIZE(builtins); i++)
+			if (strcmp(name, builtins[i]) == 0)
+				report(run, "tamper-builtins", where);
 		return;
 	}
 	if (strcmp(object.name, "sys") == 0) {

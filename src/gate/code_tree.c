@@ -125,7 +125,8 @@ void tree_find_error(struct code_run *run)
 
 TSNode node_field(const struct code_run *run, TSNode node, enum node_field field)
 {
-	return ts_node_child_by_field_id(node, run->fields[field]);
+	TSNode none = {0};
+	return ts_node_is_null(node) ? none : ts_node_child_by_field_id(node, run->fields[field]);
 }
 
 const char *node_text(struct code_run *run, TSNode node)
@@ -188,6 +189,8 @@ const char *node_identifier(struct code_run *run, TSNode node)
 size_t node_children(TSNode node, TSNode *ret, size_t room)
 {
 	size_t count = 0;
+	if (ts_node_is_null(node) || room == 0)
+		return 0;
 	TSTreeCursor cursor = ts_tree_cursor_new(node);
 	if (ts_tree_cursor_goto_first_child(&cursor)) {
 		do {
@@ -200,10 +203,15 @@ size_t node_children(TSNode node, TSNode *ret, size_t room)
 	return count;
 }
 
+TSNode node_child(TSNode node, uint32_t index)
+{
+	return ts_node_is_null(node) ? node : ts_node_named_child(node, index);
+}
+
 TSNode node_last_child(TSNode node)
 {
-	uint32_t count = ts_node_named_child_count(node);
-	return ts_node_named_child(node, count ? count - 1 : 0);
+	uint32_t count = ts_node_is_null(node) ? 0 : ts_node_named_child_count(node);
+	return count ? ts_node_named_child(node, count - 1) : (TSNode){0};
 }
 
 bool node_is(TSNode node, const char *type)
