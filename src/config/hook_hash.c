@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 
+#include <ctype.h>
 #include <regex.h>
 #include <string.h>
 
@@ -109,16 +110,38 @@ int hook_matcher_check(const char *matcher, struct error *error)
 	return error_hint(error, "as in \"Bash\", \"Edit|Write\", \"mcp__.*\"; \"*\" is all");
 }
 
+/* Whether the matcher is one or more plain names, "Edit|Write", and subject is one of them. */
+static bool is_plain(const char *matcher)
+{
+	for (; *matcher; matcher++)
+		if (!isalnum((unsigned char)*matcher) && !strchr("_-|", *matcher))
+			return false;
+	return true;
+}
+
+static bool is_one_of(const char *matcher, const char *subject)
+{
+	size_t length = strlen(subject);
+	for (const char *s = matcher;; s++) {
+		size_t word = strcspn(s, "|");
+		if (word == length && memcmp(s, subject, length) == 0)
+			return true;
+		s += word;
+		if (!*s)
+			return false;
+	}
+}
+
 bool hook_matcher_takes(const char *matcher, const char *subject)
 {
 	if (takes_all(matcher) || !subject)
 		return true;
-	char whole[MAX_HOOK_MATCHER_BYTES + 8];
+	if (is_plain(matcher))
+		return is_one_of(matcher, subject);
 	regex_t regex;
-	if (hook_matcher_check(matcher, NULL) < 0)
-		return true; /* what cannot be told is taken: a hook too many, not one too few */
-	snprintf(whole, sizeof(whole), "^(%s)$", matcher);
-	if (regcomp(&regex, whole, REG_EXTENDED | REG_NOSUB) != 0)
+	/* What cannot be told is taken: a hook too many, not one too few. */
+	if (hook_matcher_check(matcher, NULL) < 0 ||
+		regcomp(&regex, matcher, REG_EXTENDED | REG_NOSUB) != 0)
 		return true;
 	bool takes = regexec(&regex, subject, 0, NULL, 0) == 0;
 	regfree(&regex);

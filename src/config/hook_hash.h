@@ -65,8 +65,10 @@ int hook_hash(const struct config_hook *hook, const char *workspace, const char 
 /* Whether a matcher is one: an extended regular expression without counts ({n}) and
  * back-references, at most MAX_HOOK_MATCHER_BYTES. The error has no place. */
 int hook_matcher_check(const char *matcher, struct error *error);
-/* Whether it takes the whole of subject. "", "*" and NULL take everything; a NULL subject is taken
- * by any. */
+/* Whether it takes subject: as a plain name, or several with | between, the whole of it and nothing
+ * else; as an expression with other characters in it, any part of it, as Codex and Claude Code have
+ * it ("^mcp__" is every tool of a server). "", "*" and NULL take everything; a NULL subject is taken
+ * by any. Case counts. */
 bool hook_matcher_takes(const char *matcher, const char *subject);
 
 #endif
