@@ -29,36 +29,43 @@ static const struct {
 	{"zsh", DIALECT_OTHER},
 };
 
-char *shell_read_file(struct analyzer *a, const struct scope *scope, const struct frame *frame,
-	const char *path, size_t *ret_length_bytes, const char **ret_why)
+/* Why a script file is not looked into; NULL: it may be. */
+static const char *out_of_reach(const struct analyzer *a, const struct scope *scope,
+	const struct frame *frame, bool absolute)
+{
+	if (!a->context->read_file || (!absolute && !a->context->directory))
+		return "the script file is not looked into";
+	if (frame->elsewhere)
+		return "the file is on another system or in another directory";
+	if (!absolute && scope && scope->moved)
+		return "the working directory may have changed before";
+	return NULL;
+}
+
+int shell_read_file(struct analyzer *a, const struct scope *scope, const struct frame *frame,
+	const char *path, struct script_file *ret)
 {
 	const struct analysis_context *context = a->context;
 	bool absolute = path[0] == '/';
-	if (!context->read_file || (!absolute && !context->directory))
-		*ret_why = "the script file is not looked into";
-	else if (frame->elsewhere)
-		*ret_why = "the script file is on another system or in another directory";
-	else if (!absolute && scope && scope->moved)
-		*ret_why = "the working directory may have changed before the script is read";
-	else if (a->bytes_left == 0)
-		a->analysis->incomplete = true;
-	else
-		goto read;
-	return NULL;
-read:;
+	*ret = (struct script_file){.why = out_of_reach(a, scope, frame, absolute)};
+	if (ret->why)
+		return -ECANCELED;
 	char *full cleanup_free = path_absolute(absolute ? "/" : context->directory, path);
-	char *text = NULL;
-	size_t length = 0;
 	size_t max = a->bytes_left < MAX_SCRIPT_BYTES ? a->bytes_left : MAX_SCRIPT_BYTES;
-	int r = full ? context->read_file(context->data, full, max, &text, &length) : -errno;
+	int r = full ? context->read_file(
+			       context->data, full, max, &ret->text, &ret->length_bytes)
+		     : -errno;
 	if (r == -ENOMEM)
 		analyzer_no_memory(a);
-	if (r < 0) {
-		*ret_why = "the script file cannot be read";
-		return NULL;
-	}
-	*ret_length_bytes = length;
-	return text;
+	if (r < 0)
+		ret->why = "the file cannot be read";
+	return r;
+}
+
+void script_file_release(struct script_file *file)
+{
+	free(file->text);
+	*file = (struct script_file){0};
 }
 
 /* A write that may reach a file of this name. */
@@ -78,40 +85,42 @@ static bool may_write(const struct gate_part *part, const char *name)
 
 /* What was read may be another file by the time it runs. Whatever stands before the part, and does not
  * merely wrap it, could have written it; and a script may write itself while it is read. */
-static void doubt_if_changed(const struct look *look, const char *path, size_t after)
+bool file_may_change(const struct analyzer *a, size_t reader, const char *path, size_t after)
 {
-	static const char why[] = "the script file may change before it is run";
-	const struct analysis *analysis = look->a->analysis;
+	const struct analysis *analysis = a->analysis;
 	const char *slash = strrchr(path, '/');
 	const char *name = slash ? slash + 1 : path;
-	unsigned depth = analysis->parts[look->part].depth;
-	for (size_t i = look->part; i-- > 0;) {
+	unsigned depth = analysis->parts[reader].depth;
+	for (size_t i = reader; i-- > 0;) {
 		const struct gate_part *part = &analysis->parts[i];
-		if (part->depth < depth) { /* around it */
+		bool around = part->depth < depth;
+		if (around)
 			depth = part->depth;
-			if (!may_write(part, name))
-				continue;
-		}
-		if (part->kind != PART_BUILTIN || may_write(part, name))
-			return look_doubt(look, why);
+		if (may_write(part, name) || (!around && part->kind != PART_BUILTIN))
+			return true;
 	}
 	for (size_t i = after; i < analysis->count; i++)
 		if (may_write(&analysis->parts[i], name))
-			return look_doubt(look, why);
+			return true;
+	return false;
+}
+
+static void doubt_if_changed(const struct look *look, const char *path, size_t after)
+{
+	if (file_may_change(look->a, look->part, path, after))
+		look_doubt(look, "the file may change before it is run");
 }
 
 static void run_file(const struct look *look, enum dialect dialect, const char *path)
 {
-	const char *why = "the script file cannot be read";
-	size_t length = 0, after = look->a->analysis->count;
-	char *text cleanup_free =
-		shell_read_file(look->a, look->scope, &look->frame, path, &length, &why);
-	if (!text)
-		return look_doubt(look, why);
+	struct script_file file cleanup_script_file;
+	size_t after = look->a->analysis->count;
+	if (shell_read_file(look->a, look->scope, &look->frame, path, &file) < 0)
+		return look_doubt(look, file.why);
 	struct frame frame = look->frame;
 	frame.depth = look->a->analysis->parts[look->part].depth + 1;
 	frame.piped_from = look->a->analysis->parts[look->part].piped_from;
-	shell_process(look->a, dialect, &frame, text, length, path);
+	shell_process(look->a, dialect, &frame, file.text, file.length_bytes, path);
 	doubt_if_changed(look, path, after);
 }
 
@@ -368,13 +377,11 @@ static void take_file(const struct look *look, const struct interpreter *interpr
 		look->a->analysis->parts[look->part].language = interpreter->language;
 		look_doubt(look, "it takes its program from standard input");
 	} else if (interpreter->analysed) {
-		const char *file = path ? path : input->file;
-		const char *why;
-		size_t length = 0;
-		char *text cleanup_free = shell_read_file(
-			look->a, look->scope, &look->frame, file, &length, &why);
-		if (text && !memchr(text, '\0', length))
-			take_code(look, interpreter, text);
+		struct script_file file cleanup_script_file;
+		if (shell_read_file(look->a, look->scope, &look->frame,
+			    path ? path : input->file, &file) == 0 &&
+			!memchr(file.text, '\0', file.length_bytes))
+			take_code(look, interpreter, file.text);
 	} else {
 		look->a->analysis->parts[look->part].language = interpreter->language;
 	}
@@ -470,21 +477,24 @@ static void run_by_first_line(const struct look *look, const char *text)
 
 void look_at_file(const struct look *look)
 {
-	const char *path = look->words[0], *why;
-	if (!strchr(path, '/') || is_system_program(path))
+	struct script_file file cleanup_script_file = {0};
+	const char *path = look->words[0];
+	if (!strchr(path, '/') || is_system_program(path) || !look->a->context->read_file)
 		return;
-	size_t length = 0, after = look->a->analysis->count;
-	char *text cleanup_free =
-		shell_read_file(look->a, look->scope, &look->frame, path, &length, &why);
-	if (!text || length < 2)
+	size_t after = look->a->analysis->count;
+	int r = shell_read_file(look->a, look->scope, &look->frame, path, &file);
+	/* Too big for a script, or not readable as one has to be: some other program. */
+	if (r < 0 && r != -EFBIG && r != -EACCES)
+		return look_doubt(look, file.why);
+	doubt_if_changed(look, path, after);
+	if (r < 0 || file.length_bytes < 2)
 		return;
-	if (text[0] == '#' && text[1] == '!') {
-		run_by_first_line(look, text);
-	} else if (!memchr(text, '\0', length < 128 ? length : 128)) {
+	if (file.text[0] == '#' && file.text[1] == '!') {
+		run_by_first_line(look, file.text);
+	} else if (!memchr(file.text, '\0', file.length_bytes < 128 ? file.length_bytes : 128)) {
 		/* The kernel refuses it, and a shell or execvp() hands it to a shell. */
 		struct frame frame = look->frame;
 		frame.depth = look->a->analysis->parts[look->part].depth + 1;
-		shell_process(look->a, DIALECT_POSIX, &frame, text, length, path);
-		doubt_if_changed(look, path, after);
+		shell_process(look->a, DIALECT_POSIX, &frame, file.text, file.length_bytes, path);
 	}
 }

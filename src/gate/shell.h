@@ -93,9 +93,20 @@ void shell_script(struct analyzer *a, struct scope *scope, const struct frame *f
 /* The same in a shell of its own. */
 void shell_process(struct analyzer *a, enum dialect dialect, const struct frame *frame,
 	const char *script, size_t length_bytes, const char *file);
-/* Reads a script file through the context: NULL where that cannot be (*ret_why says why). */
-char *shell_read_file(struct analyzer *a, const struct scope *scope, const struct frame *frame,
-	const char *path, size_t *ret_length_bytes, const char **ret_why);
+struct script_file {
+	char *text; /* NUL-terminated */
+	size_t length_bytes;
+	const char *why; /* it could not be read; static */
+};
+/* Reads a script file through the context. 0, or what the context said, or -ECANCELED where what lies at
+ * the path now says nothing of what will be there. */
+int shell_read_file(struct analyzer *a, const struct scope *scope, const struct frame *frame,
+	const char *path, struct script_file *ret);
+/* Whether the file may be another one by the time that the part reads it. after: the first part of what it
+ * holds. */
+bool file_may_change(const struct analyzer *a, size_t reader, const char *path, size_t after);
+void script_file_release(struct script_file *file);
+#define cleanup_script_file __attribute__((cleanup(script_file_release)))
 
 /* shell_tree.c: the second reader. */
 struct name_place {

@@ -301,19 +301,19 @@ static void on_source(const struct call *call)
 	size_t i = call->count > 1 && strcmp(call->words[1], "--") == 0 ? 2 : 1;
 	if (i >= call->count)
 		return;
-	const char *why = "the sourced file is known only when it runs";
 	if (!call->known[i])
-		return doom(call, why);
+		return doom(call, "the sourced file is known only when it runs");
 	if (!strchr(call->words[i], '/'))
 		return doom(call, "the sourced file is looked for in PATH");
-	size_t length = 0;
-	char *text cleanup_free = shell_read_file(
-		call->a, call->scope, call->frame, call->words[i], &length, &why);
-	if (!text)
-		return doom(call, why);
+	struct script_file file cleanup_script_file;
+	if (shell_read_file(call->a, call->scope, call->frame, call->words[i], &file) < 0)
+		return doom(call, file.why);
 	struct frame frame = *call->frame;
+	size_t after = call->a->analysis->count;
 	frame.depth++;
-	shell_script(call->a, call->scope, &frame, text, length, call->words[i]);
+	shell_script(call->a, call->scope, &frame, file.text, file.length_bytes, call->words[i]);
+	if (file_may_change(call->a, call->part, call->words[i], after))
+		doom(call, "the sourced file may change before it is read");
 }
 
 /* exec, command, builtin: words first... once more, without functions. */
