@@ -1,7 +1,7 @@
-/* The caller's terminal: raw while the box's command has the keyboard, and itself again afterwards,
- * whatever happens to this process. */
-#ifndef COFFER_RUN_TERMINAL_H
-#define COFFER_RUN_TERMINAL_H
+/* The caller's terminal: raw while the box's command has the keyboard (or key by key while a person
+ * is asked), and itself again afterwards, whatever happens to this process. */
+#ifndef COFFER_BASE_TERMINAL_H
+#define COFFER_BASE_TERMINAL_H
 
 #include "base/error.h"
 
@@ -9,10 +9,10 @@
 #include <termios.h>
 
 struct terminal {
-	int fd;                    /* -1: none */
-	bool own;                  /* an open file description of our own, non-blocking */
-	bool claimed;              /* raw mode is set */
-	struct termios saved, raw; /* while claimed */
+	int fd;                     /* -1: none */
+	bool own;                   /* an open file description of our own, non-blocking */
+	bool claimed;               /* our settings are in force */
+	struct termios saved, ours; /* while claimed */
 	int guard; /* a pidfd: whoever reaps every child may have reaped it; -1: none */
 };
 
@@ -36,6 +36,9 @@ bool terminal_is_foreground(int fd);
 /* Raw mode, with a guard process that undoes it when this process dies. -EAGAIN: in the
  * background. */
 int terminal_claim(struct terminal *terminal, struct error *error);
+/* The same with other settings than raw ones. */
+int terminal_claim_with(
+	struct terminal *terminal, const struct termios *settings, struct error *error);
 /* Undoes it, unless somebody else has changed the settings meanwhile: then they are theirs. */
 void terminal_release(struct terminal *terminal);
 

@@ -9,7 +9,7 @@
  *
  * Both we and the guard put the settings back only if they are still the ones that we have set: two
  * boxes in one pipeline, or a pager after us, may have taken the terminal in between. */
-#include "run/terminal.h"
+#include "base/terminal.h"
 
 #include "base/cleanup.h"
 #include "base/sys.h"
@@ -80,12 +80,12 @@ static struct termios make_raw(const struct termios *settings)
 	return raw;
 }
 
-/* Puts saved back if raw is what is set now. Drivers change c_cflag as they like: not compared. */
-static void restore(int fd, const struct termios *saved, const struct termios *raw)
+/* Puts saved back if ours is what is set now. Drivers change c_cflag as they like: not compared. */
+static void restore(int fd, const struct termios *saved, const struct termios *ours)
 {
 	struct termios now;
-	if (tcgetattr(fd, &now) || now.c_iflag != raw->c_iflag || now.c_oflag != raw->c_oflag ||
-		now.c_lflag != raw->c_lflag)
+	if (tcgetattr(fd, &now) || now.c_iflag != ours->c_iflag || now.c_oflag != ours->c_oflag ||
+		now.c_lflag != ours->c_lflag)
 		return;
 	/* If somebody has put us in the background and left the terminal raw, it is still ours to
 	 * repair: with SIGTTOU blocked, that does not stop us. */
@@ -118,7 +118,7 @@ static _Noreturn void guard(const struct terminal *terminal, int parent)
 	struct pollfd pollfd = {.fd = parent, .events = POLLIN};
 	while (poll(&pollfd, 1, -1) < 0 && errno == EINTR)
 		continue;
-	restore(terminal->fd, &terminal->saved, &terminal->raw);
+	restore(terminal->fd, &terminal->saved, &terminal->ours);
 	_exit(0);
 }
 
@@ -157,7 +157,8 @@ static void end_guard(struct terminal *terminal)
 	close_fd(&terminal->guard);
 }
 
-int terminal_claim(struct terminal *terminal, struct error *error)
+int terminal_claim_with(
+	struct terminal *terminal, const struct termios *settings, struct error *error)
 {
 	if (terminal->claimed)
 		return 0;
@@ -165,26 +166,36 @@ int terminal_claim(struct terminal *terminal, struct error *error)
 		return -EAGAIN;
 	if (tcgetattr(terminal->fd, &terminal->saved))
 		return error_set_errno(error, errno, "terminal", "cannot read its settings");
-	terminal->raw = make_raw(&terminal->saved);
+	terminal->ours = *settings;
 
 	int failed = start_guard(terminal);
 	if (failed)
 		return error_set_errno(
 			error, -failed, "terminal", "cannot start its guard process");
-	if (tcsetattr(terminal->fd, TCSANOW, &terminal->raw)) {
+	if (tcsetattr(terminal->fd, TCSANOW, &terminal->ours)) {
 		int saved_errno = errno;
 		end_guard(terminal);
-		return error_set_errno(error, saved_errno, "terminal", "cannot set raw mode");
+		return error_set_errno(
+			error, saved_errno, "terminal", "cannot change its settings");
 	}
 	terminal->claimed = true;
 	return 0;
+}
+
+int terminal_claim(struct terminal *terminal, struct error *error)
+{
+	struct termios settings;
+	if (tcgetattr(terminal->fd, &settings))
+		return error_set_errno(error, errno, "terminal", "cannot read its settings");
+	settings = make_raw(&settings);
+	return terminal_claim_with(terminal, &settings, error);
 }
 
 void terminal_release(struct terminal *terminal)
 {
 	if (!terminal->claimed)
 		return;
-	restore(terminal->fd, &terminal->saved, &terminal->raw);
+	restore(terminal->fd, &terminal->saved, &terminal->ours);
 	end_guard(terminal);
 	terminal->claimed = false;
 }
