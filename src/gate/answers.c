@@ -91,27 +91,62 @@ static void note_once(struct strv *strv, const char *text)
 }
 
 /* An ask as one string, into text. */
-static const char *ask_key(const struct grant *ask, struct buffer *text)
+static const char *ask_key(const char *kind, const char *value, struct buffer *text)
 {
 	buffer_clear(text);
-	buffer_append_format(text, "%d %s", (int)ask->kind, ask->value ? ask->value : "");
+	buffer_append_format(text, "%s %s", kind ? kind : "", value ? value : "");
 	return buffer_error(text) ? NULL : text->data;
+}
+
+static const char *grant_key(const struct grant *grant, struct buffer *text)
+{
+	return ask_key(json_grant_name(grant->kind), grant->value, text);
+}
+
+static void note_part(struct session_answers *answers, const struct strv *argv)
+{
+	if (answers->noted_count < NOTED_MAX && is_short(argv) && !is_noted(answers, argv->items) &&
+		strv_copy(&answers->noted[answers->noted_count].argv, argv->items) == 0)
+		answers->noted_count++;
 }
 
 void session_answers_note(struct session_answers *answers, const struct approval_request *request)
 {
 	const struct analysis *analysis = request->decision->analysis;
 	cleanup_buffer struct buffer text = BUFFER_INIT(MAX_PATH_BYTES * 2);
-	for (size_t i = 0; analysis && i < analysis->count && i < PARTS_COMPARED_MAX; i++) {
-		const struct strv *argv = &analysis->parts[i].argv;
-		if (answers->noted_count < NOTED_MAX && is_short(argv) &&
-			!is_noted(answers, argv->items) &&
-			strv_copy(&answers->noted[answers->noted_count].argv, argv->items) == 0)
-			answers->noted_count++;
-	}
+	for (size_t i = 0; analysis && i < analysis->count && i < PARTS_COMPARED_MAX; i++)
+		note_part(answers, &analysis->parts[i].argv);
 	note_once(&answers->directories, request->request->directory);
 	for (size_t i = 0; i < request->request->asks_count; i++)
-		note_once(&answers->asks, ask_key(&request->request->asks[i], &text));
+		note_once(&answers->asks, grant_key(&request->request->asks[i], &text));
+}
+
+static void note_part_json(struct session_answers *answers, const json_t *part)
+{
+	const json_t *words = json_object_get(part, "argv");
+	cleanup_strv struct strv argv = {0};
+	for (size_t i = 0; i < json_array_size(words) && i <= NOTED_WORDS_MAX; i++) {
+		const char *word = json_string_value(json_array_get(words, i));
+		if (!word || strv_add(&argv, word) < 0)
+			return;
+	}
+	note_part(answers, &argv);
+}
+
+void session_answers_note_json(struct session_answers *answers, const json_t *question)
+{
+	const json_t *parts = json_object_get(question, "parts");
+	const json_t *asks = json_object_get(question, "asks");
+	cleanup_buffer struct buffer text = BUFFER_INIT(MAX_PATH_BYTES * 2);
+	for (size_t i = 0; i < json_array_size(parts) && i < PARTS_COMPARED_MAX; i++)
+		note_part_json(answers, json_array_get(parts, i));
+	note_once(&answers->directories, json_string_value(json_object_get(question, "directory")));
+	for (size_t i = 0; i < json_array_size(asks); i++) {
+		const json_t *ask = json_array_get(asks, i);
+		note_once(&answers->asks,
+			ask_key(json_string_value(json_object_get(ask, "kind")),
+				json_string_value(json_object_get(ask, "value")), &text));
+	}
 }
 
 /* Whether any noted command of this program has the word (NULL: whether there is any). */
@@ -170,7 +205,7 @@ static json_t *asks_novelty(
 	cleanup_buffer struct buffer text = BUFFER_INIT(MAX_PATH_BYTES * 2);
 	json_t *asks = json_array();
 	for (size_t i = 0; asks && i < request->asks_count; i++) {
-		const char *key = ask_key(&request->asks[i], &text);
+		const char *key = grant_key(&request->asks[i], &text);
 		if (key && strv_contains(&answers->asks, key))
 			continue;
 		json_t *one = json_grants(&request->asks[i], 1);

@@ -61,6 +61,11 @@ json_t *json_texts(char *const texts[])
 	return array;
 }
 
+const char *json_grant_name(enum grant_kind kind)
+{
+	return grant_names[kind];
+}
+
 json_t *json_grants(const struct grant *grants, size_t count)
 {
 	json_t *array = json_array();
@@ -137,10 +142,32 @@ static json_t *rule_json(const struct approval_request *request)
 	return json_text(rule.data);
 }
 
-static json_t *answers_json(bool always)
+static const struct {
+	const char *name;
+	enum answer_kind kind;
+} answer_names[] = {
+	{"once", ANSWER_ONCE},
+	{"session", ANSWER_SESSION},
+	{"always", ANSWER_ALWAYS},
+	{"edit", ANSWER_EDIT},
+	{"no", ANSWER_NO},
+	{"stop", ANSWER_STOP},
+};
+
+/* What may be answered: "session" where there is one, "always" where a rule can say it. */
+static json_t *answers_json(bool session, bool always)
 {
-	return always ? json_pack("[ssssss]", "once", "session", "always", "edit", "no", "stop")
-		      : json_pack("[sssss]", "once", "session", "edit", "no", "stop");
+	json_t *array = json_array();
+	for (size_t i = 0; array && i < ARRAY_SIZE(answer_names); i++) {
+		enum answer_kind kind = answer_names[i].kind;
+		if ((kind == ANSWER_SESSION && !session) || (kind == ANSWER_ALWAYS && !always))
+			continue;
+		if (json_array_append_new(array, json_string(answer_names[i].name)) < 0) {
+			json_decref(array);
+			return NULL;
+		}
+	}
+	return array;
 }
 
 /* Names a question so that nobody can answer one that they have not seen. */
@@ -175,7 +202,7 @@ json_t *approval_request_json(const struct approval_request *request)
 		put(object, "mode", json_string(policy_mode_name(asked->mode))) &&
 		put(object, "category", json_string(approval_category_name(decision->category))) &&
 		put(object, "directory", json_text(asked->directory)) &&
-		put(object, "answers", answers_json(always)) &&
+		put(object, "answers", answers_json(request->before, always)) &&
 		put(object, "user_words", user_words_json(request->user_words)) &&
 		put(object, "suggested_rule", json_incref(rule)) &&
 		put(object, "command", json_texts(asked->argv)) &&
@@ -201,18 +228,6 @@ json_t *approval_request_json(const struct approval_request *request)
 	json_decref(object);
 	return NULL;
 }
-
-static const struct {
-	const char *name;
-	enum answer_kind kind;
-} answer_names[] = {
-	{"once", ANSWER_ONCE},
-	{"session", ANSWER_SESSION},
-	{"always", ANSWER_ALWAYS},
-	{"edit", ANSWER_EDIT},
-	{"no", ANSWER_NO},
-	{"stop", ANSWER_STOP},
-};
 
 void approval_answer_release(struct approval_answer *answer)
 {

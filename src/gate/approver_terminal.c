@@ -293,7 +293,8 @@ static int put(struct question *question)
 		return r;
 	r = show(question, rows > COMMAND_ROWS_MIN ? rows : COMMAND_ROWS_MIN);
 	while (r == OUTCOME_CHOOSE) {
-		question->offer = (struct prompt_offer){.always = question->rule,
+		question->offer = (struct prompt_offer){.session = question->request->before,
+			.always = question->rule,
 			.view = !question->whole,
 			.words = keyboard->contested};
 		cleanup_buffer struct buffer answers = BUFFER_INIT(4096);

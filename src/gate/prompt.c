@@ -237,7 +237,8 @@ static const struct {
 
 static bool is_offered(enum prompt_choice choice, const struct prompt_offer *offer)
 {
-	return (choice != CHOICE_ALWAYS || offer->always) && (choice != CHOICE_VIEW || offer->view);
+	return (choice != CHOICE_SESSION || offer->session) &&
+	       (choice != CHOICE_ALWAYS || offer->always) && (choice != CHOICE_VIEW || offer->view);
 }
 
 int prompt_answers(

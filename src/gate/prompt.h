@@ -24,9 +24,10 @@ enum prompt_choice {
 	CHOICE_NONE = CHOICES,
 };
 struct prompt_offer {
-	bool always; /* a rule can be written */
-	bool view;   /* something is hidden */
-	bool words;  /* only whole words count */
+	bool session; /* there is one */
+	bool always;  /* a rule can be written */
+	bool view;    /* something is hidden */
+	bool words;   /* only whole words count */
 };
 /* The line of answers. */
 int prompt_answers(

@@ -21,7 +21,7 @@ struct approval_request {
 	const char *justification;     /* the agent's reason, if it gave one; or NULL */
 	const char *after_failure;     /* on-failure: what the box refused; or NULL */
 	bool suggest_rule;             /* "always" may be answered */
-	const struct session_answers *before; /* what is new is told by it; or NULL: not known */
+	const struct session_answers *before; /* tells what is new; NULL: there is no session */
 };
 json_t *approval_request_json(const struct approval_request *request); /* new reference or NULL */
 
@@ -68,6 +68,8 @@ int session_answers_add(struct session_answers *answers, const char *canonical);
 /* Notes that this was approved, for once or more. What finds no room is forgotten: then it is only
  * called new once more. */
 void session_answers_note(struct session_answers *answers, const struct approval_request *request);
+/* The same for a question as approval_request_json() wrote it in another process. */
+void session_answers_note_json(struct session_answers *answers, const json_t *question);
 /* What of a request was in none that was noted: {"program":bool,"directory":bool,
  * "parts":[{"part":N,"program":bool,"words":[...]}],"asks":[...]}; null where nothing was noted.
  * NULL: out of memory. */

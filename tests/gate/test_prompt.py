@@ -190,6 +190,13 @@ def test_a_key_may_have_enter_after_it(terminals):
     assert window.result()["answer"] == "session"
 
 
+def test_without_a_session_nothing_is_for_it(terminals):
+    window = terminals.ask("--one-shot", "--", "rm", "-r", "x")
+    assert "session" not in window.ready()
+    window.keys("s")
+    assert window.result()["answer"] == "no"
+
+
 def test_two_keys_at_once_are_no_answer(terminals):
     window = terminals.ask("--", "rm", "-r", "x")
     window.ready()
@@ -503,7 +510,8 @@ def test_a_hang_up_is_a_no(terminals):
     pid = pid_of(plain)
     terminals.tmux("kill-session", "-t", plain.name)
     assert wait_until(lambda: not process_exists(pid), 5)
-    assert not plain.file.exists() or plain.result()["answer"] == "no"
+    said = plain.file.read_text() if plain.file.exists() else ""
+    assert not said or json.loads(said)["answer"] == "no"
 
 
 def test_without_a_terminal_nobody_is_asked():

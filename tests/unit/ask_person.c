@@ -1,7 +1,7 @@
 /* Asks a person on the controlling terminal about a made-up command, and says what came of it:
  *
  *	ask_person [--directory DIR] [--why TEXT] [--agent TEXT] [--failed TEXT] [--always WORD]...
- *	           [--net HOST] [--write DIR] [--unsandboxed] [--before 'WORD WORD...']...
+ *	           [--net HOST] [--write DIR] [--unsandboxed] [--one-shot] [--before 'WORD WORD...']...
  *	           [--result FILE] [--channel WHERE] -- COMMAND...
  *
  * The answer goes to FILE (or stdout) as one line of JSON, since the terminal is what is tested.
@@ -97,8 +97,10 @@ static bool take_option(struct made_up *it, int option, char *value)
 	case 'c':
 		it->channel = value;
 		return true;
+	case 'o':
+		it->asked.before = NULL;
+		return true;
 	case 'b':
-		it->asked.before = it->answers;
 		note(it->answers, value);
 		return true;
 	default:
@@ -120,6 +122,7 @@ static int make_up(struct made_up *it, int argc, char *argv[])
 		{"result", required_argument, NULL, 'r'},
 		{"channel", required_argument, NULL, 'c'},
 		{"before", required_argument, NULL, 'b'},
+		{"one-shot", no_argument, NULL, 'o'},
 		{"unsandboxed", no_argument, NULL, 'u'},
 		{0},
 	};
@@ -137,6 +140,7 @@ static int make_up(struct made_up *it, int argc, char *argv[])
 	it->asked.decision = &it->decision;
 	if (session_answers_new(&it->answers) < 0)
 		return -ENOMEM;
+	it->asked.before = it->answers;
 	for (int option; (option = getopt_long(argc, argv, "+", options, NULL)) != -1;)
 		if (!take_option(it, option, optarg))
 			return -EINVAL;

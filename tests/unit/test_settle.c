@@ -378,6 +378,13 @@ static void what_is_new_is_known(void **state)
 	assert_int_equal(json_array_size(new_words), 1);
 	assert_string_equal(json_string_value(json_array_get(new_words, 0)), "-i");
 	json_decref(new);
+	/* The same, told by another process. */
+	json_t *told = approval_request_json(&question);
+	session_answers_note_json(context.answers, told);
+	json_decref(told);
+	new = session_answers_novelty(context.answers, &question);
+	assert_int_equal(json_array_size(json_object_get(new, "parts")), 0);
+	json_decref(new);
 	part.argv.items = words;
 	request.directory = "/elsewhere";
 	request.asks = &(struct grant){.kind = GRANT_NETWORK, .value = "example.com"};

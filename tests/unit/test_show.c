@@ -188,7 +188,7 @@ static void scripts(void **state)
 static void choices(void **state)
 {
 	(void)state;
-	const struct prompt_offer all = {.always = true, .view = true}, none = {0},
+	const struct prompt_offer all = {.session = true, .always = true, .view = true}, none = {0},
 				  words = {.always = true, .words = true};
 	assert_int_equal(prompt_choice("y", &none), CHOICE_ONCE);
 	assert_int_equal(prompt_choice("yes", &none), CHOICE_ONCE);
@@ -196,8 +196,9 @@ static void choices(void **state)
 	assert_int_equal(prompt_choice("v", &all), CHOICE_VIEW);
 	assert_int_equal(prompt_choice("stop", &words), CHOICE_STOP);
 	assert_int_equal(prompt_choice("always", &words), CHOICE_ALWAYS);
-	static const char *const unclear[] = {
-		"", " ", "Y", "YES", "yes ", " y", "ye", "yy", "yess", "ok", "1", "y\n", "a", "v"};
+	assert_int_equal(prompt_choice("s", &all), CHOICE_SESSION);
+	static const char *const unclear[] = {"", " ", "Y", "YES", "yes ", " y", "ye", "yy", "yess",
+		"ok", "1", "y\n", "s", "a", "v"};
 	for (size_t i = 0; i < ARRAY_SIZE(unclear); i++)
 		assert_int_equal(prompt_choice(unclear[i], &none), CHOICE_NONE);
 	for (const char *key = "ysaevnrq"; *key; key++)
