@@ -49,8 +49,18 @@ enum {
 	/* Configuration: a file, its nesting, and what all layers together may hold. */
 	MAX_CONFIG_FILE_BYTES = 1024 * 1024,
 	MAX_CONFIG_DEPTH = 32,
+	MAX_CONFIG_VALUES = 65536,
+	MAX_CONFIG_TABLE_KEYS = 4096,
 	MAX_CONFIG_RULES = 4096,
 	MAX_CONFIG_HOOKS = 256,
+
+	/* A hook: its matcher, the scripts that its trust covers, how many run at one time, and
+	 * what one text of its answer may come to (a longer one is cut). */
+	MAX_HOOK_MATCHER_BYTES = 1024,
+	MAX_HOOK_FILES = 8,
+	MAX_HOOK_FILE_BYTES = 8 * 1024 * 1024,
+	MAX_HOOKS_AT_ONCE = 8,
+	MAX_HOOK_TEXT_BYTES = 64 * 1024,
 
 	/* What the gate takes apart: a script, its commands, shells within shells. */
 	MAX_SCRIPT_BYTES = 1024 * 1024,

@@ -1,5 +1,6 @@
 /* What can be asked of the network's rules without running anything. */
 #include "cli/command.h"
+#include "cli/configure.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,8 +71,10 @@ int cmd_net(int argc, char *argv[])
 	if (options.help) {
 		help();
 		code = 0;
-	} else {
-		code = checks ? check(&options, target) : presets(&options);
+	} else if (!checks) {
+		code = presets(&options);
+	} else if (cli_configure(&options) == 0) {
+		code = check(&options, target);
 	}
 out:
 	cli_options_release(&options);

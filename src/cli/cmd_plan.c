@@ -1,4 +1,5 @@
 #include "cli/command.h"
+#include "cli/configure.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +17,8 @@ int cmd_plan(int argc, char *argv[])
 		code = 0;
 		goto out;
 	}
+	if (cli_configure(&options) < 0)
+		goto out;
 	struct coffer_plan *plan = NULL;
 	struct coffer_error error;
 	if (coffer_plan_new(options.policy, options.argv, 1, &plan, &error) < 0) {

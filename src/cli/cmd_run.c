@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "cli/configure.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -94,6 +95,10 @@ int cmd_run(int argc, char *argv[])
 		help();
 		cli_options_release(&options);
 		return 0;
+	}
+	if (cli_configure(&options) < 0) {
+		cli_options_release(&options);
+		return EXIT_SETUP_FAILED;
 	}
 	int fd = open_report(options.report);
 	if (fd == -2 || !options.argv[0]) {

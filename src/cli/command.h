@@ -32,7 +32,8 @@ void cli_say(const char *text);
 /* What a command line says beside the policy. */
 struct cli_options {
 	struct coffer_policy *policy;
-	const char *report; /* FILE or fd:N */
+	struct compiled_config *config; /* or NULL: there is no configuration file */
+	const char *report;             /* FILE or fd:N */
 	bool quiet, json, help;
 	char **argv; /* the command, behind "--" or the first word that is no flag */
 };

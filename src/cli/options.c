@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "base/suggest.h"
 #include "base/utf8.h"
+#include "config/compiled.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -204,6 +205,8 @@ void cli_options_release(struct cli_options *options)
 {
 	coffer_policy_free(options->policy);
 	options->policy = NULL;
+	compiled_config_free(options->config);
+	options->config = NULL;
 }
 
 static void help_row(const struct coffer_key *key)

@@ -90,6 +90,7 @@ struct config_hook {
 	uint64_t timeout_ms;
 	bool on_error_allow; /* on_error = "allow" */
 	bool unboxed;        /* box = false; only honoured where the hook is managed or trusted */
+	struct strv writes;  /* `write`: directories that its box may write; absolute */
 	bool managed;        /* from /etc/coffer: needs no trust */
 	char *hash; /* SHA-256, hex, of event, matcher, words and of the script file that it runs */
 	bool trusted; /* managed, or the user's trust record holds the hash */
@@ -97,6 +98,8 @@ struct config_hook {
 };
 
 enum reviewer_kind { REVIEWER_PERSON, REVIEWER_BUILTIN, REVIEWER_COMMAND, REVIEWER_HTTP };
+
+const char *reviewer_kind_name(enum reviewer_kind kind); /* "person", ... */
 
 struct config_reviewer {
 	enum reviewer_kind kind;
@@ -115,12 +118,16 @@ struct requirements {
 	struct strv approvals; /* the allowed policies */
 	struct strv reviewers; /* the allowed kinds */
 	struct strv isolations;
-	bool network_bounded;           /* network.allow_domain is an upper bound */
-	struct network_policy *network; /* what may be opened at most; or NULL */
+	bool network_bounded;                    /* something of [network] opens: an upper bound */
+	struct network_policy *network;          /* what may be opened at most; or NULL */
+	struct config_setting *network_settings; /* which made that */
+	size_t network_settings_count;
 	bool managed_hooks_only;
 	bool managed_rules_only;         /* rules of other layers may only ask or forbid */
 	struct config_setting *settings; /* always added: deny entries, limits' upper bounds */
 	size_t settings_count;
+	/* Where each bound was said; .file NULL: nowhere. */
+	struct config_place modes_at, approvals_at, reviewers_at, isolations_at, network_at;
 	bool present;
 };
 

@@ -30,6 +30,7 @@ struct toml_value {
 	bool boolean;
 	struct toml_value *items; /* of an array or table, in the order written */
 	size_t count;
+	unsigned char origin; /* while parsing: how a table came to be, see toml.c */
 };
 
 /* Parses text, at most MAX_CONFIG_FILE_BYTES. name is the file's, for messages: the first error is

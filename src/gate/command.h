@@ -2,7 +2,8 @@
 #ifndef COFFER_GATE_COMMAND_H
 #define COFFER_GATE_COMMAND_H
 
-int cmd_config(int argc, char *argv[]); /* show, check, import */
+int cmd_config(int argc, char *argv[]); /* show, check, keys, import */
+int config_import(int argc, char *argv[]);
 int cmd_trust(int argc, char *argv[]);
 int cmd_rule(int argc, char *argv[]);    /* test */
 int cmd_gate(int argc, char *argv[]);    /* check, table */

@@ -1,0 +1,56 @@
+/* What a hook is, by content: its hash stands in the user's trust records, and what was hashed is
+ * what runs (gate/hooks_prepare.c), whatever becomes of the file.
+ *
+ * The hash covers the event, the matcher, the words, `box`, `on_error` and `write`, and the content
+ * of every script that the words name: a program with a slash in its name, and the files that an
+ * interpreter or a wrapper (python3, bash, env, ...) is given up to its script. It does not cover
+ * programs of the system (root's, below /usr and its like), programs found by PATH, nor what a
+ * script loads by itself.
+ *
+ * Relative names are taken from the workspace's top, where hooks run; $CLAUDE_PROJECT_DIR,
+ * $COFFER_PROJECT_DIR, $HOME and ~/ are known. */
+#ifndef COFFER_CONFIG_HOOK_HASH_H
+#define COFFER_CONFIG_HOOK_HASH_H
+
+#include "base/error.h"
+#include "config/config.h"
+#include "config/trust.h"
+
+#include <stddef.h>
+
+/* One file that the words name. */
+struct hook_file {
+	char *path;        /* absolute */
+	size_t word;       /* of argv; or */
+	size_t start, end; /* the bytes of `command` that name it, quotes included */
+	char *content;
+	size_t length_bytes;
+	bool executable;
+};
+struct hook_files {
+	struct hook_file *items; /* in the order in which they stand; at most MAX_HOOK_FILES */
+	size_t count;
+};
+
+/* Finds and reads them. -ENOENT with the hook's place where the program itself is not there;
+ * -EFBIG for one in the workspace beyond MAX_HOOK_FILE_BYTES (elsewhere such a one is taken for a
+ * program and left out). workspace and home may be NULL: names that need them are not looked at. */
+int hook_files_read(const struct config_hook *hook, const char *workspace, const char *home,
+	struct hook_files *ret, struct error *error);
+void hook_files_release(struct hook_files *files);
+
+/* The hash over the hook and files that were read before. */
+int hook_files_hash(const struct config_hook *hook, const struct hook_files *files,
+	char ret[SHA256_HEX_BYTES]);
+/* Both at once, for the loader. */
+int hook_hash(const struct config_hook *hook, const char *workspace, const char *home,
+	char ret[SHA256_HEX_BYTES], struct error *error);
+
+/* Whether a matcher is one: an extended regular expression without counts ({n}) and
+ * back-references, at most MAX_HOOK_MATCHER_BYTES. The error has no place. */
+int hook_matcher_check(const char *matcher, struct error *error);
+/* Whether it takes the whole of subject. "", "*" and NULL take everything; a NULL subject is taken
+ * by any. */
+bool hook_matcher_takes(const char *matcher, const char *subject);
+
+#endif
