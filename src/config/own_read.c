@@ -85,6 +85,7 @@ void read_approval(struct loading *loading, struct layer *layer, const struct sc
 static void reviewer_release(struct config_reviewer *reviewer)
 {
 	strv_release(&reviewer->command);
+	strv_release(&reviewer->network);
 	free(reviewer->url);
 	free(reviewer->model);
 	free(reviewer->key_variable);
@@ -130,9 +131,12 @@ void read_reviewer(struct loading *loading, struct layer *layer, const struct sc
 		schema_check_table(loading, layer, value, key->key);
 		kind = toml_get(value, "kind");
 		const struct toml_value *command = toml_get(value, "command");
+		const struct toml_value *network = toml_get(value, "network");
 		const struct toml_value *timeout = toml_get(value, "timeout");
 		if (command)
 			value_strings(loading, layer, command, &reviewer.command);
+		if (network)
+			value_strings(loading, layer, network, &reviewer.network);
 		if (timeout)
 			value_duration(loading, layer, timeout, &reviewer.timeout_ms);
 		read_text(loading, layer, value, "url", &reviewer.url);

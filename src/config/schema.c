@@ -291,6 +291,7 @@ static const struct schema_key keys[] = {
 	OWN("", "reviewer", reviewer, FILES, "who answers: person, builtin, command or http"),
 	OWN("reviewer", "kind", in_string, FILES, "one of those words"),
 	OWN("reviewer", "command", in_strings, FILES, "command: its words"),
+	OWN("reviewer", "network", in_strings, FILES, "command: HOST[:PORTS] that it may reach"),
 	OWN("reviewer", "url", in_string, FILES, "http: of the chat completions"),
 	OWN("reviewer", "model", in_string, FILES, "http: the model's name"),
 	OWN("reviewer", "key_variable", in_string, FILES,

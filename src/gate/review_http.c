@@ -14,6 +14,7 @@
 #include <event2/dns.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <limits.h>
 #include <signal.h>
 #include <string.h>
 
@@ -306,8 +307,9 @@ int review_by_http(const struct config_reviewer *reviewer, const char *json, str
 	if (r == 0)
 		r = review_prompt(reviewer->model ? reviewer->model : "", json, &body, error);
 	if (r == 0)
-		r = review_post(reviewer->url, key, body, (unsigned)reviewer->timeout_ms, &answer,
-			&length, error);
+		r = review_post(reviewer->url, key, body,
+			reviewer->timeout_ms < UINT_MAX ? (unsigned)reviewer->timeout_ms : UINT_MAX,
+			&answer, &length, error);
 	if (r == 0)
 		r = review_completion(answer, length, &content, error);
 	return r == 0 ? review_answer_parse(content, strlen(content), ret, error) : r;
