@@ -1,6 +1,6 @@
-/* A byte for the event, one for the exit code, then stdout, up to a NUL, and stderr: whatever a hook
- * says, a denial has a reason, a stop has one too, what is told is clean, and what cannot be read
- * passes nothing where that matters. */
+/* A byte for the event, one for the exit code, then stdout, up to a NUL, and stderr: whatever a
+ * hook says, a denial has a reason, a stop has one too, what is told is clean, and what cannot be
+ * read passes nothing where that matters. */
 #include "base/cleanup.h"
 #include "base/utf8.h"
 #include "gate/hooks_internal.h"

@@ -51,8 +51,8 @@ static int add_companion(
 	if (r < 0)
 		return r == -EFBIG ? -E2BIG : r;
 	walk->total_bytes += companion.length_bytes;
-	struct hook_companion *companions = reallocarray(
-		file->companions, file->companions_count + 1, sizeof(*companions));
+	struct hook_companion *companions =
+		reallocarray(file->companions, file->companions_count + 1, sizeof(*companions));
 	companion.relative = companions ? strdup(relative) : NULL;
 	if (companions)
 		file->companions = companions;
@@ -64,7 +64,8 @@ static int add_companion(
 	return 0;
 }
 
-static int walk_directory(struct walk *walk, int at, const char *name, const char *below, int levels)
+static int walk_directory(
+	struct walk *walk, int at, const char *name, const char *below, int levels)
 {
 	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
@@ -138,7 +139,6 @@ int hook_companions_read(struct hook_file *file)
 	if (r < 0)
 		hook_companions_release(file);
 	else if (file->companions_count)
-		qsort(file->companions, file->companions_count, sizeof(*file->companions),
-			by_name);
+		qsort(file->companions, file->companions_count, sizeof(*file->companions), by_name);
 	return r == -ENOMEM ? r : 0;
 }

@@ -4,8 +4,8 @@
  * first substitution the search ends, and what it would have found is not covered. Of each command,
  * a first word with a slash is a script or program of its own; after an interpreter or a wrapper,
  * arguments that name files are scripts up to the first that does not stand behind an option ("node
- * --require ./a.js main.js data.json": the first two). A file too many in the hash makes a hook wait
- * for trust once too often; one too few would let a box change what decides about it.
+ * --require ./a.js main.js data.json": the first two). A file too many in the hash makes a hook
+ * wait for trust once too often; one too few would let a box change what decides about it.
  *
  * Words are told apart by where they stand (argv's index, or the bytes of the line), since each is
  * replaced by a copy's name before the hook runs. */
@@ -89,8 +89,9 @@ static int too_big(const struct search *search, const char *path)
 	error_set(search->error, EFBIG, "hooks", "%s:%u: %s is larger than %d MiB",
 		search->hook->place.file, search->hook->place.line, path,
 		MAX_HOOK_FILE_BYTES >> 20);
-	return error_hint(search->error, "a hook's script is trusted by its content: start the "
-					 "large program from a small script outside of the workspace");
+	return error_hint(search->error,
+		"a hook's script is trusted by its content: start the "
+		"large program from a small script outside of the workspace");
 }
 
 static void release_file(struct hook_file *file)
@@ -138,8 +139,7 @@ static int take(struct search *search, const struct word *word, char *path, mode
 	} else {
 		int r = fd_read_file(
 			AT_FDCWD, path, MAX_HOOK_FILE_BYTES, &file.content, &file.length_bytes);
-		bool in_workspace =
-			search->workspace && path_is_below(path, search->workspace);
+		bool in_workspace = search->workspace && path_is_below(path, search->workspace);
 		if (r == -EFBIG && !in_workspace)
 			return 0;
 		if (r == -EFBIG)
@@ -176,9 +176,9 @@ static int look_at(struct search *search, const struct word *word, bool must_exi
 		r = error_set(search->error, ENOENT, "hooks", "%s:%u: the hook's program %s is %s",
 			search->hook->place.file, search->hook->place.line, path,
 			stat(path, &st) == 0 ? "no file" : "not there");
-		error_hint(search->error, "mend the name or take the hook out; relative names "
-					  "are taken from the workspace, %s",
-			search->workspace);
+		error_hint(search->error,
+			"mend the name or take the hook out; relative names are taken from the "
+			"workspace's top");
 	}
 	free(path);
 	return r;
@@ -336,10 +336,10 @@ static int search_line(struct search *search)
 					search->error, ENOMEM, "hooks", "a hook's words");
 			word.end = line.at;
 			word.text = unknown ? NULL : text.data;
-			bool passes = target ||
-				      (first && (is_assignment(text.data) ||
-							named_in(text.data, before_a_command,
-								ARRAY_SIZE(before_a_command))));
+			bool passes =
+				target || (first && (is_assignment(text.data) ||
+							    named_in(text.data, before_a_command,
+								    ARRAY_SIZE(before_a_command))));
 			if (!passes) {
 				first = false;
 				r = next_word(search, &word);

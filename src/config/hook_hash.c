@@ -27,8 +27,8 @@ static void add_strings(struct buffer *buffer, const struct strv *strings)
 		add_string(buffer, strings->items[i]);
 }
 
-int hook_files_hash(const struct config_hook *hook, const struct hook_files *files,
-	char ret[SHA256_HEX_BYTES])
+int hook_files_hash(
+	const struct config_hook *hook, const struct hook_files *files, char ret[SHA256_HEX_BYTES])
 {
 	/* Each script's own bytes, and at most as many beside it. */
 	size_t max = 2 * MAX_HOOK_FILES * (size_t)MAX_HOOK_FILE_BYTES +
@@ -37,8 +37,8 @@ int hook_files_hash(const struct config_hook *hook, const struct hook_files *fil
 	buffer_append_string(&buffer, "coffer hook 1\n");
 	add_string(&buffer, hook_event_name(hook->event));
 	add_string(&buffer, hook->matcher);
-	buffer_append_format(&buffer, "%d%d%d", hook->command != NULL, hook->on_error_allow,
-		hook->unboxed);
+	buffer_append_format(
+		&buffer, "%d%d%d", hook->command != NULL, hook->on_error_allow, hook->unboxed);
 	add_string(&buffer, hook->command);
 	add_strings(&buffer, &hook->argv);
 	add_strings(&buffer, &hook->writes);

@@ -33,7 +33,7 @@ struct hook_file {
 	char *relative;    /* below the directory called "hooks" that it is in; else its name */
 	size_t word;       /* of argv; or */
 	size_t start, end; /* the bytes of `command` that name it, quotes included */
-	char *content; /* NULL: the system's own, which runs where it is */
+	char *content;     /* NULL: the system's own, which runs where it is */
 	size_t length_bytes;
 	bool executable;
 	struct hook_companion *companions; /* by name */
@@ -56,8 +56,8 @@ int hook_companions_read(struct hook_file *file);
 void hook_companions_release(struct hook_file *file);
 
 /* The hash over the hook and files that were read before. */
-int hook_files_hash(const struct config_hook *hook, const struct hook_files *files,
-	char ret[SHA256_HEX_BYTES]);
+int hook_files_hash(
+	const struct config_hook *hook, const struct hook_files *files, char ret[SHA256_HEX_BYTES]);
 /* Both at once, for the loader. */
 int hook_hash(const struct config_hook *hook, const char *workspace, const char *home,
 	char ret[SHA256_HEX_BYTES], struct error *error);
@@ -67,8 +67,8 @@ int hook_hash(const struct config_hook *hook, const char *workspace, const char 
 int hook_matcher_check(const char *matcher, struct error *error);
 /* Whether it takes subject: as a plain name, or several with | between, the whole of it and nothing
  * else; as an expression with other characters in it, any part of it, as Codex and Claude Code have
- * it ("^mcp__" is every tool of a server). "", "*" and NULL take everything; a NULL subject is taken
- * by any. Case counts. */
+ * it ("^mcp__" is every tool of a server). "", "*" and NULL take everything; a NULL subject is
+ * taken by any. Case counts. */
 bool hook_matcher_takes(const char *matcher, const char *subject);
 
 #endif

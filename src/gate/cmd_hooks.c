@@ -12,20 +12,20 @@
 static const struct verb {
 	const char *name;
 	int (*run)(int argc, char *argv[]);
-	const char *help;
+	const char *arguments, *help;
 } verbs[] = {
-	{"list", cmd_hooks_list, "list [--json]           the hooks, where from, which wait for trust"},
-	{"trust", cmd_hooks_trust, "trust [N|--all] [--yes]  show a hook and what it runs; trust it"},
-	{"test", cmd_hooks_test,
-		"test EVENT [--tool NAME] [--input JSON|-] [--json]  fire an event's hooks for real"},
+	{"list", cmd_hooks_list, "[--json]", "the hooks, and which of them wait for trust"},
+	{"trust", cmd_hooks_trust, "[N|--all] [--yes]", "show a hook and what it runs; trust it"},
+	{"test", cmd_hooks_test, "EVENT [--tool NAME] [--input JSON|-] [--json]",
+		"fire an event for real"},
 };
 
 int hooks_setting_load(struct hooks_setting *ret, struct error *error)
 {
 	struct hooks_setting setting = {.directory = getcwd(NULL, 0)};
-	int r = setting.directory ? config_where(setting.directory, &setting.where,
-					    &setting.storage, error)
-				  : error_set_errno(error, errno, "hooks", "the working directory");
+	int r = setting.directory
+			? config_where(setting.directory, &setting.where, &setting.storage, error)
+			: error_set_errno(error, errno, "hooks", "the working directory");
 	if (r == 0)
 		r = config_load(&setting.where, &setting.config, NULL, error);
 	if (r < 0)
@@ -96,6 +96,7 @@ int cmd_hooks(int argc, char *argv[])
 	}
 	fputs("usage: coffer hooks COMMAND\n", to);
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
-		fprintf(to, "  %s\n", verbs[i].help);
+		fprintf(to, "  %s %s\n      %s\n", verbs[i].name, verbs[i].arguments,
+			verbs[i].help);
 	return asked ? 0 : HOOKS_EXIT_FAILED;
 }

@@ -44,8 +44,7 @@ static json_t *strings_json(const struct strv *strings)
 {
 	json_t *array = json_array();
 	for (size_t i = 0; array && i < strings->count; i++) {
-		cleanup_free char *text =
-			hook_text(strings->items[i], strlen(strings->items[i]));
+		cleanup_free char *text = hook_text(strings->items[i], strlen(strings->items[i]));
 		if (!text || json_array_append_new(array, json_string(text)) < 0) {
 			json_decref(array);
 			return NULL;
@@ -71,16 +70,17 @@ static json_t *hook_json(
 	struct hook_files files = {0};
 	struct error error = {0};
 	read_files(setting, hook, &files, &error);
-	json_t *json = json_pack("{s:I, s:s, s:s, s:o, s:o, s:s?, s:i, s:s, s:b, s:b, s:o, s:I, s:o, "
-				 "s:s?}",
+	json_t *json = json_pack(
+		"{s:I, s:s, s:s, s:o, s:o, s:s?, s:i, s:s, s:b, s:b, s:o, s:I, s:o, "
+		"s:s?}",
 		"number", (json_int_t)number, "event", hook_event_name(hook->event), "matcher",
 		hook->matcher ? hook->matcher : "", "command",
 		hook->command ? json_string(hook->command) : json_null(), "argv",
-		strings_json(&hook->argv), "file", hook->place.file, "line",
-		(int)hook->place.line, "standing", standing(setting->config, hook), "box",
-		!hook->unboxed, "on_error_allow", hook->on_error_allow, "write",
-		strings_json(&hook->writes), "timeout_ms", (json_int_t)hook->timeout_ms, "covers",
-		files_json(&files), "fault", error.errno_value ? error.message : NULL);
+		strings_json(&hook->argv), "file", hook->place.file, "line", (int)hook->place.line,
+		"standing", standing(setting->config, hook), "box", !hook->unboxed,
+		"on_error_allow", hook->on_error_allow, "write", strings_json(&hook->writes),
+		"timeout_ms", (json_int_t)hook->timeout_ms, "covers", files_json(&files), "fault",
+		error.errno_value ? error.message : NULL);
 	hook_files_release(&files);
 	return json;
 }
@@ -208,8 +208,8 @@ static void print_content(const char *name, const char *content, size_t length_b
 
 /* Shows one hook with every script that its trust covers, and records it. 0 where it was trusted,
  * 1 where not, or -errno. */
-static int trust_one(const struct hooks_setting *setting, size_t number, bool yes,
-	struct error *error)
+static int trust_one(
+	const struct hooks_setting *setting, size_t number, bool yes, struct error *error)
 {
 	const struct config_hook *hook = &setting->config->hooks[number - 1];
 	struct hook_files files = {0};
@@ -267,8 +267,8 @@ static int trust_them(
 	size_t only = 0, shown = 0;
 	if (which && !parse_number(which, config->hooks_count, &only)) {
 		error_set(error, EINVAL, "hooks", "there is no hook '%s'", which);
-		return error_hint(error, "`coffer hooks list` numbers them, 1 to %zu",
-			config->hooks_count);
+		return error_hint(
+			error, "`coffer hooks list` numbers them, 1 to %zu", config->hooks_count);
 	}
 	int r = 0;
 	for (size_t i = 0; r >= 0 && i < config->hooks_count; i++) {

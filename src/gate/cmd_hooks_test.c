@@ -76,14 +76,15 @@ static json_t *load_input(const char *text, struct error *error)
 	if (input && json_is_object(input))
 		return input;
 	json_decref(input);
-	error_set(error, EINVAL, "hooks", "--input is no JSON object%s%s", fault.text[0] ? ": " : "",
-		fault.text);
+	error_set(error, EINVAL, "hooks", "--input is no JSON object%s%s",
+		fault.text[0] ? ": " : "", fault.text);
 	return NULL;
 }
 
-/* The sample's fields, with those of --input instead; an input without any of them is the tool's. */
-static json_t *make_fields(enum hook_event event, const struct options *options,
-	struct error *error)
+/* The sample's fields, with those of --input instead; an input without any of them is the
+ * tool's. */
+static json_t *make_fields(
+	enum hook_event event, const struct options *options, struct error *error)
 {
 	json_t *fields = NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(samples); i++)
@@ -155,8 +156,9 @@ static json_t *results_json(const struct hook_result *results, size_t count)
 		char end[64];
 		describe_end(&results[i].end, end);
 		json_t *result = outcome_json(&results[i].outcome);
-		if (!result || json_object_set_new(result, "hook",
-				       json_string(results[i].prepared->name)) < 0 ||
+		if (!result ||
+			json_object_set_new(
+				result, "hook", json_string(results[i].prepared->name)) < 0 ||
 			json_object_set_new(result, "end", json_string(end)) < 0 ||
 			json_object_set_new(result, "took_us",
 				json_integer((json_int_t)results[i].took_us)) < 0 ||
@@ -210,8 +212,8 @@ static void print_text(const char *event, const struct hook_outcome *outcome,
 	for (size_t i = 0; i < count; i++) {
 		char end[64];
 		describe_end(&results[i].end, end);
-		hooks_print(stdout, "", results[i].prepared->name,
-			strlen(results[i].prepared->name));
+		hooks_print(
+			stdout, "", results[i].prepared->name, strlen(results[i].prepared->name));
 		printf("  %s after %.1f ms; says %s\n", end, (double)results[i].took_us / 1000,
 			says_name(results[i].outcome.says));
 		print_outcome("  ", &results[i].outcome);

@@ -149,8 +149,8 @@ static int set_string(json_t *object, const char *name, const char *value)
 }
 
 /* The event as hooks get it: the common fields, then those of this one. */
-static int make_input(const struct hooks *hooks, enum hook_event event, const json_t *fields,
-	struct buffer *ret)
+static int make_input(
+	const struct hooks *hooks, enum hook_event event, const json_t *fields, struct buffer *ret)
 {
 	const struct hooks_where *where = &hooks->where;
 	const struct {
@@ -224,8 +224,8 @@ static int judge(enum hook_event event, struct hook_result *results, size_t coun
 		struct hook_outcome part = {0};
 		r = hook_answer(event, &results[i].end, prepared->name, allow, &part);
 		if (r == 0)
-			r = hook_answer(event, &results[i].end, prepared->name, allow,
-				&results[i].outcome);
+			r = hook_answer(
+				event, &results[i].end, prepared->name, allow, &results[i].outcome);
 		if (r == 0)
 			r = hook_outcome_merge(whole, &part);
 		hook_outcome_release(&part);

@@ -1,9 +1,9 @@
 /* Theory of operation. What a hook says comes from a stranger's program: it is taken for what it
  * means only where it is exactly what the models of these hooks know. An object of JSON is read
  * strictly as far as its known fields go (a wrong type or an unknown verdict is a failure; fields
- * that are not known are not looked at); other output is plain text. A failure - another exit than 0
- * or 2, a signal, the time, too much output, malformed JSON - holds up what can be held up: a hook
- * that was to say no and could not must not come to a yes. */
+ * that are not known are not looked at); other output is plain text. A failure - another exit than
+ * 0 or 2, a signal, the time, too much output, malformed JSON - holds up what can be held up: a
+ * hook that was to say no and could not must not come to a yes. */
 #include "gate/hooks_internal.h"
 
 #include "base/cleanup.h"
@@ -151,8 +151,7 @@ static json_t *field(struct reading *reading, const json_t *object, const char *
 	json_t *value = json_object_get(object, name);
 	if (!value || json_is_null(value))
 		return NULL;
-	if (json_typeof(value) == type ||
-		(type == JSON_TRUE && json_typeof(value) == JSON_FALSE))
+	if (json_typeof(value) == type || (type == JSON_TRUE && json_typeof(value) == JSON_FALSE))
 		return value;
 	reading->fault = fault;
 	return NULL;
@@ -164,8 +163,8 @@ static void take_text(struct reading *reading, const json_t *object, const char 
 	json_t *value = field(reading, object, name, JSON_STRING, fault);
 	char *taken = NULL;
 	if (value && reading->r == 0)
-		reading->r = trimmed_text(
-			json_string_value(value), json_string_length(value), &taken);
+		reading->r =
+			trimmed_text(json_string_value(value), json_string_length(value), &taken);
 	if (taken && reading->r == 0)
 		reading->r = append_text(text, &taken, "\n");
 	free(taken);
@@ -181,8 +180,8 @@ static bool take_word(struct reading *reading, const json_t *object, const char 
 
 static void take_input(struct reading *reading, const json_t *object)
 {
-	json_t *input = field(reading, object, "updatedInput", JSON_OBJECT,
-		"updatedInput is no object");
+	json_t *input =
+		field(reading, object, "updatedInput", JSON_OBJECT, "updatedInput is no object");
 	if (input && !reading->outcome->updated_input)
 		reading->outcome->updated_input = json_incref(input);
 }
@@ -221,8 +220,8 @@ static void take_decision(struct reading *reading, const json_t *decision)
 		reading->fault = "its decision has no behavior";
 		return;
 	}
-	take_verdict(reading, word, words, ARRAY_SIZE(words),
-		"its behavior is neither allow nor deny");
+	take_verdict(
+		reading, word, words, ARRAY_SIZE(words), "its behavior is neither allow nor deny");
 	take_text(reading, decision, "message", "message is no string", &outcome->reason);
 	take_input(reading, decision);
 	json_t *interrupt =
@@ -233,8 +232,8 @@ static void take_decision(struct reading *reading, const json_t *decision)
 
 static void take_specific(struct reading *reading, const json_t *specific)
 {
-	static const struct verdict_word words[] = {{"allow", HOOK_SAYS_ALLOW},
-		{"ask", HOOK_SAYS_ASK}, {"deny", HOOK_SAYS_DENY}};
+	static const struct verdict_word words[] = {
+		{"allow", HOOK_SAYS_ALLOW}, {"ask", HOOK_SAYS_ASK}, {"deny", HOOK_SAYS_DENY}};
 	struct hook_outcome *outcome = reading->outcome;
 	const char *word;
 	if (!take_word(reading, specific, "hookEventName", "hookEventName is no string", &word) ||
@@ -254,8 +253,8 @@ static void take_specific(struct reading *reading, const json_t *specific)
 		take_input(reading, specific);
 	}
 	if (reading->event == HOOK_PERMISSION_REQUEST) {
-		json_t *decision = field(
-			reading, specific, "decision", JSON_OBJECT, "decision is no object");
+		json_t *decision =
+			field(reading, specific, "decision", JSON_OBJECT, "decision is no object");
 		if (decision)
 			take_decision(reading, decision);
 	}
@@ -274,17 +273,15 @@ static void take_answer(struct reading *reading, const json_t *answer)
 		take_verdict(reading, word, deciding ? words : block_only, 2,
 			"its decision is neither approve nor block");
 	take_text(reading, answer, "reason", "reason is no string", &outcome->reason);
-	take_text(reading, answer, "systemMessage", "systemMessage is no string",
-		&outcome->message);
-	take_text(reading, answer, "stopReason", "stopReason is no string",
-		&outcome->stop_reason);
+	take_text(
+		reading, answer, "systemMessage", "systemMessage is no string", &outcome->message);
+	take_text(reading, answer, "stopReason", "stopReason is no string", &outcome->stop_reason);
 	field(reading, answer, "suppressOutput", JSON_TRUE, "suppressOutput is no boolean");
 	json_t *specific = field(reading, answer, "hookSpecificOutput", JSON_OBJECT,
 		"hookSpecificOutput is no object");
 	if (specific)
 		take_specific(reading, specific);
-	if (json_is_false(
-		    field(reading, answer, "continue", JSON_TRUE, "continue is no boolean")))
+	if (json_is_false(field(reading, answer, "continue", JSON_TRUE, "continue is no boolean")))
 		outcome->stop = true;
 }
 
@@ -311,8 +308,8 @@ static int failed(struct hook_outcome *outcome, enum hook_event event, const cha
 		return set_text(&outcome->message, "hook %s %s%s", name, what,
 			traits[event].fails_closed ? "; on_error = \"allow\" lets it pass" : "");
 	outcome->says = HOOK_SAYS_DENY;
-	return set_text(&outcome->reason,
-		"hook %s %s; as long as it cannot answer, nothing passes", name, what);
+	return set_text(&outcome->reason, "hook %s %s; as long as it cannot answer, nothing passes",
+		name, what);
 }
 
 /* Exit 2: stderr is the reason. */
@@ -384,8 +381,8 @@ static int settle(struct hook_outcome *outcome, enum hook_event event, const cha
 	}
 	int r = 0;
 	if (outcome->says == HOOK_SAYS_DENY && !outcome->reason)
-		r = set_text(&outcome->reason, "%s",
-			outcome->stop_reason ? outcome->stop_reason : "");
+		r = set_text(
+			&outcome->reason, "%s", outcome->stop_reason ? outcome->stop_reason : "");
 	if (r == 0 && outcome->reason && !*outcome->reason) {
 		free(outcome->reason);
 		outcome->reason = NULL;

@@ -12,7 +12,7 @@
 struct hook_event_traits {
 	const char *subject; /* the field that matchers are compared with; NULL: none */
 	bool stdout_is_context;
-	bool blocks;      /* exit 2 and "block" hold something up */
+	bool blocks;       /* exit 2 and "block" hold something up */
 	bool fails_closed; /* so do a crash, a time-out, malformed JSON, ... */
 };
 const struct hook_event_traits *hook_event_traits(enum hook_event event);
@@ -29,7 +29,8 @@ struct hook_end {
 		HOOK_NOT_RUN, /* it could not be started; why says it */
 	} kind;
 	int code; /* the exit code, or the signal */
-	const char *output, *complaint; /* stdout and stderr; NUL-terminated, may hold NULs before */
+	const char *output,
+		*complaint; /* stdout and stderr; NUL-terminated, may hold NULs before */
 	size_t output_bytes, complaint_bytes;
 	const char *why;
 };
@@ -57,10 +58,10 @@ struct prepared_hook {
 struct hooks {
 	const struct config *config;
 	struct hooks_where where; /* its strings are in `strings` */
-	char *workspace;           /* or NULL: the directory is none */
-	const char *directory;     /* where hooks run: the workspace, or the session's */
-	char *home, *state_dir;    /* or NULL */
-	char *path;                /* PATH without what a box could write */
+	char *workspace;          /* or NULL: the directory is none */
+	const char *directory;    /* where hooks run: the workspace, or the session's */
+	char *home, *state_dir;   /* or NULL */
+	char *path;               /* PATH without what a box could write */
 	struct strv strings;
 	struct prepared_hook *hooks; /* those that may run */
 	size_t count;

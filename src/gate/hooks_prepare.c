@@ -77,8 +77,7 @@ static bool holds(const char *path, const char *content, size_t length_bytes)
 }
 
 /* Writes the file whole or not at all. */
-static int write_copy(
-	const char *path, const char *content, size_t length_bytes, bool executable)
+static int write_copy(const char *path, const char *content, size_t length_bytes, bool executable)
 {
 	cleanup_free char *unfinished = NULL;
 	if (asprintf(&unfinished, "%s.%d", path, (int)getpid()) < 0)
@@ -115,8 +114,7 @@ static int place_copy(const char *directory, const char *relative, const char *c
 
 /* The name under which the file runs: its own where nobody can change it, else its copy's, whose
  * companions are around it. */
-static int place_file(
-	const char *copies, const struct hook_file *file, size_t number, char **ret)
+static int place_file(const char *copies, const struct hook_file *file, size_t number, char **ret)
 {
 	if (!file->content) {
 		*ret = strdup(file->path);

@@ -1,10 +1,10 @@
 /* Theory of operation. For each hook a child of this process is forked, which starts the hook's box
  * by libcoffer and waits for its end, then writes one record and exits: so the boxes of one event
  * are built, and their ends awaited, side by side, while this process only polls. The box's
- * supervisor keeps the time and ends the whole tree, daemons included; a hook that is not boxed runs
- * under the same supervisor, in the mode that confines nothing. If this process or the child dies,
- * the supervisor's socket closes, and that ends the box as well. The event is the hook's stdin, a
- * sealed memfd, so that a hook that does not read it holds up nobody. */
+ * supervisor keeps the time and ends the whole tree, daemons included; a hook that is not boxed
+ * runs under the same supervisor, in the mode that confines nothing. If this process or the child
+ * dies, the supervisor's socket closes, and that ends the box as well. The event is the hook's
+ * stdin, a sealed memfd, so that a hook that does not read it holds up nobody. */
 #include "gate/hooks_internal.h"
 
 #include "base/cleanup.h"
@@ -383,8 +383,8 @@ int hooks_run(struct hooks *hooks, enum hook_event event, const struct buffer *i
 			bool runs = running[i].result != NULL;
 			int fds[3] = {running[i].output, running[i].complaint, running[i].ended};
 			for (size_t k = 0; k < 3; k++)
-				polled[i * 3 + k] = (struct pollfd){
-					.fd = runs ? fds[k] : -1, .events = POLLIN};
+				polled[i * 3 + k] =
+					(struct pollfd){.fd = runs ? fds[k] : -1, .events = POLLIN};
 			any = any || runs;
 		}
 		if (!any)

@@ -210,7 +210,8 @@ def test_modify(bench):
 
 
 def test_permission_request(bench):
-    for behavior, extra in [("allow", {}), ("deny", {"message": "no"}), ("deny", {"interrupt": True})]:
+    answers = [("allow", {}), ("deny", {"message": "no"}), ("deny", {"interrupt": True})]
+    for behavior, extra in answers:
         bench.config.write_text("")
         answer = {
             "hookSpecificOutput": {
@@ -268,7 +269,10 @@ MISBEHAVIOUR = {
     ),
     "words before": ("print('debug: 1')\nprint('{\"decision\": \"block\"}')\n", "beside its JSON"),
     "flood": ("import os\nwhile True: os.write(1, b'x' * 65536)\n", "more than"),
-    "flood of 100 MB": ("import os\nfor _ in range(1600): os.write(2, b'x' * 65536)\n", "more than"),
+    "flood of 100 MB": (
+        "import os\nfor _ in range(1600): os.write(2, b'x' * 65536)\n",
+        "more than",
+    ),
 }
 
 
@@ -429,7 +433,11 @@ def test_changed_words_are_another_hook(bench):
     script = bench.script("print('hi')\n")
     bench.add("SessionStart", f"{script} one")
     text = bench.config.read_text()
-    for changed in [text.replace(" one", " two"), text.replace("SessionStart", "Stop"), text + "box = false\n"]:
+    for changed in [
+        text.replace(" one", " two"),
+        text.replace("SessionStart", "Stop"),
+        text + "box = false\n",
+    ]:
         bench.config.write_text(changed)
         listed = json.loads(bench.coffer("list", "--json").ok().out)
         assert [hook["standing"] for hook in listed] == ["waiting"]
@@ -660,13 +668,15 @@ def test_programs_of_the_workspace_are_not_found_by_path(bench):
 
 def test_no_reading_of_stdin_holds_up_nobody(bench):
     bench.add("UserPromptSubmit", bench.script("exit 0\n", "shell"))
-    told = bench.fire("UserPromptSubmit", "--input", "-", stdin=json.dumps({"prompt": "x" * 3000000}))
+    prompt = json.dumps({"prompt": "x" * 3000000})
+    told = bench.fire("UserPromptSubmit", "--input", "-", stdin=prompt)
     assert told["outcome"]["says"] == "nothing" and told["ran"] == 1
 
 
 def test_a_large_event_arrives_whole(bench):
     bench.add("UserPromptSubmit", "wc -c")
-    told = bench.fire("UserPromptSubmit", "--input", "-", stdin=json.dumps({"prompt": "x" * 3000000}))
+    prompt = json.dumps({"prompt": "x" * 3000000})
+    told = bench.fire("UserPromptSubmit", "--input", "-", stdin=prompt)
     assert int(told["outcome"]["context"]) > 3000000
 
 

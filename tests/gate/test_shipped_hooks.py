@@ -1,5 +1,5 @@
-"""The hooks that come with coffer: by themselves with made-up secrets of every kind, and as hooks of
-a configuration, in their boxes."""
+"""The hooks that come with coffer: by themselves with made-up secrets of every kind, and as hooks
+of a configuration, in their boxes."""
 
 import importlib.util
 import json
@@ -167,7 +167,7 @@ def test_the_scanner_fails_closed():
 
 
 @pytest.mark.parametrize(
-    "piece", ["a", "eyJ", "eyJ.", "key=", "token: ", "-----BEGIN ", "http://a:", "x.atlasv1.", "sk-"]
+    "piece", ["a", "eyJ", "eyJ.", "key=", "token: ", "-----BEGIN ", "http://a:", "x.atlasv1."]
 )
 def test_long_prompts_take_linear_time(piece):
     """Four times what an expression likes least is not sixteen times the work."""

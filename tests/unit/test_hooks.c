@@ -12,8 +12,7 @@
 
 /* ---- answers ---- */
 
-#define SPECIFIC(event, rest)                                                                      \
-	"{\"hookSpecificOutput\":{\"hookEventName\":\"" event "\"," rest "}}"
+#define SPECIFIC(event, rest) "{\"hookSpecificOutput\":{\"hookEventName\":\"" event "\"," rest "}}"
 #define PRE(rest) SPECIFIC("PreToolUse", rest)
 #define REQUEST(rest) SPECIFIC("PermissionRequest", rest)
 
@@ -66,8 +65,8 @@ static const struct answer {
 	{HOOK_PRE_TOOL_USE, 0, "{\"decision\":\"block\",\"reason\":\"old\"}", "", HOOK_SAYS_DENY,
 		.reason = "old"},
 	{HOOK_PRE_TOOL_USE, 0, "{\"decision\":\"approve\"}", "", HOOK_SAYS_ALLOW},
-	{HOOK_PRE_TOOL_USE, 0, PRE("\"updatedInput\":{\"command\":\"ls\"}"), "",
-		HOOK_SAYS_NOTHING, .input = "{\"command\":\"ls\"}"},
+	{HOOK_PRE_TOOL_USE, 0, PRE("\"updatedInput\":{\"command\":\"ls\"}"), "", HOOK_SAYS_NOTHING,
+		.input = "{\"command\":\"ls\"}"},
 	{HOOK_PRE_TOOL_USE, 0,
 		PRE("\"permissionDecision\":\"deny\",\"updatedInput\":{\"command\":\"ls\"}"), "",
 		HOOK_SAYS_DENY, .reason = "without"},
@@ -94,7 +93,8 @@ static const struct answer {
 		REQUEST("\"decision\":{\"behavior\":\"allow\",\"updatedInput\":{\"a\":1}}"), "",
 		HOOK_SAYS_ALLOW, .input = "{\"a\":1}"},
 	{HOOK_PERMISSION_REQUEST, 0,
-		REQUEST("\"decision\":{\"behavior\":\"deny\",\"message\":\"no\",\"interrupt\":true}"),
+		REQUEST("\"decision\":{\"behavior\":\"deny\",\"message\":\"no\","
+			"\"interrupt\":true}"),
 		"", HOOK_SAYS_DENY, .reason = "no", .stop = true},
 	{HOOK_PERMISSION_REQUEST, 0, REQUEST("\"decision\":{\"message\":\"no\"}"), "",
 		HOOK_SAYS_DENY, .reason = "no behavior"},
@@ -109,10 +109,8 @@ static const struct answer {
 		HOOK_SAYS_DENY, .reason = "malformed"},
 	{HOOK_PRE_TOOL_USE, 0, "[]", "", HOOK_SAYS_DENY, .reason = "no object"},
 	{HOOK_PRE_TOOL_USE, 0, "{\"decision\":true}", "", HOOK_SAYS_DENY, .reason = "no string"},
-	{HOOK_PRE_TOOL_USE, 0, "{\"decision\":\"defer\"}", "", HOOK_SAYS_DENY,
-		.reason = "neither"},
-	{HOOK_PRE_TOOL_USE, 0, "{\"continue\":\"no\"}", "", HOOK_SAYS_DENY,
-		.reason = "no boolean"},
+	{HOOK_PRE_TOOL_USE, 0, "{\"decision\":\"defer\"}", "", HOOK_SAYS_DENY, .reason = "neither"},
+	{HOOK_PRE_TOOL_USE, 0, "{\"continue\":\"no\"}", "", HOOK_SAYS_DENY, .reason = "no boolean"},
 	{HOOK_PRE_TOOL_USE, 0, PRE("\"permissionDecision\":\"Allow\""), "", HOOK_SAYS_DENY,
 		.reason = "none of"},
 	{HOOK_PRE_TOOL_USE, 0, PRE("\"updatedInput\":\"ls\""), "", HOOK_SAYS_DENY,
@@ -186,8 +184,8 @@ static void test_failures(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(ends); i++)
 		for (int event = 0; event < HOOK_EVENTS; event++)
 			for (int allow = 0; allow < 2; allow++) {
-				bool closed =
-					event == HOOK_PRE_TOOL_USE || event == HOOK_PERMISSION_REQUEST;
+				bool closed = event == HOOK_PRE_TOOL_USE ||
+					      event == HOOK_PERMISSION_REQUEST;
 				struct hook_outcome outcome;
 				assert_int_equal(hook_answer((enum hook_event)event, &ends[i],
 							 "`h`", allow, &outcome),
@@ -203,8 +201,7 @@ static void test_failures(void **state)
 
 static void answer_of(const char *output, struct hook_outcome *ret)
 {
-	struct hook_end end = {
-		.output = output, .output_bytes = strlen(output), .complaint = ""};
+	struct hook_end end = {.output = output, .output_bytes = strlen(output), .complaint = ""};
 	assert_int_equal(hook_answer(HOOK_PRE_TOOL_USE, &end, "`h`", false, ret), 0);
 }
 
@@ -396,7 +393,8 @@ static void test_files_of_a_line(void **state)
 static void test_a_program_that_is_not_there(void **state)
 {
 	(void)state;
-	static const char *const lines[] = {"./gone.sh", "\"$HOME\"/gone --x", "/nowhere/gone", "./"};
+	static const char *const lines[] = {
+		"./gone.sh", "\"$HOME\"/gone --x", "/nowhere/gone", "./"};
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
 		struct config_hook hook = {
 			.command = (char *)lines[i], .place = {"coffer.toml", 7, 1, LAYER_USER}};
