@@ -128,8 +128,8 @@ int cli_configure_permits(const struct cli_options *options)
 			config->modes_place);
 		return complain(&error);
 	}
-	return compiled_config_settings(config, strv_items(&options->policy->settings), &settings,
-		       NULL, &error) < 0
+	return compiled_config_settings(
+		       config, strv_items(&options->policy->settings), &settings, NULL, &error) < 0
 		       ? complain(&error)
 		       : 0;
 }

@@ -138,7 +138,9 @@ static int set_approvals(struct cli_options *options, const char *value)
 		return 0;
 	char *end;
 	long fd = strtol(value + 3, &end, 10);
-	if (!value[3] || *end || fd < 3 || fd > INT_MAX || fcntl((int)fd, F_GETFD) < 0) {
+	/* What may follow is for whoever opens the channel. */
+	if (end == value + 3 || (*end && *end != ',') || fd < 3 || fd > INT_MAX ||
+		fcntl((int)fd, F_GETFD) < 0) {
 		cli_complain_text("--approvals %s: that is not an open descriptor", value);
 		return -1;
 	}

@@ -61,11 +61,15 @@ static int open_all(struct deciding *deciding, struct error *error)
 	r = hooks_new(deciding->config, &hooks, &deciding->hooks);
 	if (r < 0)
 		return error_set_errno(error, -r, "gate", "the hooks");
-	for (size_t i = 0; r == 0 && i < question->asks.count; i++)
+	for (size_t i = 0; i < question->asks.count; i++) {
+		struct error wrong;
 		r = grants_parse(question->asks.items[i], question->directory, &deciding->asks,
-			&deciding->asks_count, error);
-	if (r < 0)
-		return r;
+			&deciding->asks_count, &wrong);
+		if (r == 0)
+			continue;
+		error_set(error, -r, "gate", "--ask: %s", wrong.message);
+		return error_hint(error, "%s", wrong.hint);
+	}
 	return question->approvals[0]
 		       ? approver_channel(question->approvals, &deciding->approver, error)
 		       : approver_terminal(&deciding->approver, error);
