@@ -6,6 +6,7 @@
 #include "base/path.h"
 #include "policy/policy.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 
 static int set(
@@ -33,12 +34,31 @@ static int grant_write(struct coffer_policy *policy, const char *directory, stru
 	return r < 0 ? r : set(policy, "grant-write", path, error);
 }
 
-static int grant_network(struct coffer_policy *policy, const char *host, struct error *error)
+/* An address has no name that could be resolved: it is opened as a block of one. */
+static bool is_address(const char *target)
 {
-	return policy->policy->mode == MODE_FULL_ACCESS ||
-			       policy->policy->network.mode == NETWORK_ON
-		       ? 0
-		       : set(policy, "allow-domain", host, error);
+	char host[INET_ADDRSTRLEN + 1];
+	struct in_addr address;
+	size_t length = strcspn(target, ":/");
+	if (target[0] == '[')
+		return true;
+	if (length >= sizeof(host))
+		return false;
+	memcpy(host, target, length);
+	host[length] = '\0';
+	return inet_pton(AF_INET, host, &address) == 1;
+}
+
+static int grant_network(struct coffer_policy *policy, const char *target, struct error *error)
+{
+	enum network_mode mode = policy->policy->network.mode;
+	if (policy->policy->mode == MODE_FULL_ACCESS || mode == NETWORK_ON)
+		return 0;
+	/* "off", and a host that was granted: off but for that host. */
+	int r = mode == NETWORK_OFF ? set(policy, "net", "filtered", error) : 0;
+	return r < 0 ? r
+		     : set(policy, is_address(target) ? "allow-cidr" : "allow-domain", target,
+			       error);
 }
 
 static int grant_secret(struct coffer_policy *policy, const char *path, struct error *error)
@@ -56,7 +76,7 @@ static bool holds_without_box(const char *setting)
 	static const char *const keys[] = {
 		"directory", "env", "env-all", "limit", "capture", "best-effort"};
 	size_t length = strcspn(setting, "=");
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 		if (strlen(keys[i]) == length && memcmp(keys[i], setting, length) == 0)
 			return true;
 	return false;
@@ -96,7 +116,7 @@ int coffer_policy_grant(
 	int r = -EINVAL;
 	if (strcmp(grant, "unsandboxed") == 0)
 		r = grant_unsandboxed(policy, &error);
-	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
 		size_t length = strlen(kinds[i].prefix);
 		if (strncmp(grant, kinds[i].prefix, length) == 0 && grant[length])
 			r = kinds[i].apply(policy, grant + length, &error);
