@@ -1,6 +1,7 @@
 #include "cli/configure.h"
 
 #include "base/cleanup.h"
+#include "config/bounds.h"
 #include "library/library.h"
 #include "policy/policy.h"
 
@@ -87,15 +88,8 @@ static int apply_approval(struct cli_options *options)
 			return -1;
 		}
 	}
-	const char *name = approval_policy_name(
-		options->approval.set ? options->approval.policy : APPROVAL_ON_REQUEST);
-	if (config->approvals.count == 0 || strv_contains(&config->approvals, name))
-		return 0;
 	struct error error = {0};
-	error_set(&error, EPERM, "config", "%s: the approval policy %s is not among the allowed",
-		config->approvals_place, name);
-	error_hint(&error, "allowed are those that are named there; --approval chooses one");
-	return complain(&error);
+	return bounds_check_approval(config, &options->approval, &error) < 0 ? complain(&error) : 0;
 }
 
 int cli_configure(struct cli_options *options)
@@ -114,22 +108,9 @@ int cli_configure(struct cli_options *options)
 /* What nobody may widen holds for what was granted too. */
 int cli_configure_permits(const struct cli_options *options)
 {
-	cleanup_strv struct strv settings = {0};
 	struct error error = {0};
-	const struct compiled_config *config = options->config;
-	if (!config)
+	if (!options->config ||
+		bounds_check_policy(options->config, options->policy->policy, &error) == 0)
 		return 0;
-	const struct policy *policy = options->policy->policy;
-	bool grows = false;
-	for (size_t i = 0; i < policy->paths_count; i++)
-		grows = grows || policy->paths[i].granted;
-	if (grows && config->modes.count > 0 && !strv_contains(&config->modes, "workspace-write")) {
-		error_set(&error, EPERM, "config", "%s: nothing may be written, by anybody's grant",
-			config->modes_place);
-		return complain(&error);
-	}
-	return compiled_config_settings(
-		       config, strv_items(&options->policy->settings), &settings, NULL, &error) < 0
-		       ? complain(&error)
-		       : 0;
+	return complain(&error);
 }
