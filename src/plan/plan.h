@@ -62,10 +62,10 @@ struct plan_mount {
 struct plan_grant {
 	char *path; /* inside the box */
 	enum grant_rights {
-		GRANT_READ,   /* read and execute */
-		GRANT_WRITE,  /* everything that can be done to files */
-		GRANT_DEVICE, /* read, write, ioctl; nothing can be made */
-		GRANT_LIST,   /* names of directories only */
+		RIGHTS_READ,   /* read and execute */
+		RIGHTS_WRITE,  /* everything that can be done to files */
+		RIGHTS_DEVICE, /* read, write, ioctl; nothing can be made */
+		RIGHTS_LIST,   /* names of directories only */
 	} rights;
 };
 
