@@ -248,7 +248,7 @@ static void test_rules(void **state)
 	assert_int_equal(rule->prefix[1].any.count, 2);
 	assert_string_equal(rule->within, "/h/x");
 	assert_int_equal(rule->grants_count, 2);
-	assert_int_equal(rule->grants[0].kind, RIGHTS_WRITE);
+	assert_int_equal(rule->grants[0].kind, GRANT_WRITE);
 	assert_string_equal(rule->grants[1].value, "a.org:443");
 	assert_int_equal(rule->not_matches.count, 2);
 	assert_string_equal(config->rules[1].within, "/w/sub");
