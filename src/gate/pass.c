@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "gate/show.h"
 
 #include <errno.h>
 #include <string.h>
@@ -21,29 +22,6 @@ void pass_result_release(struct pass_result *result)
 	*result = (struct pass_result){0};
 }
 
-/* As a shell would have to be told: hooks match on a line, not on words. */
-static int quote(char *const argv[], struct buffer *out)
-{
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-				    "_-./,:=+@%^";
-	for (size_t i = 0; argv[i]; i++) {
-		if (i > 0)
-			buffer_append_string(out, " ");
-		if (*argv[i] && argv[i][strspn(argv[i], plain)] == '\0') {
-			buffer_append_string(out, argv[i]);
-			continue;
-		}
-		buffer_append_string(out, "'");
-		for (const char *s = argv[i]; *s; s++)
-			if (*s == '\'')
-				buffer_append_string(out, "'\\''");
-			else
-				buffer_append(out, s, 1);
-		buffer_append_string(out, "'");
-	}
-	return buffer_error(out);
-}
-
 /* `sh -c LINE` is shown to hooks as LINE: that is what somebody wrote. */
 static bool is_shell_line(char *const argv[])
 {
@@ -61,8 +39,7 @@ static char *command_line(char *const argv[])
 {
 	if (is_shell_line(argv))
 		return strdup(argv[2]);
-	cleanup_buffer struct buffer out = BUFFER_INIT(MAX_ARGV_BYTES);
-	return quote(argv, &out) == 0 ? buffer_steal(&out) : NULL;
+	return quote_command(argv);
 }
 
 json_t *pass_tool_input(char *const argv[], const char *justification)
