@@ -96,6 +96,16 @@ class Window:
         self.terminals.tmux("send-keys", "-t", self.name, "-l", "--", text)
         return self
 
+    def page_to(self, pattern):
+        """Turns the pages until the pattern is on the screen."""
+        for _ in range(50):
+            screen = self.expect(f"-- more|{pattern}")
+            if "-- more" not in screen:
+                return screen
+            self.keys("Space")
+            time.sleep(0.05)
+        return pytest.fail(f"{pattern} is on none of 50 pages")
+
     def result(self, seconds=10):
         wait_until(lambda: self.file.exists() and self.file.read_text(), seconds, self.screen())
         answer = json.loads(self.file.read_text())
@@ -334,17 +344,40 @@ def test_what_is_folded_away_cannot_be_approved_unseen(terminals):
     assert hidden and int(hidden[1]) > 2000
     assert "rm -rf" not in screen
     window.keys("y")
-    window.expect("not yet: this is the whole command")
-    for _ in range(10):
-        if "-- more" not in window.screen():
-            break
-        window.keys("Space")
-        time.sleep(0.1)
-    screen = window.expect(r"'; rm -rf ~'\n\ny once[^>]*> ?\s*\Z")
+    window.expect("not yet: this is all of it")
+    screen = window.page_to(r"'; rm -rf ~'\n  in [^>]*^> ?\s*\Z")
     assert "see all of it" not in screen.rsplit("rm -rf", 1)[1]
     assert not window.file.exists()
     window.keys("y")
     assert window.result()["answer"] == "once"
+
+
+def test_a_question_longer_than_the_screen_is_seen_before_it_is_answered(terminals):
+    """Wishes cannot push the command off the screen, nor hide behind one another."""
+    hosts = [f"h{i}.example" for i in range(30)]
+    wishes = [word for host in hosts for word in ("--net", host)]
+    window = terminals.ask(*wishes, "--agent", "a " * 999, "--", "rm", "-rf", "x", rows=24)
+    screen = window.ready()
+    assert "  | rm -rf x\n" in screen
+    assert re.search(r"and \d\d wishes more", screen)
+    window.keys("s")
+    window.expect("not yet: this is all of it")
+    window.page_to(r"  a a a[a ]*\n\ny once[^>]*> ?\s*\Z")
+    window.keys("s")
+    assert window.result()["answer"] == "session"
+
+    tiny = terminals.ask("--", "rm", "-rf", "x", rows=6)
+    tiny.ready()
+    tiny.keys("y")
+    tiny.expect("-- more: any key")
+    tiny.keys("q")
+    tiny.ready()
+    assert not tiny.file.exists(), "it was not read to its end"
+    tiny.keys("v")
+    tiny.expect("-- more: any key")
+    tiny.page_to(r"why [^>]*^> ?\s*\Z")
+    tiny.keys("y")
+    assert tiny.result()["answer"] == "once"
 
 
 def test_a_narrow_window_has_whole_rows(terminals):

@@ -13,7 +13,7 @@
 #include <getopt.h>
 #include <string.h>
 
-static struct grant asks[8];
+static struct grant asks[64];
 static size_t asks_count;
 
 static void add_ask(enum grant_kind kind, char *value)
