@@ -358,6 +358,16 @@ static void terminal_free(struct approver *approver)
 	free(terminal);
 }
 
+/* There is none, or none for us: that is for whoever wants to ask to say, and not a fault. */
+static bool is_absence(int error)
+{
+	static const int errors[] = {-ENXIO, -ENODEV, -EIO, -EACCES, -EPERM};
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++)
+		if (error == errors[i])
+			return true;
+	return false;
+}
+
 int approver_terminal(struct approver **ret, struct error *error)
 {
 	struct terminal_approver *terminal = calloc(1, sizeof(*terminal));
@@ -370,7 +380,7 @@ int approver_terminal(struct approver **ret, struct error *error)
 		*ret = &terminal->approver;
 	else
 		free(terminal);
-	return r == -ENXIO ? 0 : r;
+	return is_absence(r) ? 0 : r;
 }
 
 void approver_free(struct approver *approver)

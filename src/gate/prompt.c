@@ -49,7 +49,8 @@ static bool append_field(struct sheet *sheet, const char *label, const char *tex
 static void append_more(struct sheet *sheet, size_t count, const char *what)
 {
 	if (count)
-		buffer_append_format(sheet->out, "%sand %zu %s more\n", indent, count, what);
+		buffer_append_format(sheet->out, "%sand %zu more %s%s\n", indent, count, what,
+			count > 1 ? "s" : "");
 }
 
 static bool has_room(const struct sheet *sheet, size_t shown)
@@ -126,7 +127,7 @@ static void append_wants(struct sheet *sheet)
 		else if (!append_field(sheet, shown ? "" : "wants", text.data))
 			sheet->folded = true;
 	}
-	append_more(sheet, request->asks_count - shown, "wishes");
+	append_more(sheet, request->asks_count - shown, "request");
 	sheet->folded = sheet->folded || shown < request->asks_count;
 }
 
@@ -138,11 +139,11 @@ static void append_part(struct sheet *sheet, const struct part_decision *part, c
 		const struct gate_part *source = &analysis->parts[part->part];
 		if (source->line)
 			buffer_append_format(&text, "line %u: ", source->line);
-		if (source->argv.count)
+		/* A reason that begins with a word in back quotes names the part itself. */
+		if (part->reason && part->reason[0] != '`') {
 			quote_words(source->argv.items, !sheet->style->utf8, &text);
-		else
-			buffer_append_string(&text, source->text ? source->text : "?");
-		buffer_append_string(&text, ": ");
+			buffer_append_string(&text, ": ");
+		}
 	}
 	if (part->reason)
 		buffer_append_string(&text, part->reason);
@@ -153,22 +154,29 @@ static void append_part(struct sheet *sheet, const struct part_decision *part, c
 	append_field(sheet, label, ok ? text.data : "a part that is too long to be shown");
 }
 
-/* The reason for the whole; and for each part that asks, where there are several. */
+/* Whether the part says no more than the reason for the whole does. */
+static bool is_said(const struct gate_decision *decision, const struct part_decision *part)
+{
+	return !part->rule &&
+	       (decision->parts_count == 1 || !part->reason ||
+		       (decision->reason && strcmp(part->reason, decision->reason) == 0));
+}
+
+/* The reason for the whole; and for each part that asks for another one. */
 static void append_why(struct sheet *sheet)
 {
 	const struct gate_decision *decision = sheet->request->decision;
 	append_field(sheet, "why", decision->reason ? decision->reason : "no reason given");
-	if (decision->parts_count == 1 && !decision->parts[0].rule)
-		return;
 	size_t asking = 0, shown = 0;
 	for (size_t i = 0; i < decision->parts_count; i++) {
-		if (decision->parts[i].verdict != VERDICT_ASK)
+		const struct part_decision *part = &decision->parts[i];
+		if (part->verdict != VERDICT_ASK || is_said(decision, part))
 			continue;
 		asking++;
 		if (has_room(sheet, shown))
-			append_part(sheet, &decision->parts[i], shown++ ? "" : "parts");
+			append_part(sheet, part, shown++ ? "" : "also");
 	}
-	append_more(sheet, asking - shown, "parts");
+	append_more(sheet, asking - shown, "part");
 }
 
 static void append_new_part(struct sheet *sheet, const json_t *part, const char *label)
@@ -198,7 +206,7 @@ static void append_new(struct sheet *sheet)
 	size_t shown = 0;
 	for (; shown < json_array_size(parts) && has_room(sheet, shown); shown++)
 		append_new_part(sheet, json_array_get(parts, shown), shown ? "" : "new");
-	append_more(sheet, json_array_size(parts) - shown, "parts");
+	append_more(sheet, json_array_size(parts) - shown, "part");
 	if (json_is_true(json_object_get(new, "directory")))
 		append_field(
 			sheet, shown++ ? "" : "new", "nothing was approved in this directory yet");

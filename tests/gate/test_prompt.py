@@ -356,7 +356,7 @@ def test_a_question_longer_than_the_screen_is_seen_before_it_is_answered(termina
     window = terminals.ask(*wishes, "--agent", "a " * 999, "--", "rm", "-rf", "x", rows=24)
     screen = window.ready()
     assert "  | rm -rf x\n" in screen
-    assert re.search(r"and \d\d wishes more", screen)
+    assert re.search(r"and \d\d more requests", screen)
     window.keys("s")
     window.expect("not yet: this is all of it")
     window.page_to(r"  a a a[a ]*\n\ny once[^>]*> ?\s*\Z")
