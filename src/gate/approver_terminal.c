@@ -185,17 +185,14 @@ static int read_choice(struct question *question, enum prompt_choice *ret)
 {
 	struct keyboard *keyboard = question->keyboard;
 	char typed[256];
+	bool lines = keyboard->plain || question->offer.words;
 	int r = keyboard_quiet(keyboard);
 	if (r == 0)
-		r = say(question, "> ");
+		r = lines ? keyboard_line(keyboard, "> ", typed, sizeof(typed))
+			  : say(question, "> ");
 	if (r < 0)
 		return failed(question, r);
-	if (keyboard->plain || question->offer.words) {
-		r = keyboard_line(keyboard, typed, sizeof(typed));
-		r = r < 0 ? failed(question, r) : OUTCOME_CHOOSE;
-	} else {
-		r = read_key(question, typed);
-	}
+	r = lines ? OUTCOME_CHOOSE : read_key(question, typed);
 	*ret = r == OUTCOME_CHOOSE ? prompt_choice(typed, &question->offer) : CHOICE_NONE;
 	return r;
 }
@@ -207,9 +204,7 @@ static int read_text(struct question *question, const char *label, const char *i
 	char typed[REASON_BYTES_MAX];
 	if (!keyboard->plain && !question->offer.words)
 		return keyboard_edit(keyboard, label, initial, ret);
-	int r = say(question, label);
-	if (r == 0)
-		r = keyboard_line(keyboard, typed, sizeof(typed));
+	int r = keyboard_line(keyboard, label, typed, sizeof(typed));
 	if (r < 0 || !*typed)
 		return r < 0 && r != -ENODATA ? r : -ECANCELED;
 	*ret = strdup(typed);
