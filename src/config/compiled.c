@@ -26,19 +26,6 @@ static bool is_ours_alone(int fd, mode_t type)
 	       !(st.st_mode & (S_IWGRP | S_IWOTH));
 }
 
-/* Every directory that is missing on the way, for nobody else to look into. */
-static int make_directories(char *path)
-{
-	for (char *slash = path + 1; (slash = strchr(slash, '/')); slash++) {
-		*slash = '\0';
-		int r = mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : -errno;
-		*slash = '/';
-		if (r < 0)
-			return r;
-	}
-	return mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : -errno;
-}
-
 int compiled_cache_open(const char *home, bool make)
 {
 	cleanup_free char *path = config_cache_dir(home);
@@ -47,7 +34,7 @@ int compiled_cache_open(const char *home, bool make)
 	int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 	cleanup_close int fd = open(path, flags);
 	if (fd < 0 && errno == ENOENT && make) {
-		int r = make_directories(path);
+		int r = fd_make_directories(path);
 		if (r < 0)
 			return r;
 		fd = open(path, flags);
