@@ -1,6 +1,6 @@
 /* Theory of operation. The files are read and their digest is the name of the compiled form, which
- * a run then only has to read. What is not in the cache is made by coffer-gate, which also stores it
- * there, and hands it over in a memfd: so a cache that cannot be written costs time, and nothing
+ * a run then only has to read. What is not in the cache is made by coffer-gate, which also stores
+ * it there, and hands it over in a memfd: so a cache that cannot be written costs time, and nothing
  * else. */
 #include "config/compiled_internal.h"
 

@@ -1,7 +1,8 @@
 /* Theory of operation. Each layer's settings were checked by themselves. Here they come into one
- * list, in order: of a key that is not repeated the last layer's word stays; a project's settings come
- * last, and only as far as they narrow. What stands back behind later words stays in the list, since
- * flags come later still (yields.c). What even so contradicts is a fault that names both places. */
+ * list, in order: of a key that is not repeated the last layer's word stays; a project's settings
+ * come last, and only as far as they narrow. What stands back behind later words stays in the list,
+ * since flags come later still (yields.c). What even so contradicts is a fault that names both
+ * places. */
 #include "config/config_internal.h"
 
 #include "base/cleanup.h"

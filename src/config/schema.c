@@ -1,6 +1,6 @@
 /* The table of everything that a file may say, and the walk over a document that goes by it. What
- * the documentation lists, what `coffer config show` prints and what a misspelt key is compared with
- * comes from here. */
+ * the documentation lists, what `coffer config show` prints and what a misspelt key is compared
+ * with comes from here. */
 #include "config/config_internal.h"
 
 #include "base/cleanup.h"
@@ -220,8 +220,8 @@ static const struct schema_form in_time = {"string or number", NULL};
 		.narrowing = NARROW_OWN, .help = (text)                                            \
 	}
 
-/* The help of a policy key is that of its flag. `directory` has no row: where a project lies decides
- * which files are read. */
+/* The help of a policy key is that of its flag. `directory` has no row: where a project lies
+ * decides which files are read. */
 static const struct schema_key keys[] = {
 	POLICY("mode", "mode", word, FILES | PROJECT, NARROW_MODE, false),
 	POLICY("profile", "profile", word, FILES, NARROW_NEVER, false),

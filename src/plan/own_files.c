@@ -1,9 +1,9 @@
-/* Theory of operation. Whoever may write coffer's configuration decides what the next box may do; so
- * may whoever puts one where there was none, or replaces a link on the way to it. Each place is held
- * against each writable root like a path that git's own config names (scan.c): what is there becomes
- * read-only with every directory on the way kept in its place, links are watched. What is missing
- * could only be watched too, and with it the first missing directory above, which may be ~/.config;
- * so the user's directories are made instead, where a root contains them. */
+/* Theory of operation. Whoever may write coffer's configuration decides what the next box may do;
+ * so may whoever puts one where there was none, or replaces a link on the way to it. Each place is
+ * held against each writable root like a path that git's own config names (scan.c): what is there
+ * becomes read-only with every directory on the way kept in its place, links are watched. What is
+ * missing could only be watched too, and with it the first missing directory above, which may be
+ * ~/.config; so the user's directories are made instead, where a root contains them. */
 #include "plan/own_files.h"
 
 #include "base/cleanup.h"
@@ -74,8 +74,8 @@ static int protect_place(struct findings *findings, const struct host_facts *fac
 	return protect(findings, root, file, false, error);
 }
 
-static int protect_from(struct findings *findings, const struct host_facts *facts,
-	const char *root, struct error *error)
+static int protect_from(struct findings *findings, const struct host_facts *facts, const char *root,
+	struct error *error)
 {
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(places); i++) {
