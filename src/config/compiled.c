@@ -26,6 +26,13 @@ static bool is_ours_alone(int fd, mode_t type)
 	       !(st.st_mode & (S_IWGRP | S_IWOTH));
 }
 
+/* As root in somebody's home nothing is made: it would be root's, and of no use to them. */
+static bool is_own_home(const char *home)
+{
+	struct stat st;
+	return home && stat(home, &st) == 0 && st.st_uid == geteuid();
+}
+
 int compiled_cache_open(const char *home, bool make)
 {
 	cleanup_free char *path = config_cache_dir(home);
@@ -33,7 +40,7 @@ int compiled_cache_open(const char *home, bool make)
 		return -ENOENT;
 	int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 	cleanup_close int fd = open(path, flags);
-	if (fd < 0 && errno == ENOENT && make) {
+	if (fd < 0 && errno == ENOENT && make && is_own_home(home)) {
 		int r = fd_make_directories(path);
 		if (r < 0)
 			return r;

@@ -4,6 +4,7 @@
 #include "config/config_internal.h"
 
 #include "base/cleanup.h"
+#include "base/limits.h"
 #include "base/suggest.h"
 
 #include <inttypes.h>
@@ -25,6 +26,11 @@ static void add_setting(struct loading *loading, struct layer *layer, const char
 	struct error error = {0};
 	if (!off && policy_set(layer->policy, key, value, &error) < 0) {
 		loading_error(loading, &place, &error);
+		return;
+	}
+	if (layer->settings_count >= MAX_CONFIG_SETTINGS) {
+		loading_fault(loading, &place, NULL, "there are more than %d settings",
+			MAX_CONFIG_SETTINGS);
 		return;
 	}
 	struct layer_setting *settings =

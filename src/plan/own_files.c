@@ -57,13 +57,20 @@ static int protect(struct findings *findings, const char *root, const char *path
 	return scan_named(root, path, rule, &findings->scan, error);
 }
 
+/* As root in somebody's home nothing is made: it would be root's. */
+static bool is_own_home(const struct host_facts *facts)
+{
+	struct stat st;
+	return stat(facts->home, &st) == 0 && st.st_uid == facts->uid;
+}
+
 static int protect_place(struct findings *findings, const struct host_facts *facts,
 	const char *root, size_t index, bool by_variable, struct error *error)
 {
 	cleanup_free char *directory = place_of(facts, index, by_variable);
 	if (!directory)
 		return 0;
-	int r = protect(findings, root, directory, true, error);
+	int r = protect(findings, root, directory, is_own_home(facts), error);
 	if (r < 0 || !places[index].file)
 		return r;
 	cleanup_free char *file = path_join(directory, places[index].file);
