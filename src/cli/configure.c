@@ -12,7 +12,8 @@ static int complain(const struct error *error)
 {
 	struct coffer_error public;
 	library_copy_error(&public, error);
-	/* A configuration's message begins with its place; the stage would only stand in the way. */
+	/* A configuration's message begins with its place; the stage would only stand in the
+	 * way. */
 	if (strcmp(public.stage, "config") == 0)
 		snprintf(public.stage, sizeof(public.stage), "policy");
 	cli_complain(&public);

@@ -1,8 +1,8 @@
 /* Theory of operation. A requirement is kept in two ways. What can be added to any policy is added
- * behind the flags: entries that deny, and limits where nobody set a lower one. What a setting could
- * break is compared, setting by setting, so that the message can name the one that does; and then
- * the whole policy once more, because a profile brings a mode, limits and a network that no setting
- * names. */
+ * behind the flags: entries that deny, and limits where nobody set a lower one. What a setting
+ * could break is compared, setting by setting, so that the message can name the one that does; and
+ * then the whole policy once more, because a profile brings a mode, limits and a network that no
+ * setting names. */
 #include "config/bounds.h"
 
 #include "base/cleanup.h"

@@ -2,8 +2,9 @@
  *
  * Layers, later ones win where they may: built in; /etc/coffer/coffer.toml (the system's);
  * $XDG_CONFIG_HOME/coffer/coffer.toml (the user's); .coffer/coffer.toml at the top of the workspace
- * (the project's: only once the user has trusted exactly this content, and it can then only narrow);
- * flags. /etc/coffer/requirements.toml is no layer: it says what no layer and no flag may widen.
+ * (the project's: only once the user has trusted exactly this content, and it can then only
+ * narrow); flags. /etc/coffer/requirements.toml is no layer: it says what no layer and no flag may
+ * widen.
  *
  * This is read by coffer-gate. The front reads the compiled form of it (config/compiled.h). */
 #ifndef COFFER_CONFIG_CONFIG_H

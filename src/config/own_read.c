@@ -1,4 +1,5 @@
-/* The keys that are the gate's own: when somebody is asked, who answers, and what requirements allow. */
+/* The keys that are the gate's own: when somebody is asked, who answers, and what requirements
+ * allow. */
 #include "config/config_internal.h"
 
 #include "base/cleanup.h"

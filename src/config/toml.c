@@ -1,9 +1,9 @@
 /* Theory of operation. The text is checked byte by byte and cut into pieces of whole statements
- * (toml_text.c); tree-sitter makes a syntax tree of each. (Pieces, because before 0.20.8 its memory is
- * corrupted by an error node with 65,536 children; and because looking for a way to go on after an
- * error takes it long in a long text.) Any error node in a tree is an error of the document: nothing
- * is guessed. A walk with a cursor builds the values; how a table came to be is kept beside it, since
- * that decides who may still add to it:
+ * (toml_text.c); tree-sitter makes a syntax tree of each. (Pieces, because before 0.20.8 its memory
+ * is corrupted by an error node with 65,536 children; and because looking for a way to go on after
+ * an error takes it long in a long text.) Any error node in a tree is an error of the document:
+ * nothing is guessed. A walk with a cursor builds the values; how a table came to be is kept beside
+ * it, since that decides who may still add to it:
  *
  *	by a header [t]          by headers of tables below it; never by [t] again
  *	on a header's way        [a.b] makes a, which [a] or a dotted key may still define, once
@@ -272,7 +272,8 @@ static int read_value(
 		return toml_scalar(parser, node, ret);
 	if (depth >= MAX_CONFIG_DEPTH) {
 		struct toml_spot spot = toml_spot(parser, node);
-		return toml_fault(parser, spot.line, spot.column, "this is nested more than %d deep", MAX_CONFIG_DEPTH);
+		return toml_fault(parser, spot.line, spot.column,
+			"this is nested more than %d deep", MAX_CONFIG_DEPTH);
 	}
 	ret->kind = array ? TOML_ARRAY : TOML_TABLE;
 	int r = read_children(parser, cursor, depth, ret);
@@ -442,8 +443,8 @@ static int syntax_fault(struct toml_parser *parser, TSNode root)
 	const char *text = parser->text + ts_node_start_byte(node);
 	int length = (int)strcspn(text, "\r\n");
 	if (ts_node_is_missing(node))
-		toml_fault(parser, spot.line, spot.column, "%s is missing here",
-			ts_node_type(node));
+		toml_fault(
+			parser, spot.line, spot.column, "%s is missing here", ts_node_type(node));
 	else
 		toml_fault(parser, spot.line, spot.column, "this is not TOML: %.*s",
 			length < 40 ? length : 40, text);

@@ -1,5 +1,5 @@
-/* Strings, numbers, dates and keys. The grammar has checked their shape; their meaning is worked out
- * from their text. */
+/* Strings, numbers, dates and keys. The grammar has checked their shape; their meaning is worked
+ * out from their text. */
 #include "config/toml_internal.h"
 
 #include "base/cleanup.h"
@@ -26,7 +26,8 @@ static size_t put_character(char *to, uint32_t character)
 }
 
 /* \uXXXX and \UXXXXXXXX; the bytes taken behind the backslash, or -EINVAL. */
-static int unescape_unicode(struct toml_parser *parser, struct toml_spot spot, const char *s, char **to)
+static int unescape_unicode(
+	struct toml_parser *parser, struct toml_spot spot, const char *s, char **to)
 {
 	int digits = *s == 'u' ? 4 : 8;
 	uint32_t character = 0;
@@ -50,8 +51,8 @@ static int unescape_unicode(struct toml_parser *parser, struct toml_spot spot, c
 }
 
 /* What follows a backslash at s; the bytes taken, or -EINVAL. */
-static int unescape(struct toml_parser *parser, struct toml_spot spot, const char *s, const char *end,
-	bool may_join, char **to)
+static int unescape(struct toml_parser *parser, struct toml_spot spot, const char *s,
+	const char *end, bool may_join, char **to)
 {
 	static const char letters[] = "btnfr\"\\", values[] = "\b\t\n\f\r\"\\";
 	const char *letter = *s ? strchr(letters, *s) : NULL;

@@ -1,7 +1,7 @@
-/* Theory of operation: what is known of TOML before the grammar sees it is no more than whether a byte
- * stands in a comment, in one of the four kinds of strings or outside, and how many brackets are
- * open. Where the document is valid this is never in doubt; where it is not, the grammar says so
- * afterwards, whatever was concluded here. */
+/* Theory of operation: what is known of TOML before the grammar sees it is no more than whether a
+ * byte stands in a comment, in one of the four kinds of strings or outside, and how many brackets
+ * are open. Where the document is valid this is never in doubt; where it is not, the grammar says
+ * so afterwards, whatever was concluded here. */
 #include "config/toml_internal.h"
 
 #include "base/utf8.h"

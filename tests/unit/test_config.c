@@ -24,8 +24,8 @@ struct texts {
 static const struct config_where where = {
 	.system_dir = "/etc/coffer", .user_dir = "/u", .workspace = "/w", .home = "/h"};
 
-static int load(const struct texts *texts, struct config **ret, struct strv *problems,
-	struct error *error)
+static int load(
+	const struct texts *texts, struct config **ret, struct strv *problems, struct error *error)
 {
 	struct config_source sources[CONFIG_SOURCES] = {
 		{LAYER_REQUIREMENTS, "/r", (char *)texts->requirements, 0},
@@ -118,8 +118,7 @@ static void test_every_policy_key_has_a_row(void **state)
 	size_t count, rows;
 	const struct policy_key *keys = policy_keys(&count);
 	for (size_t i = 0; i < count; i++)
-		if (!schema_of_policy_key(keys[i].name) &&
-			strcmp(keys[i].name, "directory") != 0)
+		if (!schema_of_policy_key(keys[i].name) && strcmp(keys[i].name, "directory") != 0)
 			fail_msg("%s has no form in a file", keys[i].name);
 	const struct schema_key *schema = schema_keys(&rows);
 	for (size_t i = 0; i < rows; i++) {
@@ -134,18 +133,18 @@ static void test_every_policy_key_has_a_row(void **state)
 static void test_settings(void **state)
 {
 	(void)state;
-	expect_settings(loaded(&(struct texts){
-				.user = "mode = 'workspace-write'\n"
-					"write = ['/a', '~/b', '~']\n"
-					"env = ['A', 'B=1']\n"
-					"hide_secrets = true\n"
-					"[limits]\n"
-					"memory = '1G'\n"
-					"cpu = 0.5\n"
-					"pids = 100\n"
-					"[network]\n"
-					"allow_domain = ['a.example.com:443']\n"
-					"net_limit = { rate = '5M', over = 'refuse' }\n"}),
+	expect_settings(
+		loaded(&(struct texts){.user = "mode = 'workspace-write'\n"
+					       "write = ['/a', '~/b', '~']\n"
+					       "env = ['A', 'B=1']\n"
+					       "hide_secrets = true\n"
+					       "[limits]\n"
+					       "memory = '1G'\n"
+					       "cpu = 0.5\n"
+					       "pids = 100\n"
+					       "[network]\n"
+					       "allow_domain = ['a.example.com:443']\n"
+					       "net_limit = { rate = '5M', over = 'refuse' }\n"}),
 		"mode=workspace-write\nwrite=/a\nwrite=/h/b\nwrite=/h\nenv=A\nenv=B=1\n"
 		"hide-secrets\nlimit=memory=1G\nlimit=cpu=0.5\nlimit=pids=100\n"
 		"allow-domain=a.example.com:443\nnet-limit=rate=5M,over=refuse\n");
@@ -154,11 +153,12 @@ static void test_settings(void **state)
 static void test_layers_merge(void **state)
 {
 	(void)state;
-	expect_settings(loaded(&(struct texts){
-				.system = "mode = 'read-only'\nwrite = ['/s']\ncapture = true\n"
-					  "[limits]\ntime = '1m'\nmemory = '1G'\n",
-				.user = "mode = 'workspace-write'\nwrite = ['/u']\ncapture = false\n"
-					"[limits]\ntime = '2m'\n"}),
+	expect_settings(
+		loaded(&(struct texts){
+			.system = "mode = 'read-only'\nwrite = ['/s']\ncapture = true\n"
+				  "[limits]\ntime = '1m'\nmemory = '1G'\n",
+			.user = "mode = 'workspace-write'\nwrite = ['/u']\ncapture = false\n"
+				"[limits]\ntime = '2m'\n"}),
 		"write=/s\nlimit=memory=1G\nmode=workspace-write\nwrite=/u\nlimit=time=2m\n");
 }
 
@@ -173,8 +173,8 @@ static void test_faults_have_places(void **state)
 		{"allow_domain = ['x']", "/u:1:1: there is no key", "belongs into [network]"},
 		{"[network]\nmode = 'x'", "/u:2:1: there is no key 'mode' in [network]", "top"},
 		{"directory = '/x'", "there is no key 'directory'", "-C"},
-		{"write = '/a'", "/u:1:1: 'write': an array of strings is wanted here, not a string",
-			NULL},
+		{"write = '/a'",
+			"/u:1:1: 'write': an array of strings is wanted here, not a string", NULL},
 		{"write = ['/a', 1]", "/u:1:16: a string is wanted here, not an integer", NULL},
 		{"write = ['a']", "/u:1:10: the path 'a' is relative", "~/"},
 		{"capture = 'yes'", "'capture': true or false is wanted", NULL},
@@ -194,8 +194,8 @@ static void test_faults_have_places(void **state)
 			"only a rule that allows can widen", NULL},
 		{"[[rule]]\nprefix = ['a']\ndecison = 'ask'",
 			"/u:3:1: there is no key 'decison' in [rule]", "'decision'"},
-		{"[[rule]]\nprefix = ['a']\ndecision = 'allow'\nnetwork = ['a b']", "/u:4:12:",
-			NULL},
+		{"[[rule]]\nprefix = ['a']\ndecision = 'allow'\nnetwork = ['a b']",
+			"/u:4:12:", NULL},
 		{"[[hook]]\nevent = 'PreToolUs'\nargv = ['true']", "/u:2:1: 'PreToolUs'",
 			"'PreToolUse'"},
 		{"[[hook]]\nevent = 'Stop'", "neither command nor argv", NULL},
@@ -226,9 +226,11 @@ static void test_all_faults_are_told(void **state)
 static void test_contradictions_name_both_places(void **state)
 {
 	(void)state;
-	fault(&(struct texts){.system = "mode = 'danger-full-access'", .user = "deny_read = ['/x']"},
+	fault(&(struct texts){.system = "mode = 'danger-full-access'",
+		      .user = "deny_read = ['/x']"},
 		"/u:1:14: path rules with --mode danger-full-access", NULL);
-	fault(&(struct texts){.system = "mode = 'danger-full-access'", .user = "deny_read = ['/x']"},
+	fault(&(struct texts){.system = "mode = 'danger-full-access'",
+		      .user = "deny_read = ['/x']"},
 		"(the other is at /s:1:1)", NULL);
 	fault(&(struct texts){.user = "mode = 'read-only'\nwrite = ['/x']"}, "/u:2:10: write with",
 		NULL);
@@ -241,7 +243,8 @@ static void test_rules(void **state)
 		.user = "[[rule]]\nprefix = ['npm', ['test', 'run']]\ndecision = 'allow'\n"
 			"reason = 'r'\nin = '~/x'\nwrite = ['/data']\nnetwork = ['a.org:443']\n"
 			"matches = ['npm test']\nnot_matches = ['npm i', 'npx']\n",
-		.project = "[[rule]]\nprefix = ['git', 'push']\ndecision = 'forbid'\nin = 'sub'\n"});
+		.project =
+			"[[rule]]\nprefix = ['git', 'push']\ndecision = 'forbid'\nin = 'sub'\n"});
 	assert_int_equal(config->rules_count, 2);
 	const struct config_rule *rule = &config->rules[0];
 	assert_int_equal(rule->prefix_count, 2);
@@ -259,10 +262,10 @@ static void test_rules(void **state)
 static void test_words_of_rules_are_compiled(void **state)
 {
 	(void)state;
-	struct config *config = loaded(
-		&(struct texts){.user = "[[rule]]\nprefix = [['npm', '/usr/bin/git'], 'x']\n"
-					"decision = 'ask'\n[[rule]]\nprefix = ['npm']\n"
-					"decision = 'allow'\n"});
+	struct config *config =
+		loaded(&(struct texts){.user = "[[rule]]\nprefix = [['npm', '/usr/bin/git'], 'x']\n"
+					       "decision = 'ask'\n[[rule]]\nprefix = ['npm']\n"
+					       "decision = 'allow'\n"});
 	struct compiled_config *compiled;
 	assert_int_equal(compile_config(config, &compiled), 0);
 	config_free(config);
@@ -278,21 +281,22 @@ static void test_a_project_cannot_widen(void **state)
 {
 	(void)state;
 	static const char *const widening[] = {"mode = 'danger-full-access'", "profile = 'local'",
-		"isolation = 'landlock'", "write = ['/x']", "allow_read = ['/x']", "share_tmp = true",
-		"git = 'commit'", "env = ['A']", "env_all = true", "device = ['/dev/kvm']",
-		"allow_userns = true", "best_effort = true", "hide_secrets = false",
-		"python_path = ['/x']", "reviewer = 'builtin'", "[limits]\ntime = 'none'",
-		"[network]\nnet = 'on'", "[network]\nallow_domain = ['a.org']",
-		"[network]\nask_domain = ['a.org']", "[network]\nmonitor_domain = ['a.org']",
-		"[network]\nallow_cidr = ['10.0.0.1']", "[network]\nnet_preset = ['npm']",
-		"[network]\nallow_udp = ['a.org:1']", "[network]\npublish = ['80']",
-		"[network]\nnet_inspect = ['a.org']", "[network]\nnet_request = ['GET a.org/x']",
-		"[network]\nnet_resolver = ['1.1.1.1']", "[network]\nallow_unix = ['/x']",
+		"isolation = 'landlock'", "write = ['/x']", "allow_read = ['/x']",
+		"share_tmp = true", "git = 'commit'", "env = ['A']", "env_all = true",
+		"device = ['/dev/kvm']", "allow_userns = true", "best_effort = true",
+		"hide_secrets = false", "python_path = ['/x']", "reviewer = 'builtin'",
+		"[limits]\ntime = 'none'", "[network]\nnet = 'on'",
+		"[network]\nallow_domain = ['a.org']", "[network]\nask_domain = ['a.org']",
+		"[network]\nmonitor_domain = ['a.org']", "[network]\nallow_cidr = ['10.0.0.1']",
+		"[network]\nnet_preset = ['npm']", "[network]\nallow_udp = ['a.org:1']",
+		"[network]\npublish = ['80']", "[network]\nnet_inspect = ['a.org']",
+		"[network]\nnet_request = ['GET a.org/x']", "[network]\nnet_resolver = ['1.1.1.1']",
+		"[network]\nallow_unix = ['/x']",
 		"[network]\nnet_secret = ['name=A,host=a.org,from=env:A']",
 		"[network]\nupstream_proxy = 'http://a:1'", "[network]\nupstream_ca = '/x'",
 		"[network]\nnet_log = '/x'", "[network]\nnet_ask = '/x'",
-		"[network]\nproxy_variables = true",
-		"[[rule]]\nprefix = ['a']\ndecision = 'allow'", "modes = ['read-only']"};
+		"[network]\nproxy_variables = true", "[[rule]]\nprefix = ['a']\ndecision = 'allow'",
+		"modes = ['read-only']"};
 	for (size_t i = 0; i < ARRAY_SIZE(widening); i++)
 		fault(&(struct texts){.project = widening[i]}, "/p:", NULL);
 }
@@ -332,8 +336,8 @@ static void test_a_project_that_is_wider_is_left_out(void **state)
 		{"", "approval = 'granular'"},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		struct config *with = loaded(
-			&(struct texts){.user = cases[i].user, .project = cases[i].project});
+		struct config *with =
+			loaded(&(struct texts){.user = cases[i].user, .project = cases[i].project});
 		struct config *without = loaded(&(struct texts){.user = cases[i].user});
 		if (with->settings_count != without->settings_count ||
 			with->approval.policy != without->approval.policy ||
@@ -360,8 +364,8 @@ static void test_flags_outrank_files(void **state)
 	struct texts roots = {.user = "write = ['/usr']\ndeny_read = ['/x']\ngit = 'commit'\n"};
 	expect_run(&roots, NULL, "write=/usr\ndeny-read=/x\ngit=commit\n");
 	expect_run(&roots, (char *[]){"mode=read-only", NULL}, "deny-read=/x\nmode=read-only\n");
-	expect_run(&roots, (char *[]){"mode=danger-full-access", NULL},
-		"mode=danger-full-access\n");
+	expect_run(
+		&roots, (char *[]){"mode=danger-full-access", NULL}, "mode=danger-full-access\n");
 	struct texts network = {
 		.user = "[network]\nallow_domain = ['a.org']\ndeny_domain = ['b.org']\n"};
 	expect_run(&network, (char *[]){"net=off", NULL}, "deny-domain=b.org\nnet=off\n");
@@ -395,12 +399,12 @@ static void test_what_is_not_there_is_left_out(void **state)
 	(void)state;
 	struct error error = {0};
 	cleanup_strv struct strv notices = {0};
-	cleanup_free char *got = settings_of(
-		&(struct texts){.user = "write = ['/nowhere/x', '/usr']\n"}, NULL, &notices, &error);
+	cleanup_free char *got =
+		settings_of(&(struct texts){.user = "write = ['/nowhere/x', '/usr']\n"}, NULL,
+			&notices, &error);
 	assert_string_equal(got, "write=/usr\n");
 	assert_int_equal(notices.count, 1);
-	assert_string_equal(
-		notices.items[0], "/u:1: /nowhere/x is not there: write is left out");
+	assert_string_equal(notices.items[0], "/u:1: /nowhere/x is not there: write is left out");
 }
 
 static void test_requirements_bound_files(void **state)
@@ -410,7 +414,8 @@ static void test_requirements_bound_files(void **state)
 		const char *requirements, *user, *message, *hint;
 	} cases[] = {
 		{"modes = ['read-only']", "mode = 'workspace-write'",
-			"/u:1:1: mode 'workspace-write' is not allowed here", "/r:1 allows: read-only"},
+			"/u:1:1: mode 'workspace-write' is not allowed here",
+			"/r:1 allows: read-only"},
 		{"modes = ['read-only']", "profile = 'strict'",
 			"/u:1:1: mode 'workspace-write' is not allowed", "/r:1"},
 		{"isolations = ['container']", "isolation = 'landlock'",
@@ -449,7 +454,8 @@ static void test_requirements_bound_flags(void **state)
 	expect_run(&modes, NULL, "mode=read-only\n");
 	expect_refused(&modes, (char *[]){"mode=workspace-write", NULL},
 		"mode 'workspace-write' is not allowed here", "/r:1 allows: read-only");
-	expect_refused(&modes, (char *[]){"profile=strict", NULL}, "mode 'workspace-write'", "/r:1");
+	expect_refused(
+		&modes, (char *[]){"profile=strict", NULL}, "mode 'workspace-write'", "/r:1");
 	struct texts limits = {.requirements = "[limits]\nmemory = '1G'\npids = 5000\n"};
 	expect_run(&limits, NULL, "limit=memory=1G\n"); /* the profile's pids are fewer */
 	expect_run(&limits, (char *[]){"limit=memory=1M", NULL}, "limit=memory=1M\n");
@@ -457,8 +463,8 @@ static void test_requirements_bound_flags(void **state)
 		"the limit for memory is higher", "/r:2");
 	struct texts denies = {.requirements = "deny_read = ['/x']\n[network]\n"
 					       "deny_domain = ['a.org']\n"};
-	expect_run(&denies, (char *[]){"net=on", NULL},
-		"net=on\ndeny-read=/x\ndeny-domain=a.org\n");
+	expect_run(
+		&denies, (char *[]){"net=on", NULL}, "net=on\ndeny-read=/x\ndeny-domain=a.org\n");
 	struct texts tiers = {.requirements = "isolations = ['container']\n"};
 	expect_run(&tiers, NULL, "isolation=container\n");
 	expect_refused(
@@ -468,12 +474,14 @@ static void test_requirements_bound_flags(void **state)
 static void test_requirements_bound_the_network(void **state)
 {
 	(void)state;
-	struct texts texts = {.requirements = "[network]\nallow_domain = ['**.a.org', 'c.org:22/raw']\n"
-					      "monitor_domain = ['m.org']\n"
-					      "allow_cidr = ['10.1.0.0/16:443']\n"};
+	struct texts texts = {.requirements =
+				      "[network]\nallow_domain = ['**.a.org', 'c.org:22/raw']\n"
+				      "monitor_domain = ['m.org']\n"
+				      "allow_cidr = ['10.1.0.0/16:443']\n"};
 	static char *const within[] = {"allow-domain=a.org", "allow-domain=x.y.a.org",
 		"allow-domain=*.b.a.org:443", "allow-domain=c.org:22/raw", "monitor-domain=m.org",
-		"ask-domain=m.org", "allow-cidr=10.1.2.0/24:443", "deny-domain=z.org", "net=filtered"};
+		"ask-domain=m.org", "allow-cidr=10.1.2.0/24:443", "deny-domain=z.org",
+		"net=filtered"};
 	for (size_t i = 0; i < ARRAY_SIZE(within); i++) {
 		struct error error = {0};
 		cleanup_free char *got =
@@ -577,8 +585,7 @@ static void test_a_fault_travels(void **state)
 	cleanup_buffer struct buffer form = BUFFER_INIT(MAX_COMPILED_BYTES);
 	compile_fault(&error, &form);
 	struct compiled_config *none = NULL;
-	assert_int_equal(
-		compiled_read(form.data, form.length_bytes, NULL, &none, &got), -EINVAL);
+	assert_int_equal(compiled_read(form.data, form.length_bytes, NULL, &none, &got), -EINVAL);
 	assert_string_equal(got.message, error.message);
 	assert_string_equal(got.hint, "");
 }
@@ -586,7 +593,8 @@ static void test_a_fault_travels(void **state)
 static void test_trust_records(void **state)
 {
 	(void)state;
-	char directory[] = "/tmp/coffer-trust-XXXXXX", hash[SHA256_HEX_BYTES], other[SHA256_HEX_BYTES];
+	char directory[] = "/tmp/coffer-trust-XXXXXX", hash[SHA256_HEX_BYTES],
+	     other[SHA256_HEX_BYTES];
 	assert_non_null(mkdtemp(directory));
 	cleanup_free char *below = NULL;
 	assert_true(asprintf(&below, "%s/a/b", directory) > 0);

@@ -86,7 +86,9 @@ static void test_keys(void **state)
 	(void)state;
 	expect("", "{}");
 	expect("# only this", "{}");
-	expect("\xef\xbb\xbf" "a = 1", "{a:1}");
+	expect("\xef\xbb\xbf"
+	       "a = 1",
+		"{a:1}");
 	expect("a = 1\r\nb-c_1 = 2\r\n", "{a:1,b-c_1:2}");
 	expect("\"a b\" = 1\n'c\\d' = 2\n\"\" = 3\n1234 = 4", "{a b:1,c\\d:2,:3,1234:4}");
 	expect("a.b.c = 1\na . b . \"d\" = 2", "{a:{b:{c:1,d:2}}}");
@@ -104,7 +106,8 @@ static void test_strings(void **state)
 	expect("a = \"\"\"\none\ntwo\"\"\"", "{a:\"one\\u000atwo\"}");
 	expect("a = \"\"\"one \\\n   \n  two\"\"\"", "{a:\"one two\"}");
 	expect("a = \"\"\"one \\  \t\n  two\"\"\"\nb = 1", "{a:\"one two\",b:1}");
-	expect("a = \"\"\"x\"\"\"\"\"\nb = \"\"\" \"\" \"\"\"", "{a:\"x\\\"\\\"\",b:\" \\\"\\\" \"}");
+	expect("a = \"\"\"x\"\"\"\"\"\nb = \"\"\" \"\" \"\"\"",
+		"{a:\"x\\\"\\\"\",b:\" \\\"\\\" \"}");
 	expect("a = '''\n\\n 'x' ''x'''''", "{a:\"\\\\n 'x' ''x''\"}");
 	expect("a = \"#no comment\" # comment", "{a:\"#no comment\"}");
 	expect("a = ''\nb = \"\"\nc = ''''''\nd = \"\"\"\"\"\"", "{a:\"\",b:\"\",c:\"\",d:\"\"}");
