@@ -172,7 +172,7 @@ int analyze_command(
 	struct gate_part part = {.kind = PART_COMMAND, .text = words_text(argv)};
 	for (size_t i = 0; argv[i]; i++)
 		part_add_word(&a, &part, analyzer_copy(&a, argv[i], strlen(argv[i])), true);
-	const struct frame frame = {.argv_only = true};
+	const struct frame frame = {0};
 	size_t index = analyzer_add(&a, &part);
 	if (index != SIZE_MAX)
 		look_inside(&a, NULL, &frame, index, NULL);

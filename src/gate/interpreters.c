@@ -37,7 +37,7 @@ static const char *out_of_reach(const struct analyzer *a, const struct scope *sc
 		return "the script file is not looked into";
 	if (frame->elsewhere)
 		return "the file is on another system or in another directory";
-	if (!absolute && scope && scope->moved)
+	if (!absolute && (frame->moved || (scope && scope->moved)))
 		return "the working directory may have changed before";
 	return NULL;
 }
@@ -50,7 +50,10 @@ int shell_read_file(struct analyzer *a, const struct scope *scope, const struct 
 	*ret = (struct script_file){.why = out_of_reach(a, scope, frame, absolute)};
 	if (ret->why)
 		return -ECANCELED;
-	char *full cleanup_free = path_absolute(absolute ? "/" : context->directory, path);
+	const char *directory = scope && scope->directory ? scope->directory
+		: frame->directory                        ? frame->directory
+							  : context->directory;
+	char *full cleanup_free = path_absolute(absolute ? "/" : directory, path);
 	size_t max = a->bytes_left < MAX_SCRIPT_BYTES ? a->bytes_left : MAX_SCRIPT_BYTES;
 	int r = full ? context->read_file(
 			       context->data, full, max, &ret->text, &ret->length_bytes)
@@ -238,18 +241,18 @@ static const struct interpreter interpreters[] = {
 	{
 		.name = "node",
 		.language = "javascript",
-		.options = {.flags = "chivp",
-			.values = "erC",
-			.long_flags = "check help interactive version print no-warnings trace-warnings "
+		.options = {.flags = "chiv",
+			.values = "eprC",
+			.long_flags = "check help interactive version no-warnings trace-warnings "
 				      "enable-source-maps use-strict harmony test watch "
 				      "no-deprecation throw-deprecation trace-uncaught "
 				      "preserve-symlinks experimental-modules "
 				      "experimental-vm-modules",
-			.long_values = "eval require import loader experimental-loader conditions "
+			.long_values = "eval print require import loader experimental-loader conditions "
 				       "input-type max-old-space-size env-file",
 			.long_optional = "inspect inspect-brk unhandled-rejections"},
-		.code = "e",
-		.long_code = "eval",
+		.code = "ep",
+		.long_code = "eval print",
 		.harmful = "r",
 		.long_harmful = "require import loader experimental-loader env-file",
 		.analysed = true,
@@ -407,6 +410,12 @@ bool look_at_interpreter(const struct look *look, const char *name)
 			!listed(interpreter->long_code, &option))
 			continue;
 		code = true;
+		/* node -pe CODE: two letters, one argument. */
+		if (option.letter == 'p' && option.value == look->words[at - 1] + 2 &&
+			strcmp(option.value, "e") == 0 && at < look->count) {
+			option.value_known = look->known[at];
+			option.value = look->words[at++];
+		}
 		if (!option.value_known)
 			look_doubt(look, "its program is known only when it runs");
 		else

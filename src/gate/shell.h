@@ -30,7 +30,8 @@ struct frame {
 	size_t piped_from;
 	bool background, as_other_user;
 	bool elsewhere;   /* on another host, root or image: files here say nothing */
-	bool argv_only;   /* not a script: parts have no line */
+	bool moved;       /* in a directory that is not known */
+	const char *directory; /* if not the context's; borrowed */
 	bool environment; /* the surroundings set variables for it */
 };
 
@@ -42,6 +43,8 @@ struct scope {
 	bool trusts_numbers; /* variables come from nowhere else */
 	bool functions_unsure;
 	bool moved;             /* may have changed its directory */
+	char *directory;        /* where it surely is by now, if not where it began; owned */
+	unsigned shared;        /* scripts that it evals or sources, around the one at hand */
 	struct strv functions;  /* sure to be defined from here on */
 	struct strv numbers;    /* variables that are only ever given numbers... */
 	struct strv texts;      /* ... and those that get something else */

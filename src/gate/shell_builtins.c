@@ -254,11 +254,14 @@ static void on_hidden_commands(const struct call *call)
 	doubt(call, "it may run commands that are not followed");
 }
 
-static void run_text(const struct call *call, const char *text, const char *file)
+/* In this same shell. */
+static void run_text(const struct call *call, const char *text, size_t length, const char *file)
 {
 	struct frame frame = *call->frame;
 	frame.depth++;
-	shell_script(call->a, call->scope, &frame, text, strlen(text), file);
+	call->scope->shared++;
+	shell_script(call->a, call->scope, &frame, text, length, file);
+	call->scope->shared--;
 }
 
 static void on_eval(const struct call *call)
@@ -277,7 +280,7 @@ static void on_eval(const struct call *call)
 	if (buffer_error(&text))
 		return doom(call, "eval of too much");
 	if (text.data)
-		run_text(call, text.data, NULL);
+		run_text(call, text.data, text.length_bytes, NULL);
 }
 
 static void on_trap(const struct call *call)
@@ -293,7 +296,7 @@ static void on_trap(const struct call *call)
 		return doom(call, "the trap's commands are known only when it runs");
 	const char *word = call->words[i];
 	if (strcmp(word, "-") != 0 && strspn(word, "0123456789") != strlen(word))
-		run_text(call, word, NULL);
+		run_text(call, word, strlen(word), NULL);
 }
 
 static void on_source(const struct call *call)
@@ -308,10 +311,8 @@ static void on_source(const struct call *call)
 	struct script_file file cleanup_script_file;
 	if (shell_read_file(call->a, call->scope, call->frame, call->words[i], &file) < 0)
 		return doom(call, file.why);
-	struct frame frame = *call->frame;
 	size_t after = call->a->analysis->count;
-	frame.depth++;
-	shell_script(call->a, call->scope, &frame, file.text, file.length_bytes, call->words[i]);
+	run_text(call, file.text, file.length_bytes, call->words[i]);
 	if (file_may_change(call->a, call->part, call->words[i], after))
 		doom(call, "the sourced file may change before it is read");
 }

@@ -51,12 +51,44 @@ static void read_while(struct reader *r)
 	read_do_group(r);
 }
 
+/* A word that is digits, whatever it expands to. */
+static bool is_number(const struct reader *r, const struct shell_word *word)
+{
+	static const char *const numbers[] = {"$#", "$?", "\"$#\"", "\"$?\""};
+	const char *text = word->value.data, *written = r->script + word->start;
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+		if (word->end - word->start == strlen(numbers[i]) &&
+			memcmp(written, numbers[i], strlen(numbers[i])) == 0)
+			return true;
+	return !word->unknown && *text && strspn(text, "0123456789") == strlen(text);
+}
+
+/* The usual beginning of a counting loop, NAME=DIGITS: then it is a number that is counted. */
+static void take_counter(struct reader *r)
+{
+	size_t at = r->at;
+	while (at < r->end && r->script[at] == ' ')
+		at++;
+	size_t name = at;
+	while (at < r->end && is_name_byte(r->script[at]))
+		at++;
+	size_t name_end = at++;
+	size_t digits = strspn(r->script + at, "0123456789");
+	if (name == name_end || !is_name_start(r->script[name]) || digits == 0 ||
+		r->script[name_end] != '=' || r->script[at + digits] != ';')
+		return;
+	char *copy cleanup_free = analyzer_copy(r->a, r->script + name, name_end - name);
+	if (copy)
+		scope_assign(r->a, r->scope, copy, true);
+}
+
 /* for ((a; b; c)), behind "((". */
 static void read_counting_for(struct reader *r)
 {
 	size_t start = r->at;
 	reader_bash_only(r);
 	r->at += 2;
+	take_counter(r);
 	read_arithmetic(r, ";");
 	if (!r->stopped)
 		read_arithmetic(r, ";");
@@ -87,16 +119,19 @@ static void read_for(struct reader *r)
 			reader_syntax(r, "a loop wants a variable's name");
 		return;
 	}
-	scope_assign(r->a, r->scope, name.value.data, false);
+	bool numbers = false;
 	skip_newlines(r);
 	if (at_keyword(r, "in")) {
 		r->at += 2;
+		numbers = true;
 		for (skip_blanks(r); !r->stopped; skip_blanks(r)) {
 			struct shell_word word cleanup_word = {0};
 			if (!read_word(r, &word, PLACE_ARGUMENT))
 				break;
+			numbers &= is_number(r, &word);
 		}
 	}
+	scope_assign(r->a, r->scope, name.value.data, numbers);
 	flush_hazards(r, start);
 	if (peek(r, 0) == ';')
 		r->at++;
@@ -235,12 +270,6 @@ static bool compares_numbers(const struct shell_word *word)
 	return false;
 }
 
-static bool is_number(const struct shell_word *word)
-{
-	const char *text = word->value.data;
-	return !word->unknown && *text && strspn(text, "0123456789") == strlen(text);
-}
-
 /* [[ ... ]]: words and signs until its end. */
 static void read_condition(struct reader *r)
 {
@@ -270,10 +299,10 @@ static void read_condition(struct reader *r)
 		if (word.plain && strcmp(word.value.data, "]]") == 0)
 			break;
 		bool counts = compares_numbers(&word);
-		if ((counts && !was_number) || (compared && !is_number(&word)))
+		if ((counts && !was_number) || (compared && !is_number(r, &word)))
 			reader_hazard(r, "[[ runs what a value that it counts with may hold");
 		compared = counts;
-		was_number = is_number(&word);
+		was_number = is_number(r, &word);
 		const char *text = word.plain ? word.value.data : "";
 		place = strcmp(text, "=~") == 0 ? PLACE_REGEX
 			: strcmp(text, "==") == 0 || strcmp(text, "!=") == 0 ||
@@ -291,6 +320,7 @@ static void read_parentheses_command(struct reader *r)
 		reader_bash_only(r);
 		if (!closes_as_arithmetic(r))
 			return reader_odd(r, "parentheses that may be no arithmetic");
+		reader_name(r, start, true); /* so the grammar says */
 		r->at += 2;
 		read_arithmetic(r, "))");
 		return flush_hazards(r, start);

@@ -101,6 +101,7 @@ static bool read_body(struct reader *r, size_t body_end)
 	size_t end = r->end;
 	bool seldom = r->seldom, known = true;
 	r->end = body_end;
+	r->seldom = true; /* the grammar misses some: backquotes, what follows a tab */
 	while (!r->stopped && r->at < r->end) {
 		char c = peek(r, 0);
 		known &= c != '$' && c != '`' && c != '\\';
@@ -109,14 +110,13 @@ static bool read_body(struct reader *r, size_t body_end)
 		} else if (c == '$') {
 			read_dollar(r, &scratch, true);
 		} else if (c == '`') {
-			r->seldom = true;
 			read_backquote(r);
-			r->seldom = seldom;
 		} else {
 			r->at++;
 		}
 	}
 	r->end = end;
+	r->seldom = seldom;
 	return known;
 }
 

@@ -19,6 +19,7 @@ void scope_release(struct scope *scope)
 	strv_release(&scope->texts);
 	strv_release(&scope->arithmetic);
 	free(scope->counting);
+	free(scope->directory);
 	*scope = (struct scope){0};
 }
 

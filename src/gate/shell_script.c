@@ -211,9 +211,33 @@ void read_pipeline(struct reader *r)
 	r->frame.piped_from = outer;
 }
 
+/* `cd DIR &&`: what follows in this list is surely there. */
+static void follow_cd(struct reader *r, size_t first)
+{
+	const struct gate_part *part = &r->a->analysis->parts[first];
+	struct scope *scope = r->scope;
+	if (r->depth || scope->shared || r->a->analysis->count != first + 1 || scope->directory ||
+		r->siblings != 1 || part->kind != PART_BUILTIN || part->argv.count != 2 ||
+		strcmp(part->argv.items[0], "cd") != 0 || !part->word_known[1] ||
+		part->argv.items[1][0] == '-' || !r->a->context->directory || r->frame.moved)
+		return;
+	const char *base = r->frame.directory ? r->frame.directory : r->a->context->directory;
+	scope->directory = path_absolute(base, part->argv.items[1]);
+	scope->moved = !scope->directory;
+}
+
+/* Once a list is over, it is not known whether its cd was done. */
+static void forget_cd(struct scope *scope)
+{
+	scope->moved |= scope->directory != NULL;
+	free(scope->directory);
+	scope->directory = NULL;
+}
+
 /* One and-or list with its separator. */
 static void read_item(struct reader *r)
 {
+	bool moved = r->scope->moved;
 	size_t first = r->a->analysis->count;
 	free(r->defined);
 	r->defined = NULL;
@@ -221,10 +245,16 @@ static void read_item(struct reader *r)
 	read_pipeline(r);
 	while (!r->stopped && ((peek(r, 0) == '&' && peek(r, 1) == '&') ||
 				      (peek(r, 0) == '|' && peek(r, 1) == '|'))) {
+		if (peek(r, 0) == '|')
+			forget_cd(r->scope);
+		else if (!moved)
+			follow_cd(r, first);
 		r->at += 2;
 		skip_newlines(r);
 		read_pipeline(r);
 	}
+	if (!r->depth && !r->scope->shared)
+		forget_cd(r->scope);
 	if (r->stopped)
 		return;
 	char c = peek(r, 0);

@@ -28,6 +28,7 @@ static const struct {
 	{"BUNDLE_GEMFILE", code},
 	{"CARGO_*", helper},
 	{"CC", helper},
+	{"CDPATH", path},
 	{"CFLAGS", helper},
 	{"CLASSPATH", code},
 	{"COMPOSER_*", code},

@@ -74,7 +74,7 @@ void on_env(struct look *look, const struct wrapper *wrapper)
 		if (option.letter == 'S' || option_is(&option, "split-string"))
 			return look_at_split(look, &option, at);
 		if (option.letter == 'C' || option_is(&option, "chdir"))
-			look->frame.elsewhere = true;
+			look->frame.moved = true;
 		if (option_is(&option, "help") || option_is(&option, "version"))
 			return;
 	}
@@ -357,7 +357,7 @@ void on_find(struct look *look, const struct wrapper *wrapper)
 		if (!start)
 			continue;
 		struct look inner = *look;
-		inner.frame.elsewhere |= strstr(look->words[i], "dir") != NULL;
+		inner.frame.moved |= strstr(look->words[i], "dir") != NULL;
 		struct words words __attribute__((cleanup(words_release))) = {0};
 		for (i++; i < look->count && strcmp(look->words[i], ";") != 0 &&
 			!(strcmp(look->words[i], "+") == 0 &&
