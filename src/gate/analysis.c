@@ -1,9 +1,11 @@
-/* Theory of operation: an analysis is a growing list of parts. Three things add to it, each calling
- * the others: a script's reader (shell_script.c) adds a part for every command; wrappers (wrappers.c)
- * add the command that a part starts in its turn; shells (interpreters.c) start a reader on the script
- * they are given. Each round is one level of nesting, and nesting, parts and bytes are bounded.
+/* Theory of operation: an analysis is a growing list of parts. Three things add to it, each
+ * calling the others: a script's reader (shell_script.c) adds a part for every command; wrappers
+ * (wrappers.c) add the command that a part starts in its turn; shells (interpreters.c) start a
+ * reader on the script they are given. Each round is one level of nesting, and nesting, parts
+ * and bytes are bounded.
  *
- * Doubt only ever adds: nothing that was found is taken back, a part that is in doubt stays, marked. */
+ * Doubt only ever adds: nothing that was found is taken back, a part that is in doubt stays,
+ * marked. */
 #include "gate/shell.h"
 
 #include "base/cleanup.h"
@@ -112,7 +114,9 @@ void part_doubt(struct analyzer *a, size_t part, const char *why)
 
 bool analyzer_enter(struct analyzer *a)
 {
-	if (a->nesting == MAX_SCRIPT_NESTING || a->memory_short) {
+	/* Once a bound was reached nothing more is learned by going deeper, and files that start
+	 * one another would be gone through exponentially often. */
+	if (a->nesting == MAX_SCRIPT_NESTING || a->analysis->incomplete || a->memory_short) {
 		a->analysis->incomplete = true;
 		return false;
 	}

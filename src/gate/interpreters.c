@@ -1,6 +1,7 @@
-/* Programs that take a program: shells, whose script is taken apart; interpreters of other languages,
- * whose source is handed to code analysis where there is one (gate/code.h) and is undecidable where there
- * is none; and script files, which name their interpreter in their first line. */
+/* Programs that take a program: shells, whose script is taken apart; interpreters of other
+ * languages, whose source is handed to code analysis where there is one (gate/code.h) and is
+ * undecidable where there is none; and script files, which name their interpreter in their first
+ * line. */
 #include "gate/wrappers.h"
 
 #include "base/cleanup.h"
@@ -51,12 +52,11 @@ int shell_read_file(struct analyzer *a, const struct scope *scope, const struct 
 	if (ret->why)
 		return -ECANCELED;
 	const char *directory = scope && scope->directory ? scope->directory
-		: frame->directory                        ? frame->directory
+				: frame->directory        ? frame->directory
 							  : context->directory;
 	char *full cleanup_free = path_absolute(absolute ? "/" : directory, path);
 	size_t max = a->bytes_left < MAX_SCRIPT_BYTES ? a->bytes_left : MAX_SCRIPT_BYTES;
-	int r = full ? context->read_file(
-			       context->data, full, max, &ret->text, &ret->length_bytes)
+	int r = full ? context->read_file(context->data, full, max, &ret->text, &ret->length_bytes)
 		     : -errno;
 	if (r == -ENOMEM)
 		analyzer_no_memory(a);
@@ -86,8 +86,9 @@ static bool may_write(const struct gate_part *part, const char *name)
 	return false;
 }
 
-/* What was read may be another file by the time it runs. Whatever stands before the part, and does not
- * merely wrap it, could have written it; and a script may write itself while it is read. */
+/* What was read may be another file by the time it runs. Whatever stands before the part, and
+ * does not merely wrap it, could have written it; and a script may write itself while it is
+ * read. */
 bool file_may_change(const struct analyzer *a, size_t reader, const char *path, size_t after)
 {
 	const struct analysis *analysis = a->analysis;
@@ -217,13 +218,13 @@ struct interpreter {
 	const char *name; /* digits and dots may follow: python3.11 */
 	const char *language;
 	struct options options;
-	const char *code;       /* letters whose value is source */
-	const char *long_code;  /* blank-separated */
-	const char *harmful;    /* letters that load other code */
+	const char *code;      /* letters whose value is source */
+	const char *long_code; /* blank-separated */
+	const char *harmful;   /* letters that load other code */
 	const char *long_harmful;
-	const char *module;     /* letters after which the rest is the program's (python -m) */
-	bool analysed;          /* there is a code analysis for the language */
-	bool first_is_code;     /* the first operand is source, not a file (awk, sed) */
+	const char *module; /* letters after which the rest is the program's (python -m) */
+	bool analysed;      /* there is a code analysis for the language */
+	bool first_is_code; /* the first operand is source, not a file (awk, sed) */
 };
 
 static const struct interpreter interpreters[] = {
@@ -248,8 +249,9 @@ static const struct interpreter interpreters[] = {
 				      "no-deprecation throw-deprecation trace-uncaught "
 				      "preserve-symlinks experimental-modules "
 				      "experimental-vm-modules",
-			.long_values = "eval print require import loader experimental-loader conditions "
-				       "input-type max-old-space-size env-file",
+			.long_values =
+				"eval print require import loader experimental-loader conditions "
+				"input-type max-old-space-size env-file",
 			.long_optional = "inspect inspect-brk unhandled-rejections"},
 		.code = "ep",
 		.long_code = "eval print",
@@ -259,24 +261,25 @@ static const struct interpreter interpreters[] = {
 	},
 	{.name = "perl",
 		.language = "perl",
-		.options = {.flags = "acfnpsStTuUvwWX",
-			.values = "eEImMFx",
-			.optional = "0CdDiVl"},
+		.options = {.flags = "acfnpsStTuUvwWX", .values = "eEImMFx", .optional = "0CdDiVl"},
 		.code = "eE"},
 	{.name = "ruby",
 		.language = "ruby",
 		.options = {.flags = "acdhlnpsSvw", .values = "eIrCE", .optional = "0FiTWxK"},
 		.code = "e"},
-	{.name = "php", .language = "php", .options = {.flags = "ainqsw", .values = "rdcfBREFzt"},
+	{.name = "php",
+		.language = "php",
+		.options = {.flags = "ainqsw", .values = "rdcfBREFzt"},
 		.code = "rBRE"},
-	{.name = "lua", .language = "lua", .options = {.flags = "iEvW", .values = "el"},
+	{.name = "lua",
+		.language = "lua",
+		.options = {.flags = "iEvW", .values = "el"},
 		.code = "e"},
 	{.name = "Rscript", .language = "r", .options = {.values = "e"}, .code = "e"},
 	{.name = "tclsh", .language = "tcl"},
 	{.name = "deno", .language = "typescript"},
 	{.name = "bun", .language = "typescript"},
-	{.name = "osascript", .language = "applescript", .options = {.values = "el"},
-		.code = "e"},
+	{.name = "osascript", .language = "applescript", .options = {.values = "el"}, .code = "e"},
 	{.name = "awk",
 		.language = "awk",
 		.options = {.values = "Ffv"},
@@ -369,8 +372,8 @@ static void judge_code(const struct look *look, const struct interpreter *interp
 }
 
 /* The program is a file, or standard input. */
-static void take_file(const struct look *look, const struct interpreter *interpreter,
-	const char *path)
+static void take_file(
+	const struct look *look, const struct interpreter *interpreter, const char *path)
 {
 	const struct input *input = look->input;
 	if (!path && input && input->known && input->text) {
@@ -381,8 +384,8 @@ static void take_file(const struct look *look, const struct interpreter *interpr
 		look_doubt(look, "it takes its program from standard input");
 	} else if (interpreter->analysed) {
 		struct script_file file cleanup_script_file;
-		if (shell_read_file(look->a, look->scope, &look->frame,
-			    path ? path : input->file, &file) == 0 &&
+		if (shell_read_file(look->a, look->scope, &look->frame, path ? path : input->file,
+			    &file) == 0 &&
 			!memchr(file.text, '\0', file.length_bytes))
 			take_code(look, interpreter, file.text);
 	} else {
@@ -439,7 +442,8 @@ bool look_at_interpreter(const struct look *look, const char *name)
 	return true;
 }
 
-/* Where programs are installed by the system: what lies there is a program whatever its first line. */
+/* Where programs are installed by the system: what lies there is a program whatever its first
+ * line. */
 static bool is_system_program(const char *path)
 {
 	static const char *const roots[] = {"/bin", "/lib", "/lib64", "/sbin", "/usr"};
@@ -495,15 +499,14 @@ void look_at_file(const struct look *look)
 	/* Too big for a script, or not readable as one has to be: some other program. */
 	if (r < 0 && r != -EFBIG && r != -EACCES)
 		return look_doubt(look, file.why);
-	doubt_if_changed(look, path, after);
-	if (r < 0 || file.length_bytes < 2)
-		return;
-	if (file.text[0] == '#' && file.text[1] == '!') {
+	if (r == 0 && file.length_bytes > 1 && file.text[0] == '#' && file.text[1] == '!') {
 		run_by_first_line(look, file.text);
-	} else if (!memchr(file.text, '\0', file.length_bytes < 128 ? file.length_bytes : 128)) {
+	} else if (r == 0 &&
+		   !memchr(file.text, '\0', file.length_bytes < 128 ? file.length_bytes : 128)) {
 		/* The kernel refuses it, and a shell or execvp() hands it to a shell. */
 		struct frame frame = look->frame;
 		frame.depth = look->a->analysis->parts[look->part].depth + 1;
 		shell_process(look->a, DIALECT_POSIX, &frame, file.text, file.length_bytes, path);
 	}
+	doubt_if_changed(look, path, after);
 }

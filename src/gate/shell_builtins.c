@@ -1,5 +1,5 @@
-/* The shell's own words. Most do nothing that matters here; the others run text as a script, start a
- * command, or change what later words mean, which is a doubt about the whole shell. */
+/* The shell's own words. Most do nothing that matters here; the others run text as a script,
+ * start a command, or change what later words mean, which is a doubt about the whole shell. */
 #include "gate/shell.h"
 
 #include "base/cleanup.h"
@@ -34,15 +34,14 @@ static void doom(const struct call *call, const char *why)
 static void take_name(const struct call *call, size_t i)
 {
 	const char *word = call->words[i];
-	size_t n = strspn(word,
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
+	size_t n = strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
 	const char *rest = word + n + (word[n] == '+');
 	if (n == 0 || (*rest != '=' && (*rest || !call->known[i])))
 		return doom(call, "which variable it sets is not known");
 	char *name cleanup_free = analyzer_copy(call->a, word, n);
 	const char *value = rest + 1;
 	bool number = *rest == '=' && call->known[i] && *value && *(rest - 1) != '+' &&
-		strspn(value, "0123456789") == strlen(value);
+		      strspn(value, "0123456789") == strlen(value);
 	if (name)
 		scope_assign(call->a, call->scope, name, number);
 }
@@ -110,8 +109,8 @@ static void on_printf(const struct call *call)
 	if (call->count < 2)
 		return;
 	const char *first = call->words[1];
-	if (!call->known[1] && (first[0] == '$' || first[0] == '`' ||
-				       (first[0] == '"' && strchr("$`", first[1]))))
+	if (!call->known[1] &&
+		(first[0] == '$' || first[0] == '`' || (first[0] == '"' && strchr("$`", first[1]))))
 		doubt(call, "it may set a variable that is not known");
 	else if (strcmp(first, "-v") == 0 && call->count > 2)
 		take_name(call, 2);
@@ -143,12 +142,12 @@ static bool is_one_word(const struct call *call, size_t i)
 	size_t n = strlen(word);
 	if (call->known[i] || strcmp(word, "$#") == 0 || strcmp(word, "$?") == 0)
 		return true;
-	return n >= 2 && word[0] == '"' && word[n - 1] == '"' &&
-		!memchr(word + 1, '"', n - 2) && !strchr(word, '@');
+	return n >= 2 && word[0] == '"' && word[n - 1] == '"' && !memchr(word + 1, '"', n - 2) &&
+	       !strchr(word, '@');
 }
 
-/* test -v NAME evaluates a subscript in NAME: with words that are not known, only where an operator can
- * be nothing but what it seems. */
+/* test -v NAME evaluates a subscript in NAME: with words that are not known, only where an
+ * operator can be nothing but what it seems. */
 static void on_test(const struct call *call)
 {
 	size_t first = 1, end = call->count;
@@ -160,15 +159,14 @@ static void on_test(const struct call *call)
 	for (size_t i = first; i < end; i++) {
 		all_known &= call->known[i];
 		single &= is_one_word(call, i);
-		names |= call->known[i] && strpbrk(call->words[i], "[") &&
-			call->words[i][0] != '[';
-		if (call->known[i] && (strcmp(call->words[i], "-v") == 0 ||
-					      strcmp(call->words[i], "-R") == 0))
+		names |= call->known[i] && strpbrk(call->words[i], "[") && call->words[i][0] != '[';
+		if (call->known[i] &&
+			(strcmp(call->words[i], "-v") == 0 || strcmp(call->words[i], "-R") == 0))
 			names |= !all_known || (i + 1 < end && !call->known[i + 1]);
 	}
 	size_t n = end > first ? end - first : 0;
-	bool shaped = n <= 1 || (n == 2 && call->known[first]) ||
-		(n == 3 && call->known[first + 1]);
+	bool shaped =
+		n <= 1 || (n == 2 && call->known[first]) || (n == 3 && call->known[first + 1]);
 	if (names || (!all_known && !(single && shaped)))
 		doubt(call, "a test evaluates what a name may hold");
 }
@@ -286,8 +284,7 @@ static void on_eval(const struct call *call)
 static void on_trap(const struct call *call)
 {
 	size_t i = 1;
-	while (i < call->count && call->known[i] && call->words[i][0] == '-' &&
-		call->words[i][1])
+	while (i < call->count && call->known[i] && call->words[i][0] == '-' && call->words[i][1])
 		if (strcmp(call->words[i++], "--") == 0)
 			break;
 	if (i >= call->count)

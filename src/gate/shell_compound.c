@@ -1,4 +1,5 @@
-/* Compound commands: each reads from its reserved word to its last one, and the redirections behind. */
+/* Compound commands: each reads from its reserved word to its last one, and the redirections
+ * behind. */
 #include "gate/shell_reader.h"
 
 #include "base/cleanup.h"
@@ -243,6 +244,24 @@ void read_function_body(struct reader *r, char *name)
 	r->defined = name;
 }
 
+/* coproc NAME COMPOUND: the name is one only before a compound command. */
+static void skip_coproc_name(struct reader *r)
+{
+	static const char *const starts[] = {"(", "{", "if", "while", "until", "for", "case", "[["};
+	size_t before = r->at;
+	if (!is_name_start(peek(r, 0)))
+		return;
+	while (is_name_byte(peek(r, 0)))
+		r->at++;
+	if (peek(r, 0) == ' ' || peek(r, 0) == '\t') {
+		skip_blanks(r);
+		for (size_t i = 0; i < ARRAY_SIZE(starts); i++)
+			if (at_keyword(r, starts[i]) || (i == 0 && peek(r, 0) == '('))
+				return;
+	}
+	r->at = before;
+}
+
 /* coproc [NAME] command: in the background, its descriptors in an array. */
 static void read_coproc(struct reader *r)
 {
@@ -251,6 +270,7 @@ static void read_coproc(struct reader *r)
 	/* The grammar takes it for a command's name, as it does `time`. */
 	reader_name(r, r->at - strlen("coproc"), true);
 	skip_blanks(r);
+	skip_coproc_name(r);
 	r->seldom = true;
 	if (reader_enter(r)) {
 		read_command(r);
@@ -306,9 +326,9 @@ static void read_condition(struct reader *r)
 		const char *text = word.plain ? word.value.data : "";
 		place = strcmp(text, "=~") == 0 ? PLACE_REGEX
 			: strcmp(text, "==") == 0 || strcmp(text, "!=") == 0 ||
-				strcmp(text, "=") == 0
-			? PLACE_PATTERN
-			: PLACE_CONDITION;
+					strcmp(text, "=") == 0
+				? PLACE_PATTERN
+				: PLACE_CONDITION;
 	}
 	flush_hazards(r, start);
 }

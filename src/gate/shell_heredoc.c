@@ -56,10 +56,10 @@ void own_heredocs(struct reader *r, size_t first, size_t part)
 		r->heredocs[i].part = part;
 }
 
-/* Where the body ends, and where the line behind its delimiter begins. Unless the delimiter was quoted,
- * a backslash joins lines before they are compared with it. */
-static bool find_end(struct reader *r, const struct heredoc *heredoc, size_t *ret_end,
-	size_t *ret_next)
+/* Where the body ends, and where the line behind its delimiter begins. Unless the delimiter was
+ * quoted, a backslash joins lines before they are compared with it. */
+static bool find_end(
+	struct reader *r, const struct heredoc *heredoc, size_t *ret_end, size_t *ret_next)
 {
 	size_t wanted = strlen(heredoc->delimiter);
 	bool joined = false;
@@ -71,7 +71,7 @@ static bool find_end(struct reader *r, const struct heredoc *heredoc, size_t *re
 		while (heredoc->strip_tabs && tabs < length && text[tabs] == '\t')
 			tabs++;
 		bool same = length - tabs == wanted &&
-			memcmp(text + tabs, heredoc->delimiter, wanted) == 0;
+			    memcmp(text + tabs, heredoc->delimiter, wanted) == 0;
 		if (same && !joined) {
 			*ret_end = line;
 			*ret_next = line + length + (stop != NULL);
@@ -165,8 +165,8 @@ void read_heredocs(struct reader *r)
 			last &= heredocs[k].part != heredoc->part || !heredocs[k].is_stdin;
 		const struct input unknown = {.given = true};
 		if (heredoc->part != SIZE_MAX && heredoc->is_stdin && last)
-			look_further(r, heredoc->part,
-				heredoc->input.text ? &heredoc->input : &unknown);
+			look_further(
+				r, heredoc->part, heredoc->input.text ? &heredoc->input : &unknown);
 		free(heredoc->delimiter);
 		input_release(&heredoc->input);
 	}

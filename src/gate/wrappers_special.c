@@ -98,7 +98,7 @@ void on_sudo(struct look *look, const struct wrapper *wrapper)
 		static const char *const alone[] = {"edit", "help", "list", "remove-timestamp",
 			"reset-timestamp", "validate", "version"};
 		shell |= (option.letter && strchr("si", option.letter)) ||
-			option_is(&option, "shell") || option_is(&option, "login");
+			 option_is(&option, "shell") || option_is(&option, "login");
 		if (option.letter == 'e' || option_is(&option, "edit"))
 			return look_doubt(look, "it starts an editor");
 		if (option.letter && strchr("lKvV", option.letter))
@@ -136,7 +136,7 @@ void on_su(struct look *look, const struct wrapper *wrapper)
 		if (r == 0) {
 			/* su [-] [user]: more are arguments of the shell. */
 			odd |= at < look->count && strcmp(look->words[at], "-") != 0 &&
-				operands++ > 0;
+			       operands++ > 0;
 			at++;
 			continue;
 		}
@@ -360,8 +360,8 @@ void on_find(struct look *look, const struct wrapper *wrapper)
 		inner.frame.moved |= strstr(look->words[i], "dir") != NULL;
 		struct words words __attribute__((cleanup(words_release))) = {0};
 		for (i++; i < look->count && strcmp(look->words[i], ";") != 0 &&
-			!(strcmp(look->words[i], "+") == 0 &&
-				strcmp(look->words[i - 1], "{}") == 0);
+			  !(strcmp(look->words[i], "+") == 0 &&
+				  strcmp(look->words[i - 1], "{}") == 0);
 			i++)
 			add_replaced(look, &words, i, found_in_input);
 		look_at_made(&inner, &words);
