@@ -157,7 +157,7 @@ static int start(struct analyzer *a, const struct analysis_context *context)
 /* The words as they could be typed, for people. */
 static char *words_text(char *const *words)
 {
-	struct buffer text cleanup_buffer = BUFFER_INIT(MAX_PART_TEXT_BYTES);
+	cleanup_buffer struct buffer text = BUFFER_INIT(MAX_PART_TEXT_BYTES);
 	for (size_t i = 0; words[i] && !buffer_error(&text); i++) {
 		if (i)
 			buffer_append_string(&text, " ");
@@ -190,7 +190,7 @@ int analyze_shell(const char *script, size_t length_bytes, const struct analysis
 	if (start(&a, context) < 0)
 		return -ENOMEM;
 	const struct frame frame = {0};
-	struct scope scope cleanup_scope = {.dialect = DIALECT_BASH, .trusts_numbers = true};
+	cleanup_scope struct scope scope = {.dialect = DIALECT_BASH, .trusts_numbers = true};
 	shell_script(&a, &scope, &frame, script, length_bytes, NULL);
 	scope_settle(&a, &scope);
 	return finish(&a, ret);

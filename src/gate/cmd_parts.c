@@ -198,7 +198,7 @@ static int analyze(const struct request *request, const struct analysis_context 
 		return analyze_command(request->command, context, ret);
 	if (request->line)
 		return analyze_shell(request->line, strlen(request->line), context, ret);
-	char *text cleanup_free = NULL;
+	cleanup_free char *text = NULL;
 	size_t length = 0;
 	int r = fd_read_file(AT_FDCWD, request->script, MAX_SCRIPT_BYTES, &text, &length);
 	return r < 0 ? r : analyze_shell(text, length, context, ret);
@@ -211,7 +211,7 @@ int gate_parts(int argc, char *argv[])
 		fputs(help, stderr);
 		return EXIT_USAGE;
 	}
-	char *here cleanup_free = realpath(request.directory ? request.directory : ".", NULL);
+	cleanup_free char *here = realpath(request.directory ? request.directory : ".", NULL);
 	const struct analysis_context context = {.directory = here, .read_file = read_script};
 	struct analysis *analysis = NULL;
 	int r = here ? analyze(&request, &context, &analysis) : -errno;
@@ -219,7 +219,7 @@ int gate_parts(int argc, char *argv[])
 		fprintf(stderr, "coffer gate parts: %s\n", strerror(-r));
 		return EXIT_USAGE;
 	}
-	struct buffer out cleanup_buffer = BUFFER_INIT(MAX_MESSAGE_BYTES);
+	cleanup_buffer struct buffer out = BUFFER_INIT(MAX_MESSAGE_BYTES);
 	if (request.json)
 		append_json(&out, analysis);
 	else

@@ -54,7 +54,7 @@ int shell_read_file(struct analyzer *a, const struct scope *scope, const struct 
 	const char *directory = scope && scope->directory ? scope->directory
 				: frame->directory        ? frame->directory
 							  : context->directory;
-	char *full cleanup_free = path_absolute(absolute ? "/" : directory, path);
+	cleanup_free char *full = path_absolute(absolute ? "/" : directory, path);
 	size_t max = a->bytes_left < MAX_SCRIPT_BYTES ? a->bytes_left : MAX_SCRIPT_BYTES;
 	int r = full ? context->read_file(context->data, full, max, &ret->text, &ret->length_bytes)
 		     : -errno;
@@ -117,7 +117,7 @@ static void doubt_if_changed(const struct look *look, const char *path, size_t a
 
 static void run_file(const struct look *look, enum dialect dialect, const char *path)
 {
-	struct script_file file cleanup_script_file;
+	cleanup_script_file struct script_file file;
 	size_t after = look->a->analysis->count;
 	if (shell_read_file(look->a, look->scope, &look->frame, path, &file) < 0)
 		return look_doubt(look, file.why);
@@ -383,7 +383,7 @@ static void take_file(
 		look->a->analysis->parts[look->part].language = interpreter->language;
 		look_doubt(look, "it takes its program from standard input");
 	} else if (interpreter->analysed) {
-		struct script_file file cleanup_script_file;
+		cleanup_script_file struct script_file file;
 		if (shell_read_file(look->a, look->scope, &look->frame, path ? path : input->file,
 			    &file) == 0 &&
 			!memchr(file.text, '\0', file.length_bytes))
@@ -472,8 +472,8 @@ static void run_by_first_line(const struct look *look, const char *text)
 		argument += strspn(argument, " \t");
 	}
 	size_t extra = *argument ? 2 : 1, count = look->count + extra;
-	char **words cleanup_free = calloc(count + 1, sizeof(*words));
-	bool *known cleanup_free = calloc(count + 1, sizeof(*known));
+	cleanup_free char **words = calloc(count + 1, sizeof(*words));
+	cleanup_free bool *known = calloc(count + 1, sizeof(*known));
 	if (!words || !known)
 		return analyzer_no_memory(look->a);
 	words[0] = interpreter;
@@ -490,7 +490,7 @@ static void run_by_first_line(const struct look *look, const char *text)
 
 void look_at_file(const struct look *look)
 {
-	struct script_file file cleanup_script_file = {0};
+	cleanup_script_file struct script_file file = {0};
 	const char *path = look->words[0];
 	if (!strchr(path, '/') || is_system_program(path) || !look->a->context->read_file)
 		return;

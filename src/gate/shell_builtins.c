@@ -38,7 +38,7 @@ static void take_name(const struct call *call, size_t i)
 	const char *rest = word + n + (word[n] == '+');
 	if (n == 0 || (*rest != '=' && (*rest || !call->known[i])))
 		return doom(call, "which variable it sets is not known");
-	char *name cleanup_free = analyzer_copy(call->a, word, n);
+	cleanup_free char *name = analyzer_copy(call->a, word, n);
 	const char *value = rest + 1;
 	bool number = *rest == '=' && call->known[i] && *value && *(rest - 1) != '+' &&
 		      strspn(value, "0123456789") == strlen(value);
@@ -264,7 +264,7 @@ static void run_text(const struct call *call, const char *text, size_t length, c
 
 static void on_eval(const struct call *call)
 {
-	struct buffer text cleanup_buffer = BUFFER_INIT(MAX_SCRIPT_BYTES);
+	cleanup_buffer struct buffer text = BUFFER_INIT(MAX_SCRIPT_BYTES);
 	size_t first = call->count > 1 && strcmp(call->words[1], "--") == 0 ? 2 : 1;
 	for (size_t i = first; i < call->count; i++) {
 		if (!call->known[i])
@@ -305,7 +305,7 @@ static void on_source(const struct call *call)
 		return doom(call, "the sourced file is known only when it runs");
 	if (!strchr(call->words[i], '/'))
 		return doom(call, "the sourced file is looked for in PATH");
-	struct script_file file cleanup_script_file;
+	cleanup_script_file struct script_file file;
 	if (shell_read_file(call->a, call->scope, call->frame, call->words[i], &file) < 0)
 		return doom(call, file.why);
 	size_t after = call->a->analysis->count;

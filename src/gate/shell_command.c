@@ -69,7 +69,7 @@ static bool names_descriptor(const struct shell_word *word)
 static void read_target(struct reader *r, const struct redirect_sign *sign, bool is_stdin,
 	struct gate_part *part, struct input *input)
 {
-	struct shell_word word cleanup_word = {0};
+	cleanup_word struct shell_word word = {0};
 	skip_blanks(r);
 	if (peek(r, 0) == '\n' || !read_word(r, &word, PLACE_ARGUMENT)) {
 		if (!r->stopped)
@@ -111,7 +111,7 @@ void read_redirection(struct reader *r, struct gate_part *part, struct input *in
 		size_t close = 1;
 		while (peek(r, close) != '}')
 			close++;
-		char *name cleanup_free = analyzer_copy(r->a, r->script + r->at + 1, close - 1);
+		cleanup_free char *name = analyzer_copy(r->a, r->script + r->at + 1, close - 1);
 		if (name)
 			scope_assign(r->a, r->scope, name, false);
 		r->at += close + 1;
@@ -160,7 +160,7 @@ static void keep_assignments(struct reader *r, const struct gate_part *part)
 		size_t n = 0;
 		while (is_name_byte(text[n]))
 			n++;
-		char *name cleanup_free = analyzer_copy(r->a, text, n);
+		cleanup_free char *name = analyzer_copy(r->a, text, n);
 		const char *value = strchr(text, '=');
 		bool number = value && value[1] && text[n] == '=' &&
 			      strspn(value + 1, "0123456789") == strlen(value + 1);
@@ -278,7 +278,7 @@ static bool take_first_word(struct reader *r, struct gate_part *part, struct she
 void read_simple(struct reader *r)
 {
 	struct gate_part part = {0};
-	struct input input cleanup_input = {0};
+	cleanup_input struct input input = {0};
 	size_t start = r->at, first_heredoc = r->heredocs_count;
 	bool defined = false;
 	for (skip_blanks(r); !r->stopped && !defined && !at_command_end(r); skip_blanks(r)) {
@@ -286,7 +286,7 @@ void read_simple(struct reader *r)
 			read_redirection(r, &part, &input);
 			continue;
 		}
-		struct shell_word word cleanup_word = {0};
+		cleanup_word struct shell_word word = {0};
 		enum word_place place = part.argv.count == 0 || takes_assignments(&part)
 						? PLACE_ASSIGNMENT
 						: PLACE_ARGUMENT;

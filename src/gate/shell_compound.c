@@ -78,7 +78,7 @@ static void take_counter(struct reader *r)
 	if (name == name_end || !is_name_start(r->script[name]) || digits == 0 ||
 		r->script[name_end] != '=' || r->script[at + digits] != ';')
 		return;
-	char *copy cleanup_free = analyzer_copy(r->a, r->script + name, name_end - name);
+	cleanup_free char *copy = analyzer_copy(r->a, r->script + name, name_end - name);
 	if (copy)
 		scope_assign(r->a, r->scope, copy, true);
 }
@@ -113,7 +113,7 @@ static void read_for(struct reader *r)
 	skip_blanks(r);
 	if (peek(r, 0) == '(' && peek(r, 1) == '(')
 		return read_counting_for(r);
-	struct shell_word name cleanup_word = {0};
+	cleanup_word struct shell_word name = {0};
 	size_t start = r->at;
 	if (!read_word(r, &name, PLACE_ARGUMENT) || !name.plain || name.unknown) {
 		if (!r->stopped)
@@ -126,7 +126,7 @@ static void read_for(struct reader *r)
 		r->at += 2;
 		numbers = true;
 		for (skip_blanks(r); !r->stopped; skip_blanks(r)) {
-			struct shell_word word cleanup_word = {0};
+			cleanup_word struct shell_word word = {0};
 			if (!read_word(r, &word, PLACE_ARGUMENT))
 				break;
 			numbers &= is_number(r, &word);
@@ -160,7 +160,7 @@ static bool read_branch(struct reader *r)
 	if (peek(r, 0) == '(')
 		r->at++;
 	for (;;) {
-		struct shell_word pattern cleanup_word = {0};
+		cleanup_word struct shell_word pattern = {0};
 		skip_blanks(r);
 		if (!read_word(r, &pattern, PLACE_PATTERN)) {
 			if (!r->stopped)
@@ -189,7 +189,7 @@ static bool read_branch(struct reader *r)
 
 static void read_case(struct reader *r)
 {
-	struct shell_word word cleanup_word = {0};
+	cleanup_word struct shell_word word = {0};
 	size_t start = r->at;
 	skip_blanks(r);
 	if (!read_word(r, &word, PLACE_ARGUMENT)) {
@@ -208,7 +208,7 @@ static void read_function(struct reader *r)
 {
 	reader_bash_only(r);
 	skip_blanks(r);
-	struct shell_word name cleanup_word = {0};
+	cleanup_word struct shell_word name = {0};
 	if (!read_word(r, &name, PLACE_ARGUMENT) || !name.plain) {
 		if (!r->stopped)
 			reader_odd(r, "a function's name is not plain");
@@ -310,7 +310,7 @@ static void read_condition(struct reader *r)
 			compared = false;
 			continue;
 		}
-		struct shell_word word cleanup_word = {0};
+		cleanup_word struct shell_word word = {0};
 		if (!read_word(r, &word, place)) {
 			if (!r->stopped)
 				reader_syntax(r, "a sign that does not fit in [[");
@@ -371,7 +371,7 @@ static const struct {
 static void read_redirections(struct reader *r)
 {
 	struct gate_part part = {0};
-	struct input ignored cleanup_input = {0};
+	cleanup_input struct input ignored = {0};
 	skip_blanks(r);
 	size_t start = r->at, first_heredoc = r->heredocs_count;
 	while (!r->stopped && redirection_here(r)) {

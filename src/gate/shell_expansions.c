@@ -257,7 +257,7 @@ static void read_operand(struct reader *r, struct shell_word *scratch)
 
 void read_arithmetic(struct reader *r, const char *close)
 {
-	struct shell_word scratch cleanup_word = {
+	cleanup_word struct shell_word scratch = {
 		.value = BUFFER_INIT(MAX_SCRIPT_BYTES), .quoted = BUFFER_INIT(MAX_SCRIPT_BYTES)};
 	if (!reader_enter(r))
 		return;
@@ -378,12 +378,12 @@ static char *read_parameter(struct reader *r)
 
 static void read_braced(struct reader *r, bool in_quotes)
 {
-	struct shell_word scratch cleanup_word = {
+	cleanup_word struct shell_word scratch = {
 		.value = BUFFER_INIT(MAX_SCRIPT_BYTES), .quoted = BUFFER_INIT(MAX_SCRIPT_BYTES)};
 	if (!reader_enter(r))
 		return;
 	r->at += 2;
-	char *name cleanup_free = read_parameter(r);
+	cleanup_free char *name = read_parameter(r);
 	bool expression = false;
 	if (!r->stopped && peek(r, 0) != '}')
 		read_operator(r, name, &expression);

@@ -8,7 +8,7 @@
 /* The delimiter, at its first byte: quotes are removed, nothing is expanded. */
 static char *read_delimiter(struct reader *r, bool *ret_quoted)
 {
-	struct shell_word word cleanup_word = {0};
+	cleanup_word struct shell_word word = {0};
 	size_t start = r->at;
 	for (size_t i = start; i < r->end && !is_meta(r->script[i]); i++)
 		if (r->script[i] == '$' || r->script[i] == '`') {
@@ -96,7 +96,7 @@ static bool find_end(
 /* The commands in the body of an unquoted here-document. */
 static bool read_body(struct reader *r, size_t body_end)
 {
-	struct shell_word scratch cleanup_word = {
+	cleanup_word struct shell_word scratch = {
 		.value = BUFFER_INIT(MAX_SCRIPT_BYTES), .quoted = BUFFER_INIT(MAX_SCRIPT_BYTES)};
 	size_t end = r->end;
 	bool seldom = r->seldom, known = true;

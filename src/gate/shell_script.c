@@ -462,7 +462,7 @@ void shell_script(struct analyzer *a, struct scope *scope, const struct frame *f
 void shell_process(struct analyzer *a, enum dialect dialect, const struct frame *frame,
 	const char *script, size_t length_bytes, const char *file)
 {
-	struct scope scope cleanup_scope = {.dialect = dialect, .first = a->analysis->count};
+	cleanup_scope struct scope scope = {.dialect = dialect, .first = a->analysis->count};
 	shell_script(a, &scope, frame, script, length_bytes, file);
 	scope_settle(a, &scope);
 }

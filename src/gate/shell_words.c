@@ -231,7 +231,7 @@ void read_array(struct reader *r)
 		skip_newlines(r);
 		if (r->stopped || peek(r, 0) == ')')
 			break;
-		struct shell_word word cleanup_word = {0};
+		cleanup_word struct shell_word word = {0};
 		if (peek(r, 0) == '[') { /* [subscript]=value */
 			r->at++;
 			read_arithmetic(r, "]");

@@ -172,7 +172,7 @@ void look_at_script(const struct look *look, const char *script, enum dialect di
 
 void look_at_line(const struct look *look, size_t first)
 {
-	struct buffer line cleanup_buffer = BUFFER_INIT(MAX_SCRIPT_BYTES);
+	cleanup_buffer struct buffer line = BUFFER_INIT(MAX_SCRIPT_BYTES);
 	for (size_t i = first; i < look->count; i++) {
 		if (!look->known[i])
 			return look_doubt(look, "its command line is known only when it runs");

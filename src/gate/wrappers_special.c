@@ -26,6 +26,8 @@ static void words_release(struct words *words)
 	strv_release(&words->items);
 }
 
+#define cleanup_words __attribute__((cleanup(words_release)))
+
 static void words_add(struct analyzer *a, struct words *words, const char *word, bool known)
 {
 	if (words->items.count == MAX_BRACE_WORDS) {
@@ -48,13 +50,13 @@ static void look_at_made(const struct look *look, struct words *words)
 /* env -S: only what is split at blanks and nothing else. */
 static void look_at_split(struct look *look, const struct option *option, size_t rest)
 {
-	struct words words __attribute__((cleanup(words_release))) = {0};
+	cleanup_words struct words words = {0};
 	if (!option->value_known || strpbrk(option->value, "\\$'\"#\n\r\v\f"))
 		return look_doubt(look, "what env splits is not followed");
 	words_add(look->a, &words, "env", true);
 	for (const char *p = option->value + strspn(option->value, " \t"); *p;) {
 		size_t n = strcspn(p, " \t");
-		char *word cleanup_free = analyzer_copy(look->a, p, n);
+		cleanup_free char *word = analyzer_copy(look->a, p, n);
 		if (word)
 			words_add(look->a, &words, word, true);
 		p += n;
@@ -332,7 +334,7 @@ void on_xargs(struct look *look, const struct wrapper *wrapper)
 	}
 	if (r < 0)
 		return look_doubt(look, option_not_known);
-	struct words words __attribute__((cleanup(words_release))) = {0};
+	cleanup_words struct words words = {0};
 	if (at >= look->count)
 		words_add(look->a, &words, "echo", true);
 	for (; at < look->count; at++)
@@ -358,7 +360,7 @@ void on_find(struct look *look, const struct wrapper *wrapper)
 			continue;
 		struct look inner = *look;
 		inner.frame.moved |= strstr(look->words[i], "dir") != NULL;
-		struct words words __attribute__((cleanup(words_release))) = {0};
+		cleanup_words struct words words = {0};
 		for (i++; i < look->count && strcmp(look->words[i], ";") != 0 &&
 			  !(strcmp(look->words[i], "+") == 0 &&
 				  strcmp(look->words[i - 1], "{}") == 0);

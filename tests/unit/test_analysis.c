@@ -269,7 +269,7 @@ static void check(const struct example *table, size_t count)
 		struct analysis *analysis = NULL;
 		const char *line = table[i].line;
 		assert_int_equal(analyze_shell(line, strlen(line), &examples, &analysis), 0);
-		char *parts cleanup_free = parts_text(analysis);
+		cleanup_free char *parts = parts_text(analysis);
 		assert_non_null(parts);
 		if (strcmp(parts, table[i].parts) != 0)
 			print_error("%s\n", line);
@@ -371,16 +371,16 @@ static void test_bounds(void **state)
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
-		char *text cleanup_free = repeat(texts[i].what, texts[i].count);
+		cleanup_free char *text = repeat(texts[i].what, texts[i].count);
 		assert_true(is_doubtful(text, strlen(text)));
 	}
-	char *braces cleanup_free = repeat("{a,b}", 200);
+	cleanup_free char *braces = repeat("{a,b}", 200);
 	assert_true(is_doubtful(braces, strlen(braces)));
 }
 
 static void test_long_scripts_are_known(void **state)
 {
-	char *text cleanup_free = repeat("p1 a \"b\" 'c' | p2 $(p3)\n", 2000);
+	cleanup_free char *text = repeat("p1 a \"b\" 'c' | p2 $(p3)\n", 2000);
 	struct analysis *analysis = NULL;
 	(void)state;
 	assert_int_equal(analyze_shell(text, strlen(text), NULL, &analysis), 0);

@@ -317,7 +317,7 @@ static void check(const struct example *table, size_t count)
 		struct analysis *analysis = NULL;
 		const char *line = table[i].line;
 		assert_int_equal(analyze_shell(line, strlen(line), &examples, &analysis), 0);
-		char *parts cleanup_free = parts_text(analysis);
+		cleanup_free char *parts = parts_text(analysis);
 		assert_non_null(parts);
 		if (strcmp(parts, table[i].parts) != 0)
 			print_error("%s\n", line);
@@ -362,7 +362,7 @@ static void test_argv(void **state)
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-		char *parts cleanup_free = command_text(commands[i].argv, &examples);
+		cleanup_free char *parts = command_text(commands[i].argv, &examples);
 		assert_string_equal(parts, commands[i].parts);
 	}
 }
@@ -371,9 +371,9 @@ static void test_argv(void **state)
 static void test_without_files(void **state)
 {
 	(void)state;
-	char *script cleanup_free = command_text((char *[]){"bash", "s.sh", NULL}, NULL);
+	cleanup_free char *script = command_text((char *[]){"bash", "s.sh", NULL}, NULL);
 	assert_string_equal(script, "!bash s.sh");
-	char *program cleanup_free = command_text((char *[]){"./s.sh", NULL}, NULL);
+	cleanup_free char *program = command_text((char *[]){"./s.sh", NULL}, NULL);
 	assert_string_equal(program, "./s.sh");
 }
 
