@@ -68,10 +68,10 @@ enum {
 	MAX_SCRIPT_BYTES = 1024 * 1024,
 	MAX_SCRIPT_COMMANDS = 16384,
 	MAX_SCRIPT_NESTING = 16,
-	/* Of one script: syntax within syntax (each level is a stack frame), here-documents that one
-	 * line opens, names that are kept track of, words that one word's braces make. Of one
-	 * analysis: bytes of all its scripts, so that files that name one another end; the source
-	 * shown of a part. */
+	/* Of one script: syntax within syntax (each level is a stack frame), here-documents that
+	 * one line opens, names that are kept track of, words that one word's braces make. Of
+	 * one analysis: bytes of all its scripts, so that files that name one another end; the
+	 * source shown of a part. */
 	MAX_SYNTAX_DEPTH = 96,
 	MAX_LINE_HEREDOCS = 16,
 	MAX_SCRIPT_NAMES = 512,

@@ -1,15 +1,16 @@
 /* Theory of operation: a shell's text is read twice.
  *
- * This reader follows bash's own rules, character by character: quotes, reserved words only where they
- * are reserved, here-documents, backslash-newline. It adds a part for every command, wherever that
- * stands: in substitutions, here-documents, arithmetic, subscripts, patterns. Then a syntax tree is made of
- * the same text (shell_tree.c), by a grammar that was written by others in another way. Every command
- * must have been seen by both at the same place; else the whole script is undecidable. Somebody who
- * wants a command to be overlooked has to deceive both in the same way.
+ * This reader follows bash's own rules, character by character: quotes, reserved words only
+ * where they are reserved, here-documents, backslash-newline. It adds a part for every command,
+ * wherever that stands: in substitutions, here-documents, arithmetic, subscripts, patterns. Then
+ * a syntax tree is made of the same text (shell_tree.c), by a grammar that was written by others
+ * in another way. Every command must have been seen by both at the same place; else the whole
+ * script is undecidable. Somebody who wants a command to be overlooked has to deceive both in
+ * the same way.
  *
- * What the reader does not follow (carriage returns, bytes that are no UTF-8, nested backquotes, ...) is
- * undecidable, not guessed. A syntax error is told with its place. In both cases what was found until
- * then stays, since bash too runs a script line by line.
+ * What the reader does not follow (carriage returns, bytes that are no UTF-8, nested backquotes,
+ * ...) is undecidable, not guessed. A syntax error is told with its place. In both cases what
+ * was found until then stays, since bash too runs a script line by line.
  *
  * The reader recurses; reader_enter() bounds it. */
 #include "gate/shell_reader.h"
@@ -56,8 +57,8 @@ void reader_syntax(struct reader *r, const char *what)
 		return;
 	unsigned line, column;
 	reader_place(r, r->at < r->end ? r->at : r->end, &line, &column);
-	error_set(&r->a->analysis->syntax, EINVAL, "shell", "%s%s%u:%u: %s",
-		r->file ? r->file : "", r->file ? ":" : "", line, column, what);
+	error_set(&r->a->analysis->syntax, EINVAL, "shell", "%s%s%u:%u: %s", r->file ? r->file : "",
+		r->file ? ":" : "", line, column, what);
 }
 
 void reader_odd(struct reader *r, const char *why)
@@ -139,7 +140,7 @@ bool at_keyword(const struct reader *r, const char *word)
 {
 	size_t length = strlen(word);
 	return length <= r->end - r->at && memcmp(r->script + r->at, word, length) == 0 &&
-		is_meta(peek(r, length));
+	       is_meta(peek(r, length));
 }
 
 /* What ends a list, and belongs to whoever began it. */
@@ -211,9 +212,33 @@ void read_pipeline(struct reader *r)
 	r->frame.piped_from = outer;
 }
 
+/* `cd DIR &&`: what follows in this list is surely there. */
+static void follow_cd(struct reader *r, size_t first)
+{
+	const struct gate_part *part = &r->a->analysis->parts[first];
+	struct scope *scope = r->scope;
+	if (r->depth || scope->shared || r->a->analysis->count != first + 1 || scope->directory ||
+		r->siblings != 1 || part->kind != PART_BUILTIN || part->argv.count != 2 ||
+		strcmp(part->argv.items[0], "cd") != 0 || !part->word_known[1] ||
+		part->argv.items[1][0] == '-' || !r->a->context->directory || r->frame.moved)
+		return;
+	const char *base = r->frame.directory ? r->frame.directory : r->a->context->directory;
+	scope->directory = path_absolute(base, part->argv.items[1]);
+	scope->moved = !scope->directory;
+}
+
+/* Once a list is over, it is not known whether its cd was done. */
+static void forget_cd(struct scope *scope)
+{
+	scope->moved |= scope->directory != NULL;
+	free(scope->directory);
+	scope->directory = NULL;
+}
+
 /* One and-or list with its separator. */
 static void read_item(struct reader *r)
 {
+	bool moved = r->scope->moved;
 	size_t first = r->a->analysis->count;
 	free(r->defined);
 	r->defined = NULL;
@@ -221,10 +246,16 @@ static void read_item(struct reader *r)
 	read_pipeline(r);
 	while (!r->stopped && ((peek(r, 0) == '&' && peek(r, 1) == '&') ||
 				      (peek(r, 0) == '|' && peek(r, 1) == '|'))) {
+		if (peek(r, 0) == '|')
+			forget_cd(r->scope);
+		else if (!moved)
+			follow_cd(r, first);
 		r->at += 2;
 		skip_newlines(r);
 		read_pipeline(r);
 	}
+	if (!r->depth && !r->scope->shared)
+		forget_cd(r->scope);
 	if (r->stopped)
 		return;
 	char c = peek(r, 0);
@@ -280,6 +311,7 @@ void flush_hazards(struct reader *r, size_t start)
 		add_silent_part(r, &part, start);
 }
 
+<<<<<<< HEAD
 bool redirection_here(const struct reader *r)
 {
 	size_t i = 0;
@@ -595,6 +627,8 @@ static void read_simple(struct reader *r)
 	part_release(&part);
 }
 
+=======
+>>>>>>> gate-C
 void read_command(struct reader *r)
 {
 	if (!reader_enter(r))
@@ -641,7 +675,7 @@ static bool is_plain_everywhere(const char *script, size_t length_bytes)
 			first_word = c == ' ' ? first_word && word_start : true;
 			word_start = true;
 		} else if (is_name_byte(c) || strchr("./,:@+-_", c) ||
-			(c == '=' && !word_start && !first_word)) {
+			   (c == '=' && !word_start && !first_word)) {
 			word_start = false;
 		} else if ((c == '&' || c == '|') && i + 1 < length_bytes && script[i + 1] == c) {
 			i++;
@@ -712,8 +746,7 @@ void shell_script(struct analyzer *a, struct scope *scope, const struct frame *f
 	};
 	struct reader *r = &reader;
 	r->frame.background = false;
-	if (length_bytes > MAX_SCRIPT_BYTES || length_bytes > a->bytes_left ||
-		!analyzer_enter(a)) {
+	if (length_bytes > MAX_SCRIPT_BYTES || length_bytes > a->bytes_left || !analyzer_enter(a)) {
 		a->analysis->incomplete = true;
 		return;
 	}
@@ -747,7 +780,7 @@ void shell_script(struct analyzer *a, struct scope *scope, const struct frame *f
 void shell_process(struct analyzer *a, enum dialect dialect, const struct frame *frame,
 	const char *script, size_t length_bytes, const char *file)
 {
-	struct scope scope cleanup_scope = {.dialect = dialect, .first = a->analysis->count};
+	cleanup_scope struct scope scope = {.dialect = dialect, .first = a->analysis->count};
 	shell_script(a, &scope, frame, script, length_bytes, file);
 	scope_settle(a, &scope);
 }

@@ -1,9 +1,9 @@
-/* The second reader: the syntax tree of tree-sitter-bash. Only one thing is asked of it: at which places
- * it sees commands, and that it understood everything. See shell_script.c for why.
+/* The second reader: the syntax tree of tree-sitter-bash. Only one thing is asked of it: at
+ * which places it sees commands, and that it understood everything. See shell_script.c for why.
  *
- * Where grammar and bash are known to differ without harm (`time` is a command's name to the grammar,
- * backquotes in here-documents are text) the first reader marks the place `seldom`: it may be missing
- * here. What the tree has and the first reader has not is always a difference. */
+ * Where grammar and bash are known to differ without harm (`time` is a command's name to the
+ * grammar, backquotes in here-documents are text) the first reader marks the place `seldom`: it
+ * may be missing here. What the tree has and the first reader has not is always a difference. */
 #include "gate/shell.h"
 
 #include "base/cleanup.h"
@@ -41,8 +41,7 @@ struct symbols {
 
 static TSSymbol symbol(const char *name, bool named)
 {
-	return ts_language_symbol_for_name(
-		tree_sitter_bash(), name, (uint32_t)strlen(name), named);
+	return ts_language_symbol_for_name(tree_sitter_bash(), name, (uint32_t)strlen(name), named);
 }
 
 static bool begins_with_bracket(TSNode node, const struct symbols *symbols)
@@ -87,8 +86,7 @@ static int by_name_place(const void *a, const void *b)
 	return by_place(&((const struct name_place *)a)->at, &((const struct name_place *)b)->at);
 }
 
-static bool same_places(
-	const struct places *places, const struct name_place *names, size_t count)
+static bool same_places(const struct places *places, const struct name_place *names, size_t count)
 {
 	size_t k = 0;
 	for (size_t i = 0; i < count; i++) {
