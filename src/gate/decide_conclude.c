@@ -10,7 +10,7 @@
 
 enum {
 	SHOWN_BYTES = 96,    /* of a command, in a sentence */
-	REASON_BYTES = 2048, /* a sentence */
+	REASON_BYTES = 8192, /* a sentence */
 };
 
 void append_shown(struct buffer *out, const char *text, size_t max_bytes)
@@ -58,10 +58,10 @@ static char *sentence(const struct gate_part *part, const struct grant *ask, con
 		append_command(&out, part);
 		buffer_append_string(&out, "`: ");
 	}
-	append_shown(&out, reason, REASON_BYTES / 4);
+	append_shown(&out, reason, REASON_BYTES / 16);
 	if (ask && ask->value) {
 		buffer_append_string(&out, " ");
-		append_shown(&out, ask->value, REASON_BYTES / 4);
+		append_shown(&out, ask->value, REASON_BYTES / 16);
 	}
 	return buffer_steal(&out);
 }
