@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "config/syntax.h"
 #include "gate/code.h"
 #include "gate/code_text.h"
 #include "gate/grammars.h"
@@ -166,7 +167,7 @@ struct code_run {
 	const struct code_grammar *grammar;
 	const char *source;
 	size_t length_bytes;
-	TSTree *tree;
+	struct syntax syntax;
 	uint8_t *kinds;         /* [symbol] */
 	TSFieldId fields[FIELDS];
 	struct findings_list *findings;
@@ -177,6 +178,7 @@ struct code_run {
 	unsigned nesting;
 	const struct finding *origin; /* for what was found within evaluated text: where that is */
 	uint32_t loop_end, text_end;  /* the ends of the loop and the text that were entered */
+	uint32_t sum_start, sum_end;  /* the sum that was looked at last, with all its terms */
 	const char *wildcards[4];     /* modules whose every name was imported */
 	bool non_ascii;
 	unsigned hexadecimal_names;
@@ -245,6 +247,8 @@ void call_collect(struct code_run *run, TSNode arguments, struct call *call);
 
 /* ---- code_fold.c ---- */
 bool fold_call(struct code_run *run, const struct call *call, unsigned depth, struct value *ret);
+/* Whether calling name gives what its first argument is. */
+bool fold_stands_for_first(const struct code_run *run, const char *name);
 /* A method of a text: "x".join(...), ... */
 bool fold_method(struct code_run *run, const struct call *call, unsigned depth, struct value *ret);
 bool fold_first(struct code_run *run, const struct call *call, unsigned depth, struct value *ret);

@@ -416,8 +416,13 @@ static void visit_identifier(struct code_run *run, TSNode node)
 
 static void visit_sum(struct code_run *run, TSNode node)
 {
-	if (ts_node_start_byte(node) < run->text_end)
+	uint32_t start = ts_node_start_byte(node);
+	/* a + b + c holds a + b: with each of a long sum's it would take the square. */
+	bool within = start == run->sum_start && start < run->sum_end;
+	if (within || start < run->text_end)
 		return;
+	run->sum_start = start;
+	run->sum_end = ts_node_end_byte(node);
 	struct value value = value_of(run, node, 0);
 	/* Its pieces need no second look. */
 	if (check_text(run, node, value))

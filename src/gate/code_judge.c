@@ -405,7 +405,8 @@ static const char *rule_of_reference(const char *rule)
 void check_reference(struct code_run *run, TSNode node)
 {
 	enum node_kind kind = node_kind(run, node);
-	if (kind != NODE_IDENTIFIER && kind != NODE_ATTRIBUTE && kind != NODE_SUBSCRIPT)
+	if (kind != NODE_IDENTIFIER && kind != NODE_ATTRIBUTE && kind != NODE_SUBSCRIPT &&
+		kind != NODE_CALL)
 		return;
 	const struct sink *sink = sink_of(run, value_of(run, node, 1).name);
 	const char *rule = sink && sink->judge ? rule_of_reference(sink->rule) : NULL;
@@ -435,8 +436,9 @@ void check_call(struct code_run *run, const struct call *call)
 			report(run, "disguised", call->node);
 		sink->judge(run, call, sink->rule);
 	}
-	/* What is bound to its first argument, or called through another function. */
-	for (size_t i = 0; i < call->count; i++)
+	/* What only stands for its argument (promisify, partial) is looked at where it is used. */
+	bool stands = fold_stands_for_first(run, call->function.name);
+	for (size_t i = 0; i < call->count && !stands; i++)
 		check_reference(run, call->arguments[i]);
 	for (size_t i = 0; i < call->keywords_count; i++)
 		check_reference(run, call->keywords[i].value);

@@ -424,7 +424,8 @@ static void visit_call(struct code_run *run, TSNode node)
 	struct value value = value_of(run, node, 0);
 	if (value.folded || (value.text && call.count > 1))
 		check_text(run, node, value);
-	if (call.object.name && strcmp(call.object.name, "os.environ") == 0)
+	bool environment = call.object.name && strcmp(call.object.name, "os.environ") == 0;
+	if (environment || (call.function.name && strcmp(call.function.name, "os.getenv") == 0))
 		check_variable_name(run, node, call_value(run, &call, 0).text);
 }
 
@@ -438,8 +439,13 @@ static void visit_subscript(struct code_run *run, TSNode node)
 
 static void visit_sum(struct code_run *run, TSNode node)
 {
-	if (ts_node_start_byte(node) < run->text_end)
+	uint32_t start = ts_node_start_byte(node);
+	/* a + b + c holds a + b: with each of a long sum's it would take the square. */
+	bool within = start == run->sum_start && start < run->sum_end;
+	if (within || start < run->text_end)
 		return;
+	run->sum_start = start;
+	run->sum_end = ts_node_end_byte(node);
 	struct value value = value_of(run, node, 0);
 	/* Its pieces need no second look. */
 	if (check_text(run, node, value))

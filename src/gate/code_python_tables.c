@@ -93,6 +93,13 @@ static bool python_fold_path(
 	return true;
 }
 
+/* bytes([101, 118]), or what it is made of. */
+static bool python_fold_bytes(
+	struct code_run *run, const struct call *call, unsigned depth, struct value *ret)
+{
+	return fold_characters(run, call, depth, ret) || fold_first(run, call, depth, ret);
+}
+
 static bool python_fold_same(
 	struct code_run *run, const struct call *call, unsigned depth, struct value *ret)
 {
@@ -460,9 +467,9 @@ const struct fold python_folds[] = {
 	{"binascii.a2b_base64", fold_base64},
 	{"binascii.a2b_hex", fold_hexadecimal},
 	{"binascii.unhexlify", fold_hexadecimal},
-	{"bytearray", fold_first},
+	{"bytearray", python_fold_bytes},
 	{"bytearray.fromhex", fold_hexadecimal},
-	{"bytes", fold_first},
+	{"bytes", python_fold_bytes},
 	{"bytes.fromhex", fold_hexadecimal},
 	{"chr", fold_characters},
 	{"codecs.decode", python_fold_codecs},

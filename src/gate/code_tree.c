@@ -1,13 +1,10 @@
 /* Theory of operation: the tree is walked with a cursor, never by recursion: what strangers wrote
- * can nest a hundred thousand levels deep. Parsing is linear but for error recovery, which a time
- * limit bounds; a source that takes longer is reported as not analysed. */
+ * can nest a hundred thousand levels deep. */
 #include "gate/code_internal.h"
 
 #include <errno.h>
 #include <string.h>
 #include <uninorm.h>
-
-enum { PARSE_TIMEOUT_US = 5 * 1000 * 1000 };
 
 static int prepare_language(struct code_run *run, const TSLanguage *language)
 {
@@ -37,21 +34,12 @@ int tree_open(struct code_run *run)
 	int r = prepare_language(run, language);
 	if (r < 0)
 		return r;
-	TSParser *parser = ts_parser_new();
-	if (!parser)
-		return -ENOMEM;
-	if (ts_parser_set_language(parser, language)) {
-		ts_parser_set_timeout_micros(parser, PARSE_TIMEOUT_US);
-		run->tree = ts_parser_parse_string(parser, NULL, run->source, run->length_bytes);
-	}
-	ts_parser_delete(parser);
-	return run->tree ? 0 : -ETIME;
+	return syntax_parse(language, run->source, run->length_bytes, &run->syntax);
 }
 
 void tree_close(struct code_run *run)
 {
-	if (run->tree)
-		ts_tree_delete(run->tree);
+	syntax_close(&run->syntax);
 	free(run->kinds);
 }
 
@@ -82,10 +70,11 @@ static bool cursor_next(TSTreeCursor *cursor, unsigned *depth, bool descend)
 void tree_walk(struct code_run *run,
 	void (*visit)(struct code_run *run, TSNode node, enum node_kind kind))
 {
-	TSTreeCursor cursor = ts_tree_cursor_new(ts_tree_root_node(run->tree));
+	TSTreeCursor cursor = ts_tree_cursor_new(ts_tree_root_node(run->syntax.tree));
 	run->depth = 0;
 	run->loop_end = 0;
 	run->text_end = 0;
+	run->sum_end = 0;
 	do {
 		TSNode node = ts_tree_cursor_current_node(&cursor);
 		enum node_kind kind = node_kind(run, node);
@@ -99,7 +88,7 @@ void tree_walk(struct code_run *run,
 
 void tree_find_error(struct code_run *run)
 {
-	TSNode root = ts_tree_root_node(run->tree);
+	TSNode root = ts_tree_root_node(run->syntax.tree);
 	if (!ts_node_has_error(root))
 		return;
 	TSTreeCursor cursor = ts_tree_cursor_new(root);
