@@ -75,6 +75,29 @@ static int apply(struct cli_options *options, const struct compiled_config *conf
 	return 0;
 }
 
+/* A flag's policy stands above a file's, and both within what is required. */
+static int apply_approval(struct cli_options *options)
+{
+	const struct compiled_config *config = options->config;
+	if (!options->approval.set && config->approval.set) {
+		options->approval = config->approval;
+		options->approval_text = approval_text(&config->approval);
+		if (!options->approval_text) {
+			cli_complain_text("out of memory");
+			return -1;
+		}
+	}
+	const char *name = approval_policy_name(
+		options->approval.set ? options->approval.policy : APPROVAL_ON_REQUEST);
+	if (config->approvals.count == 0 || strv_contains(&config->approvals, name))
+		return 0;
+	struct error error = {0};
+	error_set(&error, EPERM, "config", "%s: the approval policy %s is not among the allowed",
+		config->approvals_place, name);
+	error_hint(&error, "allowed are those that are named there; --approval chooses one");
+	return complain(&error);
+}
+
 int cli_configure(struct cli_options *options)
 {
 	char directory[PATH_MAX];
@@ -83,5 +106,30 @@ int cli_configure(struct cli_options *options)
 		return 0;
 	if (compiled_config_open(directory, &options->config, &error) < 0)
 		return complain(&error);
-	return options->config ? apply(options, options->config) : 0;
+	if (!options->config)
+		return 0;
+	return apply(options, options->config) < 0 ? -1 : apply_approval(options);
+}
+
+/* What nobody may widen holds for what was granted too. */
+int cli_configure_permits(const struct cli_options *options)
+{
+	cleanup_strv struct strv settings = {0};
+	struct error error = {0};
+	const struct compiled_config *config = options->config;
+	if (!config)
+		return 0;
+	const struct policy *policy = options->policy->policy;
+	bool grows = false;
+	for (size_t i = 0; i < policy->paths_count; i++)
+		grows = grows || policy->paths[i].granted;
+	if (grows && config->modes.count > 0 && !strv_contains(&config->modes, "workspace-write")) {
+		error_set(&error, EPERM, "config", "%s: nothing may be written, by anybody's grant",
+			config->modes_place);
+		return complain(&error);
+	}
+	return compiled_config_settings(config, strv_items(&options->policy->settings), &settings,
+		       NULL, &error) < 0
+		       ? complain(&error)
+		       : 0;
 }

@@ -10,5 +10,8 @@
  * then the configuration, or NULL where there is no file. Notices are said unless options are quiet.
  * 0, or -1 after having complained. */
 int cli_configure(struct cli_options *options);
+/* Whether options->policy, widened by grants, still is within what is required: 0, or -1 after
+ * having complained. */
+int cli_configure_permits(const struct cli_options *options);
 
 #endif

@@ -84,7 +84,7 @@ enum hook_event hook_event_from_name(const char *name);
 
 struct config_hook {
 	enum hook_event event;
-	char *matcher; /* an extended regular expression for the whole tool name; "" or "*": all */
+	char *matcher; /* of the tool's name, see config/hook_hash.h; "" or "*": all */
 	char *command; /* a shell line, as in the hooks that users have; or NULL */
 	struct strv argv; /* or the words of a command without a shell */
 	uint64_t timeout_ms;

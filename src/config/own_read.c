@@ -20,7 +20,7 @@ const char *reviewer_kind_name(enum reviewer_kind kind)
 }
 
 /* The form of a flag: "granular:command=allow,...". */
-static bool approval_text(struct loading *loading, struct layer *layer,
+static bool approval_from(struct loading *loading, struct layer *layer,
 	const struct toml_value *table, struct buffer *to)
 {
 	const struct toml_value *policy = toml_get(table, "policy");
@@ -52,7 +52,7 @@ void read_approval(struct loading *loading, struct layer *layer, const struct sc
 	struct config_place place = layer_place(layer, value);
 	if (value->kind == TOML_TABLE) {
 		schema_check_table(loading, layer, value, key->key);
-		if (!approval_text(loading, layer, value, &text))
+		if (!approval_from(loading, layer, value, &text))
 			return;
 	} else {
 		const char *string = value_string(loading, layer, value);

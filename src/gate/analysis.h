@@ -17,14 +17,18 @@
 #include <stddef.h>
 
 enum part_kind {
-	PART_COMMAND, /* argv would be executed */
-	PART_BUILTIN, /* a word that the shell itself acts on (cd, export, eval of a literal, ...) */
-	PART_FUNCTION, /* a function that the script defines; its body's commands are parts too */
+	PART_COMMAND, /* argv would be executed; or a function of this name, where that is not sure */
+	/* A word that the shell itself acts on (cd, kill, export, eval of a literal, ...): it is as
+	 * harmful as the program of that name. argv is empty for a lasting assignment, for a
+	 * redirection without a command or of a compound command, and for arithmetic that counts. */
+	PART_BUILTIN,
+	PART_FUNCTION, /* calls a function that is sure to be defined; its commands are parts too */
 };
 
 struct redirection {
 	enum redirection_kind { REDIRECT_READ, REDIRECT_WRITE, REDIRECT_APPEND } kind;
-	char *target; /* as far as known; NULL: not known statically */
+	char *target;  /* as far as known; NULL: not known statically */
+	char *written; /* where the target is not known: as it stands in the script; else NULL */
 };
 
 struct gate_part {

@@ -11,6 +11,7 @@ int gate_review(int argc, char *argv[]); /* gate review: a verb of cmd_gate */
 int cmd_check(int argc, char *argv[]);   /* code and diffs */
 int cmd_hooks(int argc, char *argv[]);   /* list, trust, test */
 int cmd_compile(int argc, char *argv[]); /* for the front: writes the compiled configuration */
+int gate_parts(int argc, char *argv[]);  /* of cmd_gate: `coffer gate parts` */
 int cmd_decide(int argc, char *argv[]);  /* for the front: one command of `coffer run` */
 
 #endif

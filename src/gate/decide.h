@@ -45,6 +45,9 @@ struct gate_decision {
 	struct strv rule_prefix; /* the narrowest rule that would allow this; may be empty */
 };
 
+/* The same for a script or a line as a person types it, instead of request's argv. */
+int gate_decide_script(const struct config *config, const struct gate_request *request,
+	const char *script, size_t length_bytes, struct gate_decision **ret, struct error *error);
 int gate_decide(const struct config *config, const struct gate_request *request,
 	struct gate_decision **ret, struct error *error);
 void gate_decision_free(struct gate_decision *decision);
@@ -58,6 +61,10 @@ int gate_decision_text(const struct gate_decision *decision, struct buffer *out)
 /* --ask's text, "write=DIR,net=HOST,unsandboxed,secret=PATH": adds to *grants. */
 int grants_parse(const char *text, const char *directory, struct grant **grants, size_t *count,
 	struct error *error);
+int grants_add(struct grant **grants, size_t *count, enum grant_kind kind, const char *value);
 void grants_free(struct grant *grants, size_t count);
+const char *grant_kind_name(enum grant_kind kind); /* "write", "net", ... */
+/* Whether what is had contains what is wanted: a directory contains those below it. */
+bool grant_covers(const struct grant *have, const struct grant *wanted);
 
 #endif

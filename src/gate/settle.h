@@ -13,6 +13,7 @@
 
 /* What whoever is asked gets: one JSON shape for the reviewer, the agent's host and hooks. Strings
  * from a box or a model stand in it as data. Described in docs/APPROVALS.md. */
+struct session_answers;
 struct approval_request {
 	const struct gate_request *request;
 	const struct gate_decision *decision;
@@ -20,6 +21,7 @@ struct approval_request {
 	const char *justification;     /* the agent's reason, if it gave one; or NULL */
 	const char *after_failure;     /* on-failure: what the box refused; or NULL */
 	bool suggest_rule;             /* "always" may be answered */
+	const struct session_answers *before; /* tells what is new; NULL: there is no session */
 };
 json_t *approval_request_json(const struct approval_request *request); /* new reference or NULL */
 
@@ -35,7 +37,9 @@ struct approval_answer {
 	enum answer_kind kind;
 	char *reason;     /* of a no, for the agent; or of a yes, for the record; may be NULL */
 	struct strv argv; /* ANSWER_EDIT; decided about anew before it runs */
-	const char *by;   /* "person", "host", "reviewer", "hook", "session", "nobody"; static */
+	/* Static: "person", "host", "reviewer", "hook", "session"; "gate" where nobody was to be
+	 * asked, "nobody" where somebody was and nobody is there. */
+	const char *by;
 };
 void approval_answer_release(struct approval_answer *answer);
 /* An answer's JSON: {"decision":"once|session|always|edit|no|stop","reason":...,"command":[...]}.
@@ -50,16 +54,27 @@ struct approver {
 };
 /* A person on the controlling terminal. NULL in *ret where there is none. */
 int approver_terminal(struct approver **ret, struct error *error);
-/* An agent's host: "fd:N" or the path of a unix socket; a line of JSON each way. */
+/* An agent's host: "fd:N" or the path of a unix socket, a line of JSON each way; either may end in
+ * ",timeout=DURATION", after which a question is refused. docs/APPROVALS.md has the protocol. */
 int approver_channel(const char *where, struct approver **ret, struct error *error);
 void approver_free(struct approver *approver);
 
-/* The answers "for this session": canonical keys, bounded, in memory. */
-struct session_answers;
+/* What this session has approved: canonical keys that hold for it, and the words of every command
+ * that was approved at all, which tell what of a later one is new. Bounded, in memory. */
 int session_answers_new(struct session_answers **ret);
 void session_answers_free(struct session_answers *answers);
 bool session_answers_hold(const struct session_answers *answers, const char *canonical);
-int session_answers_add(struct session_answers *answers, const char *canonical);
+int session_answers_add(struct session_answers *answers, const char *canonical); /* -ENOBUFS */
+/* Notes that this was approved, for once or more. What finds no room is forgotten: then it is only
+ * called new once more. */
+void session_answers_note(struct session_answers *answers, const struct approval_request *request);
+/* The same for a question as approval_request_json() wrote it in another process. */
+void session_answers_note_json(struct session_answers *answers, const json_t *question);
+/* What of a request was in none that was noted: {"program":bool,"directory":bool,
+ * "parts":[{"part":N,"program":bool,"words":[...]}],"asks":[...]}; null where nothing was noted.
+ * NULL: out of memory. */
+json_t *session_answers_novelty(
+	const struct session_answers *answers, const struct approval_request *request);
 
 struct settle_context {
 	const struct config *config;
@@ -73,8 +88,9 @@ struct settle_context {
 int gate_settle(const struct settle_context *context, const struct approval_request *request,
 	struct approval_answer *ret, struct error *error);
 
-/* The narrowest rule for a decision, as TOML text; shown before it is written. */
-int rule_text(const struct gate_decision *decision, const char *directory, struct buffer *out);
+/* The narrowest rule that would have allowed it, as TOML text; shown before it is written.
+ * -EOPNOTSUPP: no rule can say it (nothing is decidable, or the grant would remove the box). */
+int rule_text(const struct approval_request *request, struct buffer *out);
 /* Appends it to file, which is checked as a whole before it takes the place of the old one. */
 int rule_append(const char *file, const char *text, struct error *error);
 

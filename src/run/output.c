@@ -1,13 +1,13 @@
 /* Theory of operation. A descriptor of the caller's that is harmless in a box is handed over, and
  * costs nothing. Every other one is replaced by a pipe or by a PTY of the box's own, and the bytes
  * are moved by channels: one for each direction, see run/channel.c. The keyboard and the screen are
- * two channels between the PTY's master and the caller's terminal (run/terminal.c). */
+ * two channels between the PTY's master and the caller's terminal (base/terminal.c). */
 #include "run/output.h"
 
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "base/terminal.h"
 #include "run/channel.h"
-#include "run/terminal.h"
 
 #include <fcntl.h>
 #include <linux/kcmp.h>

@@ -1,0 +1,208 @@
+/* Reading of credentials: by programs that read what they are given, and by redirections. The table
+ * of places is the one that boxes hide (policy/names.h); globs that lead there count too. */
+#include "gate/classify_internal.h"
+
+#include "base/limits.h"
+#include "base/path.h"
+#include "policy/names.h"
+
+#include <fnmatch.h>
+#include <strings.h>
+
+/* Outside of home directories. */
+static const struct {
+	const char *glob, *what;
+} system_secrets[] = {
+	{"/etc/shadow*", "it reads the system's password hashes"},
+	{"/etc/gshadow*", "it reads the system's password hashes"},
+	{"/etc/sudoers*", "it reads who may become root"},
+	{"/etc/ssh/ssh_host_*_key", "it reads the host's SSH keys"},
+	{"/etc/ssl/private*", "it reads the host's private keys"},
+	{"/etc/krb5.keytab", "it reads the host's Kerberos key"},
+	{"/etc/NetworkManager/system-connections*", "it reads network passwords"},
+	{"/etc/wpa_supplicant*", "it reads network passwords"},
+	{"/proc/*/environ", "it reads the environment of processes, tokens included"},
+	{"/proc/*/mem", "it reads the memory of processes"},
+	{"/proc/kcore", "it reads the memory of the kernel"},
+	{"/dev/mem", "it reads the memory of the machine"},
+	{"/run/secrets*", "it reads secrets that were given to a container"},
+	{"/var/run/secrets*", "it reads secrets that were given to a container"},
+	{"/var/lib/docker*", "it reads the files of containers"},
+	{"/var/spool/cron*", "it reads people's scheduled commands"},
+};
+
+/* Whether pattern (which may be a glob) names path or something above it; whole components. */
+static bool leads_to(const char *pattern, const char *path)
+{
+	while (*pattern && *path) {
+		pattern += strspn(pattern, "/");
+		path += strspn(path, "/");
+		size_t pattern_bytes = strcspn(pattern, "/"), path_bytes = strcspn(path, "/");
+		if (path_bytes == 0)
+			return true; /* the pattern lies below the path */
+		if (pattern_bytes == 0)
+			return false; /* it ends above it: a directory, which is not read as one */
+		char a[MAX_NAME_BYTES + 1], b[MAX_NAME_BYTES + 1];
+		if (pattern_bytes >= sizeof(a) || path_bytes >= sizeof(b))
+			return false;
+		memcpy(a, pattern, pattern_bytes);
+		a[pattern_bytes] = '\0';
+		memcpy(b, path, path_bytes);
+		b[path_bytes] = '\0';
+		if (fnmatch(a, b, FNM_PERIOD) != 0)
+			return false;
+		pattern += pattern_bytes;
+		path += path_bytes;
+	}
+	return *path == '\0';
+}
+
+static const char *secret_absolute(const struct command *command, const char *path)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(system_secrets); i++)
+		if (fnmatch(system_secrets[i].glob, path, 0) == 0 ||
+			(has_glob(path) && leads_to(path, system_secrets[i].glob)))
+			return system_secrets[i].what;
+	const char *below = path_below_home(command, path);
+	size_t count;
+	const struct names_credential *credentials = names_credentials(&count);
+	for (size_t i = 0; below && i < count; i++)
+		if (leads_to(below, credentials[i].path))
+			return "it reads a login, key or history in a home directory";
+	/* The workspace's own: a file's name, or a directory that holds nothing else. */
+	const char *name = path_name(path);
+	if (names_secret(name))
+		return "it reads a file that holds secrets by its name";
+	cleanup_free char *parent = path_parent(path);
+	if (parent && names_secret_directory(path_name(parent)))
+		return "it reads a directory of keys or logins";
+	return NULL;
+}
+
+const char *secret_path(const struct command *command, const char *word)
+{
+	const struct places *places = command->places;
+	for (size_t i = 0; i < places->count; i++) {
+		cleanup_free char *path = word_path(command, word, places->directories[i]);
+		const char *what = path ? secret_absolute(command, path) : NULL;
+		if (what)
+			return what;
+	}
+	return NULL;
+}
+
+/* Programs that read the files they are given. skip: leading operands that are no files (a pattern,
+ * a script), unless one of the options stands in for them. */
+static const struct reader {
+	const char *programs;
+	unsigned skip;
+	const char *instead;
+} readers[] = {
+	{"cat,tac,head,tail,less,more,most,bat,batcat,nl,od,xxd,hexdump,hd,strings,base64,base32,"
+	 "basenc,cut,paste,sort,uniq,wc,rev,fold,fmt,column,split,csplit,cp,scp,rsync,"
+	 "install,ln,mv,zip,gzip,bzip2,xz,zstd,7z,7za,rar,ar,cpio,diff,cmp,comm,join,view,vi,vim,"
+	 "nvim,nano,emacs,ed,code,source,.,mapfile,readarray,openssl,gpg,gpg2,age,sops,ssh-keygen,"
+	 "ssh-add,curl,wget,http,https,nc,ncat,netcat,socat,ftp,sftp,aws,gsutil,rclone,uuencode,"
+	 "xclip,xsel,pbcopy,wl-copy,jc,yq,dd,iconv,pr,expand,look,shuf,ssh", 0, ""},
+	{"grep,egrep,fgrep,zgrep,rg,ag,ack,awk,gawk,mawk,nawk,sed,jq", 1, "e,f,regexp,file,expression"},
+	{"tar,bsdtar", 0, ""},
+};
+
+static const char *after_assignment(const char *word)
+{
+	/* curl -F name=@file, -d @file, dd if=file, --file=path: what follows is what is read. */
+	const char *at = strchr(word, '@');
+	const char *equals = strchr(word, '=');
+	if (equals && equals[1] == '@')
+		return equals + 2;
+	if (at == word)
+		return word + 1;
+	return equals ? equals + 1 : NULL;
+}
+
+static void read_word(
+	const struct command *command, const char *word, struct classification *ret)
+{
+	const char *what = secret_path(command, word);
+	const char *rest = what ? NULL : after_assignment(word);
+	if (!what && rest && *rest)
+		what = secret_path(command, rest);
+	if (what)
+		classification_raise(
+			ret, CLASS_DANGEROUS, CATEGORY_SECRET, "read-secret", what);
+}
+
+static void classify_operands(
+	const struct command *command, const struct reader *reader, struct classification *ret)
+{
+	size_t skip = reader->skip;
+	if (skip && has_options(command, reader->instead))
+		skip = 0;
+	struct option_walk walk = option_walk_begin(command);
+	for (struct option option; option_walk_next(&walk, &option);) {
+		if (option.is_option) {
+			if (option.value)
+				read_word(command, option.value, ret);
+		} else if (skip > 0) {
+			skip--;
+		} else {
+			read_word(command, option.name, ret);
+		}
+	}
+}
+
+/* Whether a word prints a variable that is named like a token: "$GITHUB_TOKEN", "${API_KEY}". */
+static bool names_secret_variable(const char *word)
+{
+	for (const char *s = strchr(word, '$'); s; s = strchr(s, '$')) {
+		s++;
+		s += *s == '{';
+		s += *s == '!' || *s == '#';
+		char name[128];
+		size_t bytes = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+					 "0123456789_");
+		if (bytes == 0 || bytes >= sizeof(name))
+			continue;
+		memcpy(name, s, bytes);
+		name[bytes] = '\0';
+		if (names_environment_secret(name))
+			return true;
+	}
+	return false;
+}
+
+static void classify_printing(const struct command *command, struct classification *ret)
+{
+	static const char what[] = "it prints a variable that is named like a token";
+	bool prints = list_has("echo,printf", command->program, strlen(command->program));
+	bool lists = strcmp(command->program, "printenv") == 0;
+	for (size_t i = 1; (prints || lists) && i < command->part->argv.count; i++) {
+		const char *word = command->part->argv.items[i];
+		if (lists ? names_environment_secret(word)
+			  : !command->part->word_known[i] && names_secret_variable(word))
+			classification_raise(
+				ret, CLASS_DANGEROUS, CATEGORY_SECRET, "print-secret", what);
+	}
+}
+
+void classify_reads(const struct command *command, struct classification *ret)
+{
+	size_t length = strlen(command->program);
+	for (size_t i = 0; length > 0 && i < ARRAY_SIZE(readers); i++)
+		if (list_has(readers[i].programs, command->program, length))
+			classify_operands(command, &readers[i], ret);
+	classify_printing(command, ret);
+	for (size_t i = 0; i < command->part->redirections_count; i++) {
+		const struct redirection *redirection = &command->part->redirections[i];
+		const char *target =
+			redirection->target ? redirection->target : redirection->written;
+		if (redirection->kind == REDIRECT_READ && target)
+			read_word(command, target, ret);
+	}
+}
+
+void reading_programs(void (*each)(const char *name, void *data), void *data)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(readers); i++)
+		each_program(readers[i].programs, each, data);
+}

@@ -1,0 +1,220 @@
+/* Theory of operation: the tree is walked with a cursor, never by recursion: what strangers wrote
+ * can nest a hundred thousand levels deep. Parsing is linear but for error recovery, which a time
+ * limit bounds; a source that takes longer is reported as not analysed. */
+#include "gate/code_internal.h"
+
+#include <errno.h>
+#include <string.h>
+#include <uninorm.h>
+
+enum { PARSE_TIMEOUT_US = 5 * 1000 * 1000 };
+
+static int prepare_language(struct code_run *run, const TSLanguage *language)
+{
+	uint32_t symbols = ts_language_symbol_count(language);
+	run->kinds = calloc(symbols, sizeof(*run->kinds));
+	if (!run->kinds)
+		return -ENOMEM;
+	for (uint32_t symbol = 0; symbol < symbols; symbol++) {
+		if (ts_language_symbol_type(language, symbol) != TSSymbolTypeRegular)
+			continue;
+		const char *name = ts_language_symbol_name(language, symbol);
+		for (const struct kind_name *k = run->grammar->kinds; k->type; k++)
+			if (strcmp(k->type, name) == 0)
+				run->kinds[symbol] = k->kind;
+	}
+	for (int i = 0; i < FIELDS; i++) {
+		const char *name = run->grammar->fields[i];
+		run->fields[i] =
+			name ? ts_language_field_id_for_name(language, name, strlen(name)) : 0;
+	}
+	return 0;
+}
+
+int tree_open(struct code_run *run)
+{
+	const TSLanguage *language = run->grammar->language();
+	int r = prepare_language(run, language);
+	if (r < 0)
+		return r;
+	TSParser *parser = ts_parser_new();
+	if (!parser)
+		return -ENOMEM;
+	if (ts_parser_set_language(parser, language)) {
+		ts_parser_set_timeout_micros(parser, PARSE_TIMEOUT_US);
+		run->tree = ts_parser_parse_string(parser, NULL, run->source, run->length_bytes);
+	}
+	ts_parser_delete(parser);
+	return run->tree ? 0 : -ETIME;
+}
+
+void tree_close(struct code_run *run)
+{
+	if (run->tree)
+		ts_tree_delete(run->tree);
+	free(run->kinds);
+}
+
+enum node_kind node_kind(const struct code_run *run, TSNode node)
+{
+	if (ts_node_is_null(node))
+		return NODE_OTHER;
+	TSSymbol symbol = ts_node_symbol(node);
+	/* ERROR is beyond the table. */
+	return symbol == (TSSymbol)-1 ? NODE_OTHER : run->kinds[symbol];
+}
+
+/* Steps to the next node in the order of the source, parents first; *depth follows. */
+static bool cursor_next(TSTreeCursor *cursor, unsigned *depth, bool descend)
+{
+	if (descend && ts_tree_cursor_goto_first_child(cursor)) {
+		++*depth;
+		return true;
+	}
+	while (!ts_tree_cursor_goto_next_sibling(cursor)) {
+		if (!ts_tree_cursor_goto_parent(cursor))
+			return false;
+		--*depth;
+	}
+	return true;
+}
+
+void tree_walk(struct code_run *run,
+	void (*visit)(struct code_run *run, TSNode node, enum node_kind kind))
+{
+	TSTreeCursor cursor = ts_tree_cursor_new(ts_tree_root_node(run->tree));
+	run->depth = 0;
+	run->loop_end = 0;
+	run->text_end = 0;
+	do {
+		TSNode node = ts_tree_cursor_current_node(&cursor);
+		enum node_kind kind = node_kind(run, node);
+		if (kind != NODE_OTHER) {
+			visit(run, node, kind);
+			arena_forget(&run->scratch);
+		}
+	} while (cursor_next(&cursor, &run->depth, true));
+	ts_tree_cursor_delete(&cursor);
+}
+
+void tree_find_error(struct code_run *run)
+{
+	TSNode root = ts_tree_root_node(run->tree);
+	if (!ts_node_has_error(root))
+		return;
+	TSTreeCursor cursor = ts_tree_cursor_new(root);
+	unsigned depth = 0;
+	bool descend;
+	do {
+		TSNode node = ts_tree_cursor_current_node(&cursor);
+		descend = ts_node_has_error(node);
+		if (!ts_node_is_missing(node) && ts_node_symbol(node) != (TSSymbol)-1)
+			continue;
+		TSPoint point = ts_node_start_point(node);
+		if (ts_node_is_missing(node))
+			error_set(&run->findings->syntax, EINVAL, "syntax",
+				"%u:%u: syntax error: %s is missing", point.row + 1,
+				point.column + 1, ts_node_type(node));
+		else
+			error_set(&run->findings->syntax, EINVAL, "syntax", "%u:%u: syntax error",
+				point.row + 1, point.column + 1);
+		break;
+	} while (cursor_next(&cursor, &depth, descend));
+	ts_tree_cursor_delete(&cursor);
+}
+
+TSNode node_field(const struct code_run *run, TSNode node, enum node_field field)
+{
+	TSNode none = {0};
+	return ts_node_is_null(node) ? none : ts_node_child_by_field_id(node, run->fields[field]);
+}
+
+const char *node_text(struct code_run *run, TSNode node)
+{
+	if (ts_node_is_null(node))
+		return "";
+	uint32_t start = ts_node_start_byte(node), end = ts_node_end_byte(node);
+	size_t length = end - start < MAX_VALUE_BYTES ? end - start : MAX_VALUE_BYTES;
+	const char *text = arena_copy(&run->scratch, run->source + start, length);
+	return text ? text : "";
+}
+
+static bool is_ascii(const char *text)
+{
+	while (*text && !(*text & 0x80))
+		text++;
+	return !*text;
+}
+
+/* JavaScript: \u0065 or \u{65} within a name. */
+static const char *unescape_name(struct code_run *run, const char *text)
+{
+	char *plain = arena_take(&run->scratch, strlen(text) + 1);
+	if (!plain)
+		return text;
+	char *end = plain;
+	while (*text) {
+		unsigned code;
+		int used = 0;
+		if (text[0] == '\\' && text[1] == 'u' &&
+			(sscanf(text, "\\u{%6x}%n", &code, &used) == 1 ||
+				sscanf(text, "\\u%4x%n", &code, &used) == 1) &&
+			used > 0 && code > 0 && code < 0x80) {
+			*end++ = code;
+			text += used;
+		} else {
+			*end++ = *text++;
+		}
+	}
+	*end = '\0';
+	return plain;
+}
+
+const char *node_identifier(struct code_run *run, TSNode node)
+{
+	const char *text = node_text(run, node);
+	if (strchr(text, '\\'))
+		return unescape_name(run, text);
+	if (!run->non_ascii || run->grammar != &code_python || is_ascii(text))
+		return text;
+	size_t length = 0;
+	uint8_t *normal = u8_normalize(
+		UNINORM_NFKC, (const uint8_t *)text, strlen(text), NULL, &length);
+	if (normal)
+		text = arena_copy(&run->scratch, (const char *)normal, length) ?: text;
+	free(normal);
+	return text;
+}
+
+size_t node_children(TSNode node, TSNode *ret, size_t room)
+{
+	size_t count = 0;
+	if (ts_node_is_null(node) || room == 0)
+		return 0;
+	TSTreeCursor cursor = ts_tree_cursor_new(node);
+	if (ts_tree_cursor_goto_first_child(&cursor)) {
+		do {
+			TSNode child = ts_tree_cursor_current_node(&cursor);
+			if (ts_node_is_named(child) && !node_is(child, "comment"))
+				ret[count++] = child;
+		} while (count < room && ts_tree_cursor_goto_next_sibling(&cursor));
+	}
+	ts_tree_cursor_delete(&cursor);
+	return count;
+}
+
+TSNode node_child(TSNode node, uint32_t index)
+{
+	return ts_node_is_null(node) ? node : ts_node_named_child(node, index);
+}
+
+TSNode node_last_child(TSNode node)
+{
+	uint32_t count = ts_node_is_null(node) ? 0 : ts_node_named_child_count(node);
+	return count ? ts_node_named_child(node, count - 1) : (TSNode){0};
+}
+
+bool node_is(TSNode node, const char *type)
+{
+	return !ts_node_is_null(node) && strcmp(ts_node_type(node), type) == 0;
+}

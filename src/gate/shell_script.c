@@ -1,0 +1,753 @@
+/* Theory of operation: a shell's text is read twice.
+ *
+ * This reader follows bash's own rules, character by character: quotes, reserved words only where they
+ * are reserved, here-documents, backslash-newline. It adds a part for every command, wherever that
+ * stands: in substitutions, here-documents, arithmetic, subscripts, patterns. Then a syntax tree is made of
+ * the same text (shell_tree.c), by a grammar that was written by others in another way. Every command
+ * must have been seen by both at the same place; else the whole script is undecidable. Somebody who
+ * wants a command to be overlooked has to deceive both in the same way.
+ *
+ * What the reader does not follow (carriage returns, bytes that are no UTF-8, nested backquotes, ...) is
+ * undecidable, not guessed. A syntax error is told with its place. In both cases what was found until
+ * then stays, since bash too runs a script line by line.
+ *
+ * The reader recurses; reader_enter() bounds it. */
+#include "gate/shell_reader.h"
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "base/utf8.h"
+
+#include <errno.h>
+#include <string.h>
+
+bool is_name_start(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+bool is_name_byte(char c)
+{
+	return is_name_start(c) || (c >= '0' && c <= '9');
+}
+
+void reader_place(const struct reader *r, size_t at, unsigned *ret_line, unsigned *ret_column)
+{
+	size_t low = 0, high = r->lines_count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (r->lines[middle] < at)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	*ret_line = (unsigned)low + 1;
+	*ret_column = (unsigned)(at - (low ? r->lines[low - 1] + 1 : 0)) + 1;
+}
+
+void reader_syntax(struct reader *r, const char *what)
+{
+	if (r->stopped)
+		return;
+	r->stopped = true;
+	scope_doom(r->scope, "the script has a syntax error");
+	/* Other shells may well understand it. */
+	if (r->scope->dialect == DIALECT_OTHER || r->a->analysis->syntax.errno_value)
+		return;
+	unsigned line, column;
+	reader_place(r, r->at < r->end ? r->at : r->end, &line, &column);
+	error_set(&r->a->analysis->syntax, EINVAL, "shell", "%s%s%u:%u: %s",
+		r->file ? r->file : "", r->file ? ":" : "", line, column, what);
+}
+
+void reader_odd(struct reader *r, const char *why)
+{
+	r->stopped = true;
+	scope_doom(r->scope, why);
+}
+
+void reader_bash_only(struct reader *r)
+{
+	if (r->scope->dialect != DIALECT_BASH)
+		scope_doom(r->scope, "this shell may read it otherwise than bash");
+}
+
+bool reader_enter(struct reader *r)
+{
+	if (!r->stopped && r->depth < MAX_SYNTAX_DEPTH) {
+		r->depth++;
+		return true;
+	}
+	if (!r->stopped)
+		r->a->analysis->incomplete = true;
+	r->stopped = true;
+	return false;
+}
+
+void reader_leave(struct reader *r)
+{
+	r->depth--;
+}
+
+void reader_hazard(struct reader *r, const char *why)
+{
+	r->hazard = why;
+}
+
+void reader_name(struct reader *r, size_t at, bool seldom)
+{
+	if (r->names_count == r->names_capacity) {
+		size_t capacity = r->names_capacity ? r->names_capacity * 2 : 16;
+		struct name_place *grown = reallocarray(r->names, capacity, sizeof(*grown));
+		if (!grown)
+			return analyzer_no_memory(r->a);
+		r->names = grown;
+		r->names_capacity = capacity;
+	}
+	r->names[r->names_count++] =
+		(struct name_place){.at = (uint32_t)at, .seldom = seldom || r->seldom};
+}
+
+void skip_blanks(struct reader *r)
+{
+	for (;;) {
+		char c = peek(r, 0);
+		if (c == ' ' || c == '\t')
+			r->at++;
+		else if (c == '\\' && peek(r, 1) == '\n')
+			r->at += 2;
+		else
+			break;
+	}
+	if (peek(r, 0) == '#')
+		while (r->at < r->end && peek(r, 0) != '\n')
+			r->at++;
+}
+
+void skip_newlines(struct reader *r)
+{
+	skip_blanks(r);
+	while (!r->stopped && peek(r, 0) == '\n') {
+		r->at++;
+		if (r->heredocs_count)
+			read_heredocs(r);
+		skip_blanks(r);
+	}
+}
+
+bool at_keyword(const struct reader *r, const char *word)
+{
+	size_t length = strlen(word);
+	return length <= r->end - r->at && memcmp(r->script + r->at, word, length) == 0 &&
+		is_meta(peek(r, length));
+}
+
+/* What ends a list, and belongs to whoever began it. */
+static bool at_closer(const struct reader *r)
+{
+	static const char *const words[] = {
+		"}", "do", "done", "elif", "else", "esac", "fi", "then"};
+	char c = peek(r, 0);
+	if (r->at >= r->end || c == ')')
+		return true;
+	if (c == ';')
+		return peek(r, 1) == ';' || peek(r, 1) == '&';
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (words[i][0] == c && at_keyword(r, words[i]))
+			return true;
+	return false;
+}
+
+/* Whose output a pipe carries: of several commands in a group, the last one's. */
+static size_t writer(const struct reader *r, size_t first)
+{
+	return r->a->analysis->count > first ? r->a->analysis->count : 0;
+}
+
+void read_pipeline(struct reader *r)
+{
+	bool prefixed = false, seldom = r->seldom;
+	for (skip_blanks(r);; skip_blanks(r)) {
+		if (at_keyword(r, "!")) {
+			r->at++;
+		} else if (at_keyword(r, "time")) { /* to the grammar it is a command's name */
+			reader_bash_only(r);
+			reader_name(r, r->at, true);
+			r->at += 4;
+			skip_blanks(r);
+			if (at_keyword(r, "-p"))
+				r->at += 2;
+			skip_blanks(r);
+			if (at_keyword(r, "--"))
+				r->at += 2;
+			r->seldom = true;
+		} else {
+			break;
+		}
+		prefixed = true;
+	}
+	size_t outer = r->frame.piped_from;
+	char c = peek(r, 0);
+	if (!prefixed || !(r->at >= r->end || c == '\n' || c == ';')) {
+		for (;;) {
+			size_t first = r->a->analysis->count;
+			r->siblings++;
+			read_command(r);
+			r->seldom = seldom;
+			skip_blanks(r);
+			if (r->stopped || peek(r, 0) != '|' || peek(r, 1) == '|')
+				break;
+			r->siblings++;
+			r->at++;
+			if (peek(r, 0) == '&') {
+				reader_bash_only(r);
+				r->at++;
+			}
+			skip_newlines(r);
+			r->frame.piped_from = writer(r, first);
+		}
+	}
+	r->seldom = seldom;
+	r->frame.piped_from = outer;
+}
+
+/* One and-or list with its separator. */
+static void read_item(struct reader *r)
+{
+	size_t first = r->a->analysis->count;
+	free(r->defined);
+	r->defined = NULL;
+	r->siblings = 0;
+	read_pipeline(r);
+	while (!r->stopped && ((peek(r, 0) == '&' && peek(r, 1) == '&') ||
+				      (peek(r, 0) == '|' && peek(r, 1) == '|'))) {
+		r->at += 2;
+		skip_newlines(r);
+		read_pipeline(r);
+	}
+	if (r->stopped)
+		return;
+	char c = peek(r, 0);
+	if (c == '&') {
+		for (size_t i = first; i < r->a->analysis->count; i++)
+			r->a->analysis->parts[i].background = true;
+		r->at++;
+	} else if (c == ';' && !at_closer(r)) {
+		r->at++;
+	} else if (c != '\n' && !at_closer(r)) {
+		return reader_syntax(r, "a word or sign that fits nowhere");
+	}
+	if (r->defined && r->siblings == 1 && c != '&' && r->depth == 0)
+		scope_define(r->a, r->scope, r->defined);
+}
+
+void read_list(struct reader *r)
+{
+	for (;;) {
+		skip_newlines(r);
+		if (r->stopped || at_closer(r))
+			return;
+		read_item(r);
+		if (r->stopped)
+			return;
+	}
+}
+
+size_t add_silent_part(struct reader *r, struct gate_part *part, size_t start)
+{
+	size_t length = r->at > start ? r->at - start : 0;
+	part->kind = part->argv.count ? part->kind : PART_BUILTIN;
+	part->text = analyzer_copy(r->a, r->script + start,
+		length < MAX_PART_TEXT_BYTES ? length : MAX_PART_TEXT_BYTES);
+	reader_place(r, start, &part->line, &part->column);
+	part->depth = r->frame.depth;
+	part->piped_from = part->piped_from == SIZE_MAX ? 0 : r->frame.piped_from;
+	part->background = r->frame.background;
+	part->as_other_user = r->frame.as_other_user;
+	size_t index = analyzer_add(r->a, part);
+	if (r->hazard)
+		part_doubt(r->a, index, steal_pointer(&r->hazard));
+	if (r->counts)
+		scope_counts(r->a, r->scope, index);
+	r->counts = false;
+	return index;
+}
+
+void flush_hazards(struct reader *r, size_t start)
+{
+	struct gate_part part = {0};
+	if (r->hazard || r->counts)
+		add_silent_part(r, &part, start);
+}
+
+bool redirection_here(const struct reader *r)
+{
+	size_t i = 0;
+	char c = peek(r, 0);
+	if (c == '&')
+		return peek(r, 1) == '>';
+	while (peek(r, i) >= '0' && peek(r, i) <= '9')
+		i++;
+	if (c == '{' && is_name_start(peek(r, 1))) {
+		for (i = 2; is_name_byte(peek(r, i)); i++)
+			;
+		if (peek(r, i++) != '}')
+			return false;
+	}
+	c = peek(r, i);
+	return (c == '<' || c == '>') && peek(r, i + 1) != '(';
+}
+
+/* Each kind of redirection; longer signs first. */
+static const struct redirect_sign {
+	const char *sign;
+	enum { IS_FILE, IS_COPY, IS_HEREDOC, IS_STRING } takes;
+	enum redirection_kind kind;
+	bool bash_only;
+} operators[] = {
+	{"&>>", IS_FILE, REDIRECT_APPEND, true},
+	{"&>", IS_FILE, REDIRECT_WRITE, true},
+	{"<<<", IS_STRING, REDIRECT_READ, true},
+	{"<<-", IS_HEREDOC, REDIRECT_READ, false},
+	{"<<", IS_HEREDOC, REDIRECT_READ, false},
+	{"<&", IS_COPY, REDIRECT_READ, false},
+	{"<>", IS_FILE, REDIRECT_WRITE, false},
+	{"<", IS_FILE, REDIRECT_READ, false},
+	{">>", IS_FILE, REDIRECT_APPEND, false},
+	{">&", IS_COPY, REDIRECT_WRITE, false},
+	{">|", IS_FILE, REDIRECT_WRITE, false},
+	{">", IS_FILE, REDIRECT_WRITE, false},
+};
+
+static const struct redirect_sign *read_operator_sign(struct reader *r)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(operators); i++) {
+		size_t length = strlen(operators[i].sign);
+		if (length > r->end - r->at ||
+			memcmp(r->script + r->at, operators[i].sign, length) != 0)
+			continue;
+		r->at += length;
+		return &operators[i];
+	}
+	return NULL;
+}
+
+/* Words that are a descriptor's number, "-", or both: no file. */
+static bool names_descriptor(const struct shell_word *word)
+{
+	size_t digits = strspn(word->value.data, "0123456789");
+	const char *rest = word->value.data + digits;
+	return !word->unknown && (*rest == '\0' || strcmp(rest, "-") == 0);
+}
+
+static void read_target(struct reader *r, const struct redirect_sign *sign, bool is_stdin,
+	struct gate_part *part, struct input *input)
+{
+	struct shell_word word cleanup_word = {0};
+	skip_blanks(r);
+	size_t begin = r->at;
+	if (peek(r, 0) == '\n' || !read_word(r, &word, PLACE_ARGUMENT)) {
+		if (!r->stopped)
+			reader_syntax(r, "a redirection wants a word");
+		return;
+	}
+	if (shell_has_braces(word.value.data, word.quoted.data, word.value.length_bytes))
+		word.unknown = true;
+	if (is_stdin) {
+		input_release(input);
+		input->given = true;
+		part->piped_from = SIZE_MAX; /* not from a pipe, then */
+	}
+	const char *text = word.value.data;
+	if (sign->takes == IS_STRING) {
+		if (is_stdin) {
+			input->text = analyzer_copy(r->a, text, word.value.length_bytes);
+			input->length_bytes = word.value.length_bytes;
+			input->known = !word.unknown;
+		}
+		return;
+	}
+	if (sign->takes == IS_COPY && names_descriptor(&word))
+		return;
+	if (sign->takes == IS_COPY && sign->kind == REDIRECT_WRITE)
+		reader_bash_only(r);
+	char *target = word.unknown ? NULL : analyzer_copy(r->a, text, word.value.length_bytes);
+	if (is_stdin && target)
+		input->file = strdup(target);
+	char *written = target ? NULL : analyzer_copy(r->a, r->script + begin, r->at - begin);
+	part_add_redirection(r->a, part, sign->kind, target, written);
+}
+
+void read_redirection(struct reader *r, struct gate_part *part, struct input *input)
+{
+	size_t start = r->at;
+	bool is_stdin = peek(r, 0) == '<' || (peek(r, 0) == '0' && peek(r, 1) == '<');
+	if (peek(r, 0) == '{') {
+		reader_bash_only(r);
+		size_t close = 1;
+		while (peek(r, close) != '}')
+			close++;
+		char *name cleanup_free = analyzer_copy(r->a, r->script + r->at + 1, close - 1);
+		if (name)
+			scope_assign(r->a, r->scope, name, false);
+		r->at += close + 1;
+	}
+	while (peek(r, 0) >= '0' && peek(r, 0) <= '9')
+		r->at++;
+	const struct redirect_sign *sign = read_operator_sign(r);
+	if (!sign)
+		return reader_syntax(r, "a redirection that is none");
+	if (peek(r, 0) == '\\' && peek(r, 1) == '\n')
+		return reader_odd(r, "a line is continued behind a redirection's sign");
+	if (sign->bash_only)
+		reader_bash_only(r);
+	if (sign->takes == IS_HEREDOC) {
+		skip_blanks(r);
+		if (is_stdin) {
+			input_release(input);
+			part->piped_from = SIZE_MAX;
+		}
+		open_heredoc(r, start, strcmp(sign->sign, "<<-") == 0, is_stdin);
+	} else {
+		read_target(r, sign, is_stdin, part, input);
+	}
+}
+
+/* NAME=VALUE, or NAME=(...). Remembered until it is known whether a command follows. */
+static void add_assignment(struct reader *r, struct gate_part *part, struct shell_word *word)
+{
+	bool array = word->value_at == word->value.length_bytes && peek(r, 0) == '(';
+	if (array)
+		read_array(r);
+	const char *written = r->script + word->start;
+	size_t written_bytes = r->at - word->start;
+	char *text = word->unknown || array
+		? analyzer_copy(r->a, written, written_bytes)
+		: analyzer_copy(r->a, word->value.data, word->value.length_bytes);
+	if (strv_add_owned(&part->assignments, text) < 0)
+		analyzer_no_memory(r->a);
+}
+
+/* Assignments that last, when no command followed them. */
+static void keep_assignments(struct reader *r, const struct gate_part *part)
+{
+	for (size_t i = 0; i < part->assignments.count; i++) {
+		const char *text = part->assignments.items[i];
+		size_t n = 0;
+		while (is_name_byte(text[n]))
+			n++;
+		char *name cleanup_free = analyzer_copy(r->a, text, n);
+		const char *value = strchr(text, '=');
+		bool number = value && value[1] && text[n] == '=' &&
+			strspn(value + 1, "0123456789") == strlen(value + 1);
+		bool counted = value && strncmp(value, "=$((", 4) == 0 && text[n] == '=' &&
+			strlen(value) > 6 && strcmp(value + strlen(value) - 2, "))") == 0;
+		if (name)
+			scope_assign(r->a, r->scope, name, number || counted);
+	}
+}
+
+/* Whether an environment prefix makes the command something else. */
+static const char *prefix_hazard(const struct gate_part *part)
+{
+	for (size_t i = 0; i < part->assignments.count; i++) {
+		const char *text = part->assignments.items[i];
+		size_t n = 0;
+		while (is_name_byte(text[n]))
+			n++;
+		const char *why = variable_hazard(text, n);
+		if (why)
+			return why;
+	}
+	return NULL;
+}
+
+void look_further(struct reader *r, size_t part, const struct input *input)
+{
+	if (r->a->analysis->parts[part].kind == PART_BUILTIN)
+		shell_builtin(r->a, r->scope, &r->frame, part, input);
+	else
+		look_inside(r->a, r->scope, &r->frame, part, input);
+}
+
+/* Gives a command its kind, and looks at what it starts in its turn. */
+static void finish_command(struct reader *r, struct gate_part *part, size_t start,
+	size_t first_heredoc, struct input *input)
+{
+	bool known = part->word_known[0];
+	const char *name = part->argv.items[0];
+	bool builtin = known && shell_is_builtin(name);
+	bool function = known && strv_contains(&r->scope->functions, name);
+	part->kind = function ? PART_FUNCTION : builtin ? PART_BUILTIN : PART_COMMAND;
+	const char *hazard = prefix_hazard(part);
+	size_t index = add_silent_part(r, part, start);
+	if (index == SIZE_MAX)
+		return;
+	if (!known)
+		part_doubt(r->a, index, "what the command is, is known only when it runs");
+	if (hazard)
+		part_doubt(r->a, index, hazard);
+	own_heredocs(r, first_heredoc, index);
+	bool waits = false;
+	for (size_t i = first_heredoc; i < r->heredocs_count; i++)
+		waits |= r->heredocs[i].is_stdin;
+	if (known && !waits)
+		look_further(r, index, input);
+}
+
+static bool takes_assignments(const struct gate_part *part)
+{
+	static const char *const names[] = {"declare", "export", "local", "readonly", "typeset"};
+	for (size_t i = 0; part->argv.count && i < ARRAY_SIZE(names); i++)
+		if (part->word_known[0] && strcmp(part->argv.items[0], names[i]) == 0)
+			return true;
+	return false;
+}
+
+static bool at_command_end(const struct reader *r)
+{
+	char c = peek(r, 0);
+	return r->at >= r->end || c == '\n' || c == ';' || c == '|' || c == ')' ||
+		(c == '&' && peek(r, 1) != '>');
+}
+
+/* NAME ( ): the parentheses. */
+static bool at_definition(struct reader *r)
+{
+	if (peek(r, 0) != '(')
+		return false;
+	r->at++;
+	skip_blanks(r);
+	if (peek(r, 0) != ')') {
+		reader_syntax(r, "a ( that fits nowhere");
+		return false;
+	}
+	r->at++;
+	return true;
+}
+
+/* Whether the word is in use before a command; true: it was taken, as a definition or assignment. */
+static bool take_first_word(struct reader *r, struct gate_part *part, struct shell_word *word)
+{
+	if (word->name_bytes) {
+		add_assignment(r, part, word);
+		return true;
+	}
+	size_t behind = r->at;
+	skip_blanks(r);
+	if (peek(r, 0) != '(') {
+		r->at = behind;
+		reader_name(r, word->start, false);
+		return false;
+	}
+	if (!word->plain || part->assignments.count || part->redirections_count) {
+		reader_odd(r, "parentheses behind a word");
+	} else if (at_definition(r)) {
+		char *name =
+			analyzer_copy(r->a, word->value.data, word->value.length_bytes);
+		if (name)
+			read_function_body(r, name);
+	}
+	return true;
+}
+
+static void read_simple(struct reader *r)
+{
+	struct gate_part part = {0};
+	struct input input cleanup_input = {0};
+	size_t start = r->at, first_heredoc = r->heredocs_count;
+	bool defined = false;
+	for (skip_blanks(r); !r->stopped && !defined && !at_command_end(r); skip_blanks(r)) {
+		if (redirection_here(r)) {
+			read_redirection(r, &part, &input);
+			continue;
+		}
+		struct shell_word word cleanup_word = {0};
+		enum word_place place = part.argv.count == 0 || takes_assignments(&part)
+			? PLACE_ASSIGNMENT
+			: PLACE_ARGUMENT;
+		if (!read_word(r, &word, place)) {
+			if (!r->stopped)
+				reader_syntax(r, "a sign that fits nowhere");
+			break;
+		}
+		if (part.argv.count == 0 && take_first_word(r, &part, &word)) {
+			defined = word.name_bytes == 0;
+			continue;
+		}
+		if (word.name_bytes && word.value_at == word.value.length_bytes &&
+			peek(r, 0) == '(') {
+			read_array(r);
+			word.unknown = true;
+			word.end = r->at;
+		}
+		add_words(r, &part, &word);
+	}
+	if (part.argv.count && !r->a->memory_short) {
+		finish_command(r, &part, start, first_heredoc, &input);
+	} else if (part.assignments.count || part.redirections_count || r->hazard || r->counts) {
+		keep_assignments(r, &part);
+		own_heredocs(r, first_heredoc, SIZE_MAX);
+		add_silent_part(r, &part, start);
+	} else if (!defined && !r->stopped && r->at == start) {
+		reader_syntax(r, "a command is missing");
+	}
+	part_release(&part);
+}
+
+void read_command(struct reader *r)
+{
+	if (!reader_enter(r))
+		return;
+	skip_blanks(r);
+	if (at_closer(r))
+		reader_syntax(r, "a closing word or sign too many");
+	else if (!read_compound(r))
+		read_simple(r);
+	reader_leave(r);
+}
+
+/* What bash and the grammar, or bash in one locale and in another, could read in two ways. */
+static const char *unreadable(const char *script, size_t length_bytes)
+{
+	if (memchr(script, '\0', length_bytes))
+		return "the script holds a NUL";
+	if (memchr(script, '\r', length_bytes))
+		return "the script holds a carriage return";
+	for (size_t i = 0; i < length_bytes;) {
+		size_t n = utf8_sequence((const unsigned char *)script + i);
+		if (n == 0)
+			return "the script is not valid UTF-8";
+		i += n;
+	}
+	return NULL;
+}
+
+/* Words, quotes without an escape in them, and the signs that join commands: what any shell reads
+ * alike. */
+static bool is_plain_everywhere(const char *script, size_t length_bytes)
+{
+	bool word_start = true, first_word = true;
+	for (size_t i = 0; i < length_bytes; i++) {
+		char c = script[i];
+		if (c == '\'' || c == '"') {
+			size_t shut = i + 1;
+			while (shut < length_bytes && script[shut] != c)
+				if (strchr("$`\\!\n", script[shut++]))
+					return false;
+			i = shut;
+			word_start = false;
+		} else if (c == ' ' || c == '\n' || c == ';') {
+			first_word = c == ' ' ? first_word && word_start : true;
+			word_start = true;
+		} else if (is_name_byte(c) || strchr("./,:@+-_", c) ||
+			(c == '=' && !word_start && !first_word)) {
+			word_start = false;
+		} else if ((c == '&' || c == '|') && i + 1 < length_bytes && script[i + 1] == c) {
+			i++;
+			word_start = first_word = true;
+		} else if (c == '|') {
+			word_start = first_word = true;
+		} else {
+			return false;
+		}
+	}
+	return true;
+}
+
+static void index_lines(struct reader *r)
+{
+	size_t count = 0, capacity = 0;
+	const char *stop = r->script + r->end;
+	for (const char *p = r->script; (p = memchr(p, '\n', (size_t)(stop - p))) != NULL; p++) {
+		if (count == capacity) {
+			capacity = capacity ? capacity * 2 : 64;
+			uint32_t *grown = reallocarray(r->lines, capacity, sizeof(*grown));
+			if (!grown)
+				return analyzer_no_memory(r->a);
+			r->lines = grown;
+		}
+		r->lines[count++] = (uint32_t)(p - r->script);
+		r->lines_count = count;
+	}
+}
+
+static void check_with_tree(struct reader *r)
+{
+	switch (shell_tree_check(r->script, r->end, r->names, r->names_count)) {
+	case TREE_AGREES:
+		break;
+	case TREE_DIFFERS:
+		scope_doom(r->scope, "two readers of the script's syntax disagree");
+		break;
+	case TREE_TOO_SLOW:
+		r->a->analysis->incomplete = true;
+		break;
+	case TREE_NO_MEMORY:
+		analyzer_no_memory(r->a);
+		break;
+	}
+}
+
+/* A doomed script without a single part would be nothing at all: it gets one, as written. */
+static void keep_visible(struct reader *r, size_t first)
+{
+	struct gate_part part = {0};
+	if ((!r->stopped && !r->scope->doom) || r->a->analysis->count > first)
+		return;
+	r->at = r->end;
+	part_doubt(r->a, add_silent_part(r, &part, 0), "the script is not understood");
+}
+
+void shell_script(struct analyzer *a, struct scope *scope, const struct frame *frame,
+	const char *script, size_t length_bytes, const char *file)
+{
+	struct reader reader = {
+		.a = a,
+		.scope = scope,
+		.frame = *frame,
+		.script = script,
+		.file = file,
+		.end = length_bytes,
+	};
+	struct reader *r = &reader;
+	r->frame.background = false;
+	if (length_bytes > MAX_SCRIPT_BYTES || length_bytes > a->bytes_left ||
+		!analyzer_enter(a)) {
+		a->analysis->incomplete = true;
+		return;
+	}
+	a->bytes_left -= length_bytes;
+	index_lines(r);
+	size_t first = a->analysis->count;
+	const char *why = unreadable(script, length_bytes);
+	if (why)
+		reader_odd(r, why);
+	else if (scope->dialect == DIALECT_OTHER && !is_plain_everywhere(script, length_bytes))
+		scope_doom(scope, "this shell may read it otherwise than bash");
+	if (!r->stopped)
+		read_list(r);
+	if (!r->stopped && r->at < r->end)
+		reader_syntax(r, "a closing word or sign too many");
+	if (r->heredocs_count) {
+		reader_odd(r, "a here-document is not closed");
+		read_heredocs(r);
+	}
+	if (!r->stopped && !a->memory_short && r->names_count)
+		check_with_tree(r);
+	keep_visible(r, first);
+	for (size_t i = first; frame->background && i < a->analysis->count; i++)
+		a->analysis->parts[i].background = true;
+	free(r->names);
+	free(r->lines);
+	free(r->defined);
+	analyzer_leave(a);
+}
+
+void shell_process(struct analyzer *a, enum dialect dialect, const struct frame *frame,
+	const char *script, size_t length_bytes, const char *file)
+{
+	struct scope scope cleanup_scope = {.dialect = dialect, .first = a->analysis->count};
+	shell_script(a, &scope, frame, script, length_bytes, file);
+	scope_settle(a, &scope);
+}
