@@ -119,8 +119,8 @@ int object_list_of_part(
 			r = object_list_add_name(host, ret);
 		else if (known && network && word[0] == '@')
 			r = object_list_add_path(request, word + 1, ret);
-		else if (!known)
-			(void)next_object(ret);
+		else if (!known) /* "~/a" and "$HOME/a" still name something */
+			r = object_list_add_path(request, word, ret);
 		else if (!network && !is_no_object(program, word, nth))
 			r = add_word(request, program, word, ret);
 		nth++;

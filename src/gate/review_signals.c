@@ -66,7 +66,9 @@ static void note_memory(struct assessment *all, int r)
 
 static void assess_redirection(struct assessment *all, const struct redirection *redirection)
 {
-	const char *target = redirection->target ? redirection->target : "$";
+	const char *target = redirection->target    ? redirection->target
+			     : redirection->written ? redirection->written
+						    : "$";
 	unsigned place = review_place(all->command, target);
 	cleanup_objects struct object_list objects = {.count = 0};
 	note_memory(all, object_list_add_path(all->command, target, &objects));
