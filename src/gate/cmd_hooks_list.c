@@ -310,6 +310,8 @@ int cmd_hooks_trust(int argc, char *argv[])
 	if (hooks_setting_load(&setting, &error) < 0)
 		return hooks_complain(&error);
 	int r = trust_them(&setting, which, yes, &error);
+	if (setting.where.state_dir)
+		hooks_prune(setting.where.state_dir);
 	hooks_setting_release(&setting);
 	return r < 0 ? hooks_complain(&error) : r;
 }

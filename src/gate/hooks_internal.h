@@ -72,6 +72,11 @@ void prepared_hook_release(struct prepared_hook *prepared);
 /* "`words` (FILE:LINE)". NULL: out of memory. */
 char *hook_name(const struct config_hook *hook);
 
+/* ---- hooks_prune.c ---- */
+
+/* Removes the copies that were not used for a month, as far as it can. */
+void hooks_prune(const char *state_dir);
+
 /* ---- hooks_run.c ---- */
 
 struct hook_result {

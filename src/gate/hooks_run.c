@@ -28,6 +28,8 @@ enum {
 	SLACK_MS = 10000,
 	/* How long the output of a box that is being ended may still come. */
 	ENDING_MS = 5000,
+	/* Whatever `timeout` says. */
+	MAX_TIMEOUT_MS = 24 * 3600 * 1000,
 };
 
 /* What the child says when the box has ended. */
@@ -112,13 +114,19 @@ static int set_box(const struct hooks *hooks, const struct prepared_hook *prepar
 	return r;
 }
 
+static uint64_t timeout_ms(const struct prepared_hook *prepared)
+{
+	uint64_t asked_ms = prepared->hook->timeout_ms;
+	return asked_ms < MAX_TIMEOUT_MS ? asked_ms : MAX_TIMEOUT_MS;
+}
+
 static int make_policy(const struct hooks *hooks, enum hook_event event,
 	const struct prepared_hook *prepared, struct coffer_policy **ret,
 	struct coffer_error *error)
 {
 	char limits[64];
 	snprintf(limits, sizeof(limits), "time=%llums,grace=%dms",
-		(unsigned long long)prepared->hook->timeout_ms, GRACE_MS);
+		(unsigned long long)timeout_ms(prepared), GRACE_MS);
 	struct coffer_policy *policy = coffer_policy_new();
 	int r = policy ? set(policy, "directory", hooks->directory, error) : -ENOMEM;
 	if (r == 0)
@@ -247,8 +255,8 @@ static void start(struct hooks *hooks, enum hook_event event, const struct buffe
 		running->result = NULL;
 		return;
 	}
-	uint64_t timeout_ms = result->prepared->hook->timeout_ms + GRACE_MS + SLACK_MS;
-	running->deadline_us = running->started_us + timeout_ms * 1000;
+	uint64_t all_ms = timeout_ms(result->prepared) + GRACE_MS + SLACK_MS;
+	running->deadline_us = running->started_us + all_ms * 1000;
 	int r = start_child(hooks, event, input, result->prepared, running);
 	if (r < 0) {
 		not_run(result, strerror(-r));

@@ -525,6 +525,23 @@ def test_scripts_beside_a_script(bench, language):
     assert bench.fire("SessionStart")["ran"] == 0
 
 
+def test_copies_that_nobody_uses_go(bench):
+    script = bench.script("print('one')\n")
+    bench.add("SessionStart", script)
+    bench.fire("SessionStart")
+    copies = bench.state / "hooks" / "copies"
+    (old,) = copies.iterdir()
+    script.write_text("#!/usr/bin/python3\nprint('two')\n")
+    bench.coffer("trust", "--all", "--yes").ok()
+    bench.fire("SessionStart")
+    assert old.exists() and len(list(copies.iterdir())) == 2
+    month_ago = time.time() - 31 * 24 * 3600
+    os.utime(old, (month_ago, month_ago))
+    bench.coffer("trust", "1", "--yes").ok()
+    assert not old.exists() and len(list(copies.iterdir())) == 1
+    assert bench.fire("SessionStart")["outcome"]["context"] == "two"
+
+
 def test_managed_hooks_need_no_trust(bench, home_directory):
     """From /etc/coffer, which is made in a mount namespace of this test's own."""
     support.need_root()
