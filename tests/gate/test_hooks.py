@@ -347,6 +347,23 @@ def test_a_daemon_that_a_hook_leaves_is_dead(bench, box):
     assert not alive(marker)
 
 
+@pytest.mark.parametrize("box", [True, False], ids=["boxed", "unboxed"])
+def test_a_hook_does_not_outlive_whoever_fired_it(bench, box):
+    marker = f"orphan-{os.getpid()}-{time.monotonic_ns()}"
+    script = bench.script("trap '' TERM\nsleep 600 &\nwhile :; do sleep 1; done\n", "shell")
+    bench.add("PreToolUse", [script, marker], box=box)
+    process = subprocess.Popen(
+        [support.COFFER, "hooks", "test", "PreToolUse"],
+        cwd=bench.workspace,
+        env={**os.environ, **{name: str(value) for name, value in bench.env.items()}},
+        stdout=subprocess.DEVNULL,
+    )
+    support.wait_until(lambda: alive(marker), 20, "the hook's start")
+    process.kill()
+    process.wait()
+    support.wait_until(lambda: not alive(marker), 20, "the hook's end")
+
+
 # Trust.
 
 
