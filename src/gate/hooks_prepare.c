@@ -229,6 +229,14 @@ int hook_prepare(struct hooks *hooks, const struct config_hook *hook, struct pre
 	int r = hook_files_read(hook, hooks->workspace, hooks->home, &files, &error);
 	if (r < 0)
 		return r == -ENOMEM ? r : refuse(ret, "%s", error.message);
+	ret->has_script = files.count > 0;
+	char *missing = steal_pointer(&files.missing);
+	if (missing) {
+		r = refuse(ret, "%s is not there", missing);
+		free(missing);
+		hook_files_release(&files);
+		return r;
+	}
 	char hash[SHA256_HEX_BYTES];
 	cleanup_strv struct strv names = {0};
 	r = hook_files_hash(hook, &files, hash);

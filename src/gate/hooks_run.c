@@ -81,6 +81,9 @@ static int set_environment(const struct hooks *hooks, enum hook_event event,
 		{"COFFER_HOOK_STATE", prepared->state},
 		/* What lies beside a script would come to lie beside its copy. */
 		{"PYTHONDONTWRITEBYTECODE", "1"},
+		/* `python3 -c` looks for modules in the working directory, the workspace; with a
+		 * script of its own it looks beside that. */
+		{"PYTHONSAFEPATH", prepared->has_script ? NULL : "1"},
 	};
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(variables); i++)
@@ -151,7 +154,9 @@ static void run_in_child(const struct hooks *hooks, enum hook_event event,
 	struct coffer_report *report = NULL;
 	struct coffer_error error = {0};
 	struct coffer_stdio stdio = {{fds[0], fds[1], fds[2]}};
-	int r = make_policy(hooks, event, prepared, &policy, &error);
+	int r = hooks_clean_environment(hooks->directory);
+	if (r == 0)
+		r = make_policy(hooks, event, prepared, &policy, &error);
 	if (r == 0)
 		r = coffer_box_start(policy, strv_items(&prepared->argv), &stdio, &box, &error);
 	for (int i = 0; i < 3; i++)
