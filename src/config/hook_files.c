@@ -172,13 +172,18 @@ static int look_at(struct search *search, const struct word *word, bool must_exi
 		r = take(search, word, path, st.st_mode);
 		return r < 0 ? r : 1;
 	}
+	/* A user's hook may be for one project, and the workspace another. */
+	bool of_another = search->hook->place.layer != LAYER_PROJECT && search->workspace &&
+			  path_is_below(path, search->workspace);
+	if (must_exist && of_another) {
+		search->found->missing = path;
+		return 0;
+	}
 	if (must_exist) {
 		r = error_set(search->error, ENOENT, "hooks", "%s:%u: the hook's program %s is %s",
 			search->hook->place.file, search->hook->place.line, path,
 			stat(path, &st) == 0 ? "no file" : "not there");
-		error_hint(search->error,
-			"mend the name or take the hook out; relative names are taken from the "
-			"workspace's top");
+		error_hint(search->error, "mend the name or take the hook out");
 	}
 	free(path);
 	return r;
@@ -376,6 +381,7 @@ void hook_files_release(struct hook_files *files)
 {
 	for (size_t i = 0; i < files->count; i++)
 		release_file(&files->items[i]);
+	free(files->missing);
 	free(files->items);
 	*files = (struct hook_files){0};
 }

@@ -42,9 +42,11 @@ struct hook_file {
 struct hook_files {
 	struct hook_file *items; /* in the order in which they stand; at most MAX_HOOK_FILES */
 	size_t count;
+	char *missing; /* the program, where this workspace has none of the name; or NULL */
 };
 
-/* Finds and reads them. -ENOENT with the hook's place where the program itself is not there;
+/* Finds and reads them. -ENOENT with the hook's place where the program itself is not there (but
+ * for one of a user's hooks that would be in the workspace, which may be another than it is for);
  * -EFBIG for one in the workspace beyond MAX_HOOK_FILE_BYTES (elsewhere such a one is taken for a
  * program and left out). workspace and home may be NULL: names that need them are not looked at. */
 int hook_files_read(const struct config_hook *hook, const char *workspace, const char *home,

@@ -70,17 +70,20 @@ static json_t *hook_json(
 	struct hook_files files = {0};
 	struct error error = {0};
 	read_files(setting, hook, &files, &error);
+	const char *fault = error.errno_value ? error.message : files.missing;
+	cleanup_free char *fault_text = fault ? hook_text(fault, strlen(fault)) : NULL;
+	/* A path may be any bytes. */
+	cleanup_free char *file = hook_text(hook->place.file, strlen(hook->place.file));
 	json_t *json = json_pack(
 		"{s:I, s:s, s:s, s:o, s:o, s:s?, s:i, s:s, s:b, s:b, s:o, s:I, s:o, "
 		"s:s?}",
 		"number", (json_int_t)number, "event", hook_event_name(hook->event), "matcher",
 		hook->matcher ? hook->matcher : "", "command",
 		hook->command ? json_string(hook->command) : json_null(), "argv",
-		strings_json(&hook->argv), "file", hook->place.file, "line", (int)hook->place.line,
-		"standing", standing(setting->config, hook), "box", !hook->unboxed,
-		"on_error_allow", hook->on_error_allow, "write", strings_json(&hook->writes),
-		"timeout_ms", (json_int_t)hook->timeout_ms, "covers", files_json(&files), "fault",
-		error.errno_value ? error.message : NULL);
+		strings_json(&hook->argv), "file", file, "line", (int)hook->place.line, "standing",
+		standing(setting->config, hook), "box", !hook->unboxed, "on_error_allow",
+		hook->on_error_allow, "write", strings_json(&hook->writes), "timeout_ms",
+		(json_int_t)hook->timeout_ms, "covers", files_json(&files), "fault", fault);
 	hook_files_release(&files);
 	return json;
 }
@@ -100,6 +103,8 @@ static int list_json(const struct hooks_setting *setting)
 	json_decref(array);
 	if (text)
 		puts(text);
+	else
+		fputs("coffer hooks: out of memory\n", stderr);
 	free(text);
 	return text ? 0 : HOOKS_EXIT_FAILED;
 }
@@ -125,6 +130,10 @@ static void print_hook(const struct hooks_setting *setting, const struct config_
 	for (size_t i = 0; i < hook->writes.count; i++) {
 		fputs("   may write ", stdout);
 		hooks_print(stdout, "", hook->writes.items[i], strlen(hook->writes.items[i]));
+	}
+	if (files->missing) {
+		fputs("   not in this workspace: ", stdout);
+		hooks_print(stdout, "", files->missing, strlen(files->missing));
 	}
 	for (size_t i = 0; i < files->count; i++) {
 		const struct hook_file *file = &files->items[i];
@@ -215,6 +224,10 @@ static int trust_one(
 	struct hook_files files = {0};
 	char hash[SHA256_HEX_BYTES];
 	int r = read_files(setting, hook, &files, error);
+	if (r == 0 && files.missing) {
+		r = error_set(error, ENOENT, "hooks", "%s is not there", files.missing);
+		error_hint(error, "what is not there cannot be trusted; go to its project");
+	}
 	if (r == 0) {
 		r = hook_files_hash(hook, &files, hash);
 		if (r < 0)
@@ -310,6 +323,8 @@ int cmd_hooks_trust(int argc, char *argv[])
 	if (hooks_setting_load(&setting, &error) < 0)
 		return hooks_complain(&error);
 	int r = trust_them(&setting, which, yes, &error);
+	if (setting.where.state_dir)
+		hooks_prune(setting.where.state_dir);
 	hooks_setting_release(&setting);
 	return r < 0 ? hooks_complain(&error) : r;
 }

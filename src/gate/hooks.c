@@ -2,7 +2,6 @@
 
 #include "base/cleanup.h"
 #include "base/limits.h"
-#include "base/path.h"
 
 #include <errno.h>
 #include <string.h>
@@ -26,29 +25,6 @@ static int copy_string(const char *string, char **ret)
 	return string && !*ret ? -ENOMEM : 0;
 }
 
-/* PATH, but for what is relative or below the workspace: there a box may have put programs. */
-static int make_path(const char *path, const char *workspace, char **ret)
-{
-	cleanup_buffer struct buffer kept = BUFFER_INIT(MAX_POLICY_VALUE_BYTES);
-	while (path && *path) {
-		size_t length = strcspn(path, ":");
-		cleanup_free char *entry = strndup(path, length);
-		cleanup_free char *clean =
-			entry && entry[0] == '/' ? path_absolute("/", entry) : NULL;
-		if (!entry)
-			return -ENOMEM;
-		if (clean && !path_is_below(clean, workspace))
-			buffer_append_format(&kept, "%s%s", kept.length_bytes ? ":" : "", clean);
-		path += length + (path[length] == ':');
-	}
-	if (!kept.length_bytes)
-		buffer_append_string(&kept, "/usr/local/bin:/usr/bin:/bin");
-	int r = buffer_error(&kept);
-	if (r == 0)
-		*ret = buffer_steal(&kept);
-	return r == 0 && !*ret ? -ENOMEM : r;
-}
-
 static int find_places(struct hooks *hooks)
 {
 	struct config_where where = {0};
@@ -62,7 +38,14 @@ static int find_places(struct hooks *hooks)
 	if (r == 0)
 		r = copy_string(where.state_dir, &hooks->state_dir);
 	hooks->directory = hooks->workspace ? hooks->workspace : hooks->where.directory;
-	return r == 0 ? make_path(getenv("PATH"), hooks->directory, &hooks->path) : r;
+	const char *path = getenv("PATH");
+	if (r == 0)
+		r = hooks_clean_path(path ? path : "", hooks->directory, &hooks->path);
+	if (r == 0 && !*hooks->path) {
+		free(hooks->path);
+		r = copy_string("/usr/local/bin:/usr/bin:/bin", &hooks->path);
+	}
+	return r;
 }
 
 static bool may_run(const struct config *config, const struct config_hook *hook)

@@ -20,8 +20,9 @@ struct hooks_where {
 	const char *permission_mode; /* as hooks know it: "default", "plan", "bypassPermissions" */
 	const char *model;           /* or NULL */
 };
-/* config is borrowed until hooks_free(), where is copied. The scripts are read now: what they
- * become afterwards does not matter to a session. */
+/* config is borrowed until hooks_free(), where is copied. The scripts are read, compared with what
+ * was trusted, and copied now: what they become afterwards does not matter to hooks_fire(). One
+ * that is no longer what config knows is a hook that fails. */
 int hooks_new(const struct config *config, const struct hooks_where *where, struct hooks **ret);
 void hooks_free(struct hooks *hooks);
 

@@ -52,6 +52,7 @@ struct prepared_hook {
 	struct strv argv;               /* with the names of the copies */
 	char *copies;                   /* where its scripts' copies are; or NULL */
 	char *state;                    /* its private directory; or NULL */
+	bool has_script;                /* a file of its own is covered by its hash */
 	char *refusal;                  /* why it does not run; or NULL */
 };
 
@@ -71,6 +72,18 @@ int hook_prepare(struct hooks *hooks, const struct config_hook *hook, struct pre
 void prepared_hook_release(struct prepared_hook *prepared);
 /* "`words` (FILE:LINE)". NULL: out of memory. */
 char *hook_name(const struct config_hook *hook);
+
+/* ---- hooks_environment.c ---- */
+
+/* A search path without what is relative or below workspace; maybe empty. 0 or -errno. */
+int hooks_clean_path(const char *path, const char *workspace, char **ret);
+/* This process's own environment, before it becomes a hook's. */
+int hooks_clean_environment(const char *workspace);
+
+/* ---- hooks_prune.c ---- */
+
+/* Removes the copies that were not used for a month, as far as it can. */
+void hooks_prune(const char *state_dir);
 
 /* ---- hooks_run.c ---- */
 

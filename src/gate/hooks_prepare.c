@@ -4,8 +4,7 @@
  * carried into a hook's box. So a script is read once; what was read is hashed, compared with the
  * trusted hash, and written to a directory of coffer's own state, which no box can write,
  * under the hash and the script's own name, with what lies beside it around it; that copy is what
- * runs. A
- * session reads its hooks when it starts and keeps to what it read.
+ * runs.
  *
  * What the system owns (root's, below /usr and its like) no box can change: it runs where it is. */
 #include "gate/hooks_internal.h"
@@ -230,6 +229,14 @@ int hook_prepare(struct hooks *hooks, const struct config_hook *hook, struct pre
 	int r = hook_files_read(hook, hooks->workspace, hooks->home, &files, &error);
 	if (r < 0)
 		return r == -ENOMEM ? r : refuse(ret, "%s", error.message);
+	ret->has_script = files.count > 0;
+	char *missing = steal_pointer(&files.missing);
+	if (missing) {
+		r = refuse(ret, "%s is not there", missing);
+		free(missing);
+		hook_files_release(&files);
+		return r;
+	}
 	char hash[SHA256_HEX_BYTES];
 	cleanup_strv struct strv names = {0};
 	r = hook_files_hash(hook, &files, hash);
@@ -247,6 +254,9 @@ int hook_prepare(struct hooks *hooks, const struct config_hook *hook, struct pre
 		if (r == 0)
 			r = strv_add_owned(&names, name);
 	}
+	/* When it was last used, for hooks_prune(). */
+	if (r == 0 && !changed && ret->copies)
+		utimensat(AT_FDCWD, ret->copies, NULL, 0);
 	if (r == 0 && !changed)
 		r = make_argv(hook, &files, &names, &ret->argv);
 	if (r == 0 && !changed)

@@ -28,6 +28,8 @@ enum {
 	SLACK_MS = 10000,
 	/* How long the output of a box that is being ended may still come. */
 	ENDING_MS = 5000,
+	/* Whatever `timeout` says. */
+	MAX_TIMEOUT_MS = 24 * 3600 * 1000,
 };
 
 /* What the child says when the box has ended. */
@@ -79,6 +81,9 @@ static int set_environment(const struct hooks *hooks, enum hook_event event,
 		{"COFFER_HOOK_STATE", prepared->state},
 		/* What lies beside a script would come to lie beside its copy. */
 		{"PYTHONDONTWRITEBYTECODE", "1"},
+		/* `python3 -c` looks for modules in the working directory, the workspace; with a
+		 * script of its own it looks beside that. */
+		{"PYTHONSAFEPATH", prepared->has_script ? NULL : "1"},
 	};
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(variables); i++)
@@ -112,13 +117,19 @@ static int set_box(const struct hooks *hooks, const struct prepared_hook *prepar
 	return r;
 }
 
+static uint64_t timeout_ms(const struct prepared_hook *prepared)
+{
+	uint64_t asked_ms = prepared->hook->timeout_ms;
+	return asked_ms < MAX_TIMEOUT_MS ? asked_ms : MAX_TIMEOUT_MS;
+}
+
 static int make_policy(const struct hooks *hooks, enum hook_event event,
 	const struct prepared_hook *prepared, struct coffer_policy **ret,
 	struct coffer_error *error)
 {
 	char limits[64];
 	snprintf(limits, sizeof(limits), "time=%llums,grace=%dms",
-		(unsigned long long)prepared->hook->timeout_ms, GRACE_MS);
+		(unsigned long long)timeout_ms(prepared), GRACE_MS);
 	struct coffer_policy *policy = coffer_policy_new();
 	int r = policy ? set(policy, "directory", hooks->directory, error) : -ENOMEM;
 	if (r == 0)
@@ -143,7 +154,9 @@ static void run_in_child(const struct hooks *hooks, enum hook_event event,
 	struct coffer_report *report = NULL;
 	struct coffer_error error = {0};
 	struct coffer_stdio stdio = {{fds[0], fds[1], fds[2]}};
-	int r = make_policy(hooks, event, prepared, &policy, &error);
+	int r = hooks_clean_environment(hooks->directory);
+	if (r == 0)
+		r = make_policy(hooks, event, prepared, &policy, &error);
 	if (r == 0)
 		r = coffer_box_start(policy, strv_items(&prepared->argv), &stdio, &box, &error);
 	for (int i = 0; i < 3; i++)
@@ -247,8 +260,8 @@ static void start(struct hooks *hooks, enum hook_event event, const struct buffe
 		running->result = NULL;
 		return;
 	}
-	uint64_t timeout_ms = result->prepared->hook->timeout_ms + GRACE_MS + SLACK_MS;
-	running->deadline_us = running->started_us + timeout_ms * 1000;
+	uint64_t all_ms = timeout_ms(result->prepared) + GRACE_MS + SLACK_MS;
+	running->deadline_us = running->started_us + all_ms * 1000;
 	int r = start_child(hooks, event, input, result->prepared, running);
 	if (r < 0) {
 		not_run(result, strerror(-r));

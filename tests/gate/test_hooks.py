@@ -246,10 +246,19 @@ def test_a_matcher_that_is_none_is_named(bench):
 
 
 def test_a_program_that_is_not_there_is_named(bench):
-    bench.add("PreToolUse", bench.workspace / "gone.sh", trust=False)
+    bench.add("PreToolUse", bench.home / "gone.sh", trust=False)
     result = bench.coffer("test", "PreToolUse")
     assert result.code == support.SETUP_FAILED
     assert "gone.sh" in result.err and "coffer.toml" in result.err
+
+
+def test_a_hook_of_another_project_waits(bench):
+    """The user's hooks are for every workspace, and the script may be in one of them only."""
+    bench.add("PreToolUse", '"$CLAUDE_PROJECT_DIR"/.claude/hooks/there.sh', trust=False)
+    assert bench.fire("PreToolUse")["ran"] == 0
+    assert "there.sh" in bench.coffer("list").ok().out
+    result = bench.coffer("trust", "1", "--yes")
+    assert result.code == support.SETUP_FAILED and "not there" in result.err
 
 
 # Hooks that cannot answer.
@@ -345,6 +354,23 @@ def test_a_daemon_that_a_hook_leaves_is_dead(bench, box):
     # It holds stdout open: waiting for its end would be waiting for the time-out.
     assert time.monotonic() - started < 20 * support.SLOWDOWN
     assert not alive(marker)
+
+
+@pytest.mark.parametrize("box", [True, False], ids=["boxed", "unboxed"])
+def test_a_hook_does_not_outlive_whoever_fired_it(bench, box):
+    marker = f"orphan-{os.getpid()}-{time.monotonic_ns()}"
+    script = bench.script("trap '' TERM\nsleep 600 &\nwhile :; do sleep 1; done\n", "shell")
+    bench.add("PreToolUse", [script, marker], box=box)
+    process = subprocess.Popen(
+        [support.COFFER, "hooks", "test", "PreToolUse"],
+        cwd=bench.workspace,
+        env={**os.environ, **{name: str(value) for name, value in bench.env.items()}},
+        stdout=subprocess.DEVNULL,
+    )
+    support.wait_until(lambda: alive(marker), 20, "the hook's start")
+    process.kill()
+    process.wait()
+    support.wait_until(lambda: not alive(marker), 20, "the hook's end")
 
 
 # Trust.
@@ -525,6 +551,23 @@ def test_scripts_beside_a_script(bench, language):
     assert bench.fire("SessionStart")["ran"] == 0
 
 
+def test_copies_that_nobody_uses_go(bench):
+    script = bench.script("print('one')\n")
+    bench.add("SessionStart", script)
+    bench.fire("SessionStart")
+    copies = bench.state / "hooks" / "copies"
+    (old,) = copies.iterdir()
+    script.write_text("#!/usr/bin/python3\nprint('two')\n")
+    bench.coffer("trust", "--all", "--yes").ok()
+    bench.fire("SessionStart")
+    assert old.exists() and len(list(copies.iterdir())) == 2
+    month_ago = time.time() - 31 * 24 * 3600
+    os.utime(old, (month_ago, month_ago))
+    bench.coffer("trust", "1", "--yes").ok()
+    assert not old.exists() and len(list(copies.iterdir())) == 1
+    assert bench.fire("SessionStart")["outcome"]["context"] == "two"
+
+
 def test_managed_hooks_need_no_trust(bench, home_directory):
     """From /etc/coffer, which is made in a mount namespace of this test's own."""
     support.need_root()
@@ -664,6 +707,23 @@ def test_programs_of_the_workspace_are_not_found_by_path(bench):
     bench.add("SessionStart", "command -v jq || echo none")
     bench.env["PATH"] = f"{fake.parent}:.:/usr/bin:/bin"
     assert str(fake) not in bench.fire("SessionStart")["outcome"]["context"]
+
+
+@pytest.mark.parametrize("box", [True, False], ids=["boxed", "unboxed"])
+def test_modules_of_the_workspace_are_not_found(bench, box):
+    """What a box may have put beside the work is no part of a hook."""
+    planted = "import sys\nsys.stdout.write('planted ')\n"
+    (bench.workspace / "json.py").write_text(planted)
+    (bench.workspace / "src" / "colorsys.py").write_text(planted)
+    for name, text in [("evil.js", "console.log('planted')"), ("evil.sh", "echo planted\n")]:
+        (bench.workspace / name).write_text(text)
+    bench.env["PYTHONPATH"] = f"{bench.workspace}/src:src:."
+    bench.env["NODE_OPTIONS"] = f"--require {bench.workspace}/evil.js"
+    bench.env["BASH_ENV"] = f"{bench.workspace}/evil.sh"
+    bench.add("SessionStart", "python3 -c 'import json, colorsys; print(\"line\")'", box=box)
+    bench.add("SessionStart", bench.script("import json, colorsys\nprint('script')\n"), box=box)
+    told = bench.fire("SessionStart")
+    assert told["outcome"]["context"].split() == ["line", "script"]
 
 
 def test_no_reading_of_stdin_holds_up_nobody(bench):

@@ -397,18 +397,24 @@ static void test_a_program_that_is_not_there(void **state)
 		"./gone.sh", "\"$HOME\"/gone --x", "/nowhere/gone", "./"};
 	for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
 		struct config_hook hook = {
-			.command = (char *)lines[i], .place = {"coffer.toml", 7, 1, LAYER_USER}};
+			.command = (char *)lines[i], .place = {"coffer.toml", 7, 1, LAYER_PROJECT}};
 		struct hook_files files;
 		struct error error = {0};
 		assert_int_equal(
 			hook_files_read(&hook, directory, directory, &files, &error), -ENOENT);
 		assert_non_null(strstr(error.message, "coffer.toml:7"));
 	}
-	/* Without a workspace, what is relative cannot be looked for. */
-	struct config_hook hook = {.command = (char *)"./gone.sh"};
+	/* The user's own hook may be for another project. */
+	struct config_hook hook = {
+		.command = (char *)"./gone.sh", .place = {"coffer.toml", 7, 1, LAYER_USER}};
 	struct hook_files files;
 	struct error error = {0};
+	assert_int_equal(hook_files_read(&hook, directory, directory, &files, &error), 0);
+	assert_non_null(strstr(files.missing, "gone.sh"));
+	hook_files_release(&files);
+	/* Without a workspace, what is relative cannot be looked for. */
 	assert_int_equal(hook_files_read(&hook, NULL, NULL, &files, &error), 0);
+	assert_null(files.missing);
 	assert_int_equal(files.count, 0);
 	hook_files_release(&files);
 }
