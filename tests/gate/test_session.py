@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import support
 
 # A limit on how long the end of everything may take, on a machine that is busy.
 SOON = 5
+SCHEMA = json.loads((support.ROOT / "docs" / "session.schema.json").read_text())
 
 
 @pytest.fixture
@@ -27,6 +29,7 @@ def open_session(workspace, gate_environment):
             session = Session(
                 *flags, cwd=cwd, env={**gate_environment, **(env or {})}, answer=answer
             )
+            stack.callback(validate_all, session)
             stack.callback(session.close)
             if start:
                 session.started = session.start(**params)
@@ -38,6 +41,16 @@ def open_session(workspace, gate_environment):
 @pytest.fixture
 def session(open_session):
     return open_session()
+
+
+def validate_all(session):
+    """All that coffer said fits docs/session.schema.json."""
+    with contextlib.suppress(ImportError):
+        validator = importlib.import_module("jsonschema").Draft202012Validator(SCHEMA)
+        for direction, message in session.messages:
+            for one in message if isinstance(message, list) else [message]:
+                if direction == "coffer" and "output" not in one.get("method", ""):
+                    validator.validate(one)
 
 
 def fails(name, code=None):
