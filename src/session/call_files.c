@@ -44,7 +44,8 @@ static const char read_script[] =
 static const char list_script[] = "cd -- \"$1\" && exec find . -mindepth 1 -maxdepth \"$2\" "
 				  "-printf '%y\\t%s\\t%T@\\t%m\\t%P\\0' -name .git -prune\n";
 
-/* New files are shown, too: their names go into an index, and into objects, that are thrown away. */
+/* New files are shown, too: their names go into an index, and into objects, that are thrown
+ * away. */
 static const char diff_script[] =
 	"set -e\n"
 	"top=$(git rev-parse --show-toplevel 2>/dev/null) || exit 23\n"

@@ -1,5 +1,5 @@
-/* The policy of a call's box: what holds in the session, as flags would make it, then widened by each
- * grant. A grant was agreed to by somebody; what this machine requires holds all the same. */
+/* The policy of a call's box: what holds in the session, as flags would make it, then widened by
+ * each grant. A grant was agreed to by somebody; what this machine requires holds all the same. */
 #include "session/story.h"
 
 #include "base/cleanup.h"

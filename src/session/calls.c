@@ -1,7 +1,7 @@
-/* The session's side of its calls. Theory of operation: a call is a forked process, so it starts with
- * a copy of all that the session holds at that moment - policy, rules, answers, the user's words -
- * and nothing that happens to it reaches the session but by its socket. What it says there is
- * bounded and checked; one that says nonsense is killed. */
+/* The session's side of its calls. Theory of operation: a call is a forked process, so it starts
+ * with a copy of all that the session holds at that moment - policy, rules, answers, the user's
+ * words - and nothing that happens to it reaches the session but by its socket. What it says there
+ * is bounded and checked; one that says nonsense is killed. */
 #include "session/core.h"
 
 #include "base/cleanup.h"

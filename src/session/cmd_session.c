@@ -1,6 +1,6 @@
-/* `coffer session`: the session for a host that speaks JSON-RPC 2.0, a message a line. The methods are
- * the table at the end; docs/SESSION.md tells what they take and give, docs/session.schema.json says
- * it for machines. */
+/* `coffer session`: the session for a host that speaks JSON-RPC 2.0, a message a line. The methods
+ * are the table at the end; docs/SESSION.md tells what they take and give,
+ * docs/session.schema.json says it for machines. */
 #include "session/session.h"
 
 #include "base/cleanup.h"

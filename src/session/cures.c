@@ -1,6 +1,7 @@
-/* What would have allowed what a box refused. Theory of operation: a denial's record says which wall
- * refused and what was wanted; nothing is read out of a program's words. A grant is a cure only if
- * the policy that it widens really lets the thing through: a name that is always refused has none. */
+/* What would have allowed what a box refused. Theory of operation: a denial's record says which
+ * wall refused and what was wanted; nothing is read out of a program's words. A grant is a cure
+ * only if the policy that it widens really lets the thing through: a name that is always refused
+ * has none. */
 #include "session/story.h"
 
 #include "base/cleanup.h"
@@ -99,7 +100,7 @@ static const char *promise_text(const char *promise)
 		const char *name, *text;
 	} promises[] = {
 		{"P1", "nothing is written outside of the writable roots"},
-		{"P2", "protected names (.git, hooks, editors' and agents' settings) stay as they are"},
+		{"P2", "protected names (.git, hooks, settings of editors and agents) stay"},
 		{"P3", "nothing of the network is reached but what is allowed"},
 		{"P4", "hidden files cannot be read"},
 		{"P5", "processes outside of the box are not to be seen, signaled or traced"},

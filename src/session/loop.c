@@ -1,8 +1,8 @@
-/* The session's loop. Theory of operation: one poll(2) over the host's two descriptors, signals, and
- * a socket for each call. A host that does not read is waited for: first the calls' output stays in
- * their sockets, and their commands stall on their pipes; then the host's own requests stay unread.
- * The end of the host's input is the end of the session: calls are killed, their boxes die, and
- * SessionEnd hooks have a moment to run. */
+/* The session's loop. Theory of operation: one poll(2) over the host's two descriptors, signals,
+ * and a socket for each call. A host that does not read is waited for: first the calls' output
+ * stays in their sockets, and their commands stall on their pipes; then the host's own requests
+ * stay unread. The end of the host's input is the end of the session: calls are killed, their
+ * boxes die, and SessionEnd hooks have a moment to run. */
 #include "session/core.h"
 
 #include "base/cleanup.h"

@@ -1,8 +1,8 @@
 /* Lines of JSON with an agent's host: a bounded reader and a queue of what is still to be written.
  *
  * Theory of operation: both descriptors stay blocking, since they may be shared with whoever
- * started this process; poll(2) says when a read, or a write of PIPE_BUF, will not block. Nothing is
- * ever dropped: whoever produces asks wire_queued_bytes() and pauses. */
+ * started this process; poll(2) says when a read, or a write of PIPE_BUF, will not block.
+ * Nothing is ever dropped: whoever produces asks wire_queued_bytes() and pauses. */
 #ifndef COFFER_SESSION_WIRE_H
 #define COFFER_SESSION_WIRE_H
 

@@ -37,7 +37,8 @@ def install_client():
                 shutil.copy(CLIENT / name, place / name)
             try:
                 npm = subprocess.run(
-                    ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"],
+                    ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
+                    + ["--loglevel=error"],
                     cwd=place,
                     capture_output=True,
                     text=True,
@@ -149,10 +150,10 @@ def test_a_cancelled_call_ends_with_its_box(drive, workspace):
             {
                 "do": "cancel",
                 "name": "execute",
-                "arguments": {"command": f"echo ready; sleep 2; touch {mark}"},
+                "arguments": {"command": f"echo ready; sleep 1; touch {mark}"},
                 "at": "ready",
             },
-            call("execute", command="sleep 2.2; echo still here"),
+            call("execute", command="sleep 1.2; echo still here"),
         ]
     )
     assert cancelled["cancelled"], cancelled
@@ -273,7 +274,8 @@ def test_garbage_on_the_wire(host):
         (b'"' + b"x" * (17 << 20) + b'"', -32600),
     ]:
         host.send_raw(garbage.rstrip(b"\n") + b"\n")
-        assert host.unclaimed.get(timeout=10 * support.SLOWDOWN)["error"]["code"] == code, garbage[:60]
+        answer = host.unclaimed.get(timeout=10 * support.SLOWDOWN)
+        assert answer["error"]["code"] == code, garbage[:60]
     host.send_raw(b"\n  \r\n")
     with pytest.raises(Exception, match="there is no method"):
         host.call("tools/destroy")
@@ -287,10 +289,11 @@ def test_nothing_runs_before_initialize(host):
 
 def test_the_end_of_the_client_ends_all(host, workspace):
     initialize(host)
-    host.begin("tools/call", name="execute", arguments={"command": "touch began; sleep 2; touch ended"})
+    command = "touch began; sleep 1; touch ended"
+    host.begin("tools/call", name="execute", arguments={"command": command})
     support.wait_until((workspace / "began").exists, what="the command's start")
     started = time.monotonic()
     assert host.close() == 0
     assert time.monotonic() - started < 2 * support.SLOWDOWN
-    time.sleep(2.2)
+    time.sleep(1)
     assert not (workspace / "ended").exists()

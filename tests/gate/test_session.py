@@ -2,6 +2,7 @@
 
 import base64
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ import support
 
 # A limit on how long the end of everything may take, on a machine that is busy.
 SOON = 5
+SCHEMA = json.loads((support.ROOT / "docs" / "session.schema.json").read_text())
 
 
 @pytest.fixture
@@ -27,6 +29,7 @@ def open_session(workspace, gate_environment):
             session = Session(
                 *flags, cwd=cwd, env={**gate_environment, **(env or {})}, answer=answer
             )
+            stack.callback(validate_all, session)
             stack.callback(session.close)
             if start:
                 session.started = session.start(**params)
@@ -38,6 +41,16 @@ def open_session(workspace, gate_environment):
 @pytest.fixture
 def session(open_session):
     return open_session()
+
+
+def validate_all(session):
+    """All that coffer said fits docs/session.schema.json."""
+    with contextlib.suppress(ImportError):
+        validator = importlib.import_module("jsonschema").Draft202012Validator(SCHEMA)
+        for direction, message in session.messages:
+            for one in message if isinstance(message, list) else [message]:
+                if direction == "coffer" and "output" not in one.get("method", ""):
+                    validator.validate(one)
 
 
 def fails(name, code=None):
@@ -254,7 +267,7 @@ def test_no_more_calls_than_allowed(session):
 
 
 def test_a_cancelled_call_ends_with_its_box(session, workspace):
-    pending = session.begin("tool/exec", command="echo ready; sleep 1; touch mark", call="it")
+    pending = session.begin("tool/exec", command="echo ready; sleep 0.6; touch mark", call="it")
     session.note("tool/output")
     with fails("call_exists"):
         session.run("true", call="it")
@@ -263,7 +276,7 @@ def test_a_cancelled_call_ends_with_its_box(session, workspace):
         pending.wait()
     with fails("unknown_call"):
         session.call("tool/cancel", call="it")
-    time.sleep(1.2)
+    time.sleep(0.7)
     assert not (workspace / "mark").exists()
 
 
@@ -433,7 +446,8 @@ def test_what_the_box_refused_is_offered_once(open_session, workspace):
     )
     request = session.questions[0]["params"]["request"]
     assert "registry.example.org" in request["after_failure"]
-    assert result["attempts"] == 2 and result["grants"][0]["value"].startswith("registry.example.org")
+    assert result["attempts"] == 2
+    assert result["grants"][0]["value"].startswith("registry.example.org")
     assert len((workspace / "runs").read_text().splitlines()) == 2
     assert len(session.questions) == 1
 
@@ -660,7 +674,7 @@ def test_a_host_that_does_not_read_is_waited_for(workspace, gate_environment):
     with contextlib.closing(session):
         begun = session.begin("session/start")
         pending = session.begin("tool/exec", command="head -c 40000000 /dev/zero | tr '\\0' x")
-        time.sleep(1.5)
+        time.sleep(0.7)
         status = support.Path(f"/proc/{session.process.pid}/status").read_text()
         resident = int(status.split("VmRSS:")[1].split()[0])
         assert resident < 40 * 1024
@@ -680,21 +694,21 @@ def test_a_host_that_does_not_read_is_waited_for(workspace, gate_environment):
 
 def test_the_host_goes_and_all_goes(open_session, workspace):
     session = open_session()
-    session.begin("tool/exec", command="touch began; sleep 2; touch ended")
+    session.begin("tool/exec", command="touch began; sleep 1; touch ended")
     support.wait_until((workspace / "began").exists, 20, "the command's start")
     started = time.monotonic()
     assert session.close() == 0
     assert time.monotonic() - started < 2 * support.SLOWDOWN
-    time.sleep(2.2)
+    time.sleep(1)
     assert not (workspace / "ended").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_killed_session_leaves_nothing(open_session, workspace, number):
     session = open_session()
-    session.begin("tool/exec", command="touch began; sleep 1.5; touch ended")
+    session.begin("tool/exec", command="touch began; sleep 1; touch ended")
     support.wait_until((workspace / "began").exists, 20, "the command's start")
     session.process.send_signal(number)
     session.process.wait(SOON * support.SLOWDOWN)
-    time.sleep(1.7)
+    time.sleep(1.1)
     assert not (workspace / "ended").exists()
