@@ -71,6 +71,7 @@ static void read_target(struct reader *r, const struct redirect_sign *sign, bool
 {
 	cleanup_word struct shell_word word = {0};
 	skip_blanks(r);
+	size_t begin = r->at;
 	if (peek(r, 0) == '\n' || !read_word(r, &word, PLACE_ARGUMENT)) {
 		if (!r->stopped)
 			reader_syntax(r, "a redirection wants a word");
@@ -99,7 +100,8 @@ static void read_target(struct reader *r, const struct redirect_sign *sign, bool
 	char *target = word.unknown ? NULL : analyzer_copy(r->a, text, word.value.length_bytes);
 	if (is_stdin && target)
 		input->file = strdup(target);
-	part_add_redirection(r->a, part, sign->kind, target);
+	char *written = target ? NULL : analyzer_copy(r->a, r->script + begin, r->at - begin);
+	part_add_redirection(r->a, part, sign->kind, target, written);
 }
 
 void read_redirection(struct reader *r, struct gate_part *part, struct input *input)
