@@ -117,8 +117,19 @@ struct name_place {
 	bool seldom; /* the grammar is known not to see a command here */
 };
 enum tree_verdict { TREE_AGREES, TREE_DIFFERS, TREE_TOO_SLOW, TREE_NO_MEMORY };
+struct tree_check {
+	struct name_place *names; /* put in order by shell_tree_begin() */
+	size_t names_count, next; /* next: the first that is not compared yet */
+	uint64_t left_us;         /* of MAX_SYNTAX_TREE_US */
+};
+void shell_tree_begin(struct tree_check *check);
+/* Compares a piece of the script; pieces in their order. */
 enum tree_verdict shell_tree_check(
-	const char *script, size_t length_bytes, struct name_place *names, size_t count);
+	struct tree_check *check, const char *script, size_t from, size_t to);
+
+/* shell_plain.c: text of which nothing can be read in two ways... */
+bool shell_is_plain(const char *text, size_t length_bytes); /* ... in bash's own syntax */
+bool shell_is_plain_everywhere(const char *text, size_t length_bytes); /* ... by any shell */
 
 /* shell_braces.c */
 struct brace_words {

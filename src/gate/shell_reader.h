@@ -30,6 +30,9 @@ struct reader {
 	struct name_place *names;
 	size_t names_count, names_capacity;
 	bool seldom; /* here the grammar sees no commands */
+	/* Where the script's own lists begin, not those inside of others. */
+	uint32_t *items;
+	size_t items_count, items_capacity;
 	/* Offsets of line ends, to tell line and column. */
 	uint32_t *lines;
 	size_t lines_count;

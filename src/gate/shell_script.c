@@ -272,12 +272,28 @@ static void read_item(struct reader *r)
 		scope_define(r->a, r->scope, r->defined);
 }
 
+/* Remembers where a command list at the top of the script begins. */
+static void add_item(struct reader *r)
+{
+	if (r->items_count == r->items_capacity) {
+		size_t capacity = r->items_capacity ? r->items_capacity * 2 : 16;
+		uint32_t *grown = reallocarray(r->items, capacity, sizeof(*grown));
+		if (!grown)
+			return analyzer_no_memory(r->a);
+		r->items = grown;
+		r->items_capacity = capacity;
+	}
+	r->items[r->items_count++] = (uint32_t)r->at;
+}
+
 void read_list(struct reader *r)
 {
 	for (;;) {
 		skip_newlines(r);
 		if (r->stopped || at_closer(r))
 			return;
+		if (r->depth == 0)
+			add_item(r);
 		read_item(r);
 		if (r->stopped)
 			return;
@@ -339,38 +355,6 @@ static const char *unreadable(const char *script, size_t length_bytes)
 	return NULL;
 }
 
-/* Words, quotes without an escape in them, and the signs that join commands: what any shell reads
- * alike. */
-static bool is_plain_everywhere(const char *script, size_t length_bytes)
-{
-	bool word_start = true, first_word = true;
-	for (size_t i = 0; i < length_bytes; i++) {
-		char c = script[i];
-		if (c == '\'' || c == '"') {
-			size_t shut = i + 1;
-			while (shut < length_bytes && script[shut] != c)
-				if (strchr("$`\\!\n", script[shut++]))
-					return false;
-			i = shut;
-			word_start = false;
-		} else if (c == ' ' || c == '\n' || c == ';') {
-			first_word = c == ' ' ? first_word && word_start : true;
-			word_start = true;
-		} else if (is_name_byte(c) || strchr("./,:@+-_", c) ||
-			   (c == '=' && !word_start && !first_word)) {
-			word_start = false;
-		} else if ((c == '&' || c == '|') && i + 1 < length_bytes && script[i + 1] == c) {
-			i++;
-			word_start = first_word = true;
-		} else if (c == '|') {
-			word_start = first_word = true;
-		} else {
-			return false;
-		}
-	}
-	return true;
-}
-
 static void index_lines(struct reader *r)
 {
 	size_t count = 0, capacity = 0;
@@ -388,9 +372,30 @@ static void index_lines(struct reader *r)
 	}
 }
 
+/* Gives the second reader what is not plain, in pieces as long as there are. */
+static enum tree_verdict ask_tree(struct reader *r)
+{
+	enum tree_verdict verdict = TREE_AGREES;
+	struct tree_check check = {.names = r->names, .names_count = r->names_count};
+	shell_tree_begin(&check);
+	size_t from = SIZE_MAX;
+	for (size_t i = 0; i <= r->items_count && verdict == TREE_AGREES; i++) {
+		bool last = i == r->items_count;
+		size_t start = last ? r->end : r->items[i];
+		size_t next = i + 1 < r->items_count ? r->items[i + 1] : r->end;
+		if (!last && !shell_is_plain(r->script + start, next - start)) {
+			from = from == SIZE_MAX ? start : from;
+		} else if (from != SIZE_MAX) {
+			verdict = shell_tree_check(&check, r->script, from, start);
+			from = SIZE_MAX;
+		}
+	}
+	return verdict;
+}
+
 static void check_with_tree(struct reader *r)
 {
-	switch (shell_tree_check(r->script, r->end, r->names, r->names_count)) {
+	switch (ask_tree(r)) {
 	case TREE_AGREES:
 		break;
 	case TREE_DIFFERS:
@@ -438,7 +443,8 @@ void shell_script(struct analyzer *a, struct scope *scope, const struct frame *f
 	const char *why = unreadable(script, length_bytes);
 	if (why)
 		reader_odd(r, why);
-	else if (scope->dialect == DIALECT_OTHER && !is_plain_everywhere(script, length_bytes))
+	else if (scope->dialect == DIALECT_OTHER &&
+		 !shell_is_plain_everywhere(script, length_bytes))
 		scope_doom(scope, "this shell may read it otherwise than bash");
 	if (!r->stopped)
 		read_list(r);
@@ -448,12 +454,14 @@ void shell_script(struct analyzer *a, struct scope *scope, const struct frame *f
 		reader_odd(r, "a here-document is not closed");
 		read_heredocs(r);
 	}
-	if (!r->stopped && !a->memory_short && r->names_count)
+	/* What is doubted as a whole already can gain nothing. */
+	if (!r->stopped && !a->memory_short && !scope->doom)
 		check_with_tree(r);
 	keep_visible(r, first);
 	for (size_t i = first; frame->background && i < a->analysis->count; i++)
 		a->analysis->parts[i].background = true;
 	free(r->names);
+	free(r->items);
 	free(r->lines);
 	free(r->defined);
 	analyzer_leave(a);
