@@ -79,14 +79,10 @@ enum {
 	MAX_ANALYSIS_BYTES = 4 * 1024 * 1024,
 	MAX_PART_TEXT_BYTES = 400,
 	/* How long the syntax tree of one script may take: nested ambiguities cost a GLR parser. */
-<<<<<<< HEAD
-	MAX_SYNTAX_TREE_US = 1000 * 1000,
+	MAX_SYNTAX_TREE_US = 2 * 1000 * 1000,
 	/* A change that is judged, and what is said of all that was. */
 	MAX_DIFF_BYTES = 64 * 1024 * 1024,
 	MAX_CHECK_OUTPUT_BYTES = 64 * 1024 * 1024,
-=======
-	MAX_SYNTAX_TREE_US = 2 * 1000 * 1000,
->>>>>>> gate-C
 
 	/* One line of JSON from an agent's host, a hook or a reviewer. */
 	MAX_MESSAGE_BYTES = 16 * 1024 * 1024,
