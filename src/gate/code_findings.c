@@ -99,9 +99,10 @@ void findings_add(struct findings_list *list, const char *id, const char *file, 
 }
 
 /* Columns count characters, as editors and SARIF do; far into a line of a machine's making, bytes. */
-static unsigned column_of(const struct code_run *run, uint32_t start, uint32_t column_bytes)
+unsigned node_column(const struct code_run *run, TSNode node)
 {
 	enum { MAX_COUNTED_BYTES = 4096 };
+	uint32_t start = ts_node_start_byte(node), column_bytes = ts_node_start_point(node).column;
 	unsigned column = 1;
 	if (column_bytes > MAX_COUNTED_BYTES)
 		return column_bytes + 1;
@@ -119,7 +120,7 @@ void report(struct code_run *run, const char *rule, TSNode where)
 	uint32_t start = ts_node_start_byte(where);
 	const struct finding *origin = run->origin;
 	findings_add(run->findings, id, NULL, origin ? origin->line : point.row + 1,
-		origin ? origin->column : column_of(run, start, point.column), run->source + start,
+		origin ? origin->column : node_column(run, where), run->source + start,
 		ts_node_end_byte(where) - start, origin ? "within text that is evaluated" : NULL);
 }
 

@@ -296,6 +296,7 @@ void findings_add(struct findings_list *list, const char *rule, const char *file
 void findings_append_shown(struct buffer *out, const char *text);
 
 /* ---- code_findings.c ---- */
+unsigned node_column(const struct code_run *run, TSNode node);
 void findings_sort(struct findings_list *findings);
 
 extern const struct code_grammar code_python, code_javascript;

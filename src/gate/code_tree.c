@@ -86,30 +86,69 @@ void tree_walk(struct code_run *run,
 	ts_tree_cursor_delete(&cursor);
 }
 
+static bool is_error(TSNode node)
+{
+	return ts_node_is_missing(node) || ts_node_symbol(node) == (TSSymbol)-1;
+}
+
+static void tell_error(struct code_run *run, TSNode node, const char *what)
+{
+	TSPoint point = ts_node_start_point(node);
+	bool missing = !what && ts_node_is_missing(node);
+	error_set(&run->findings->syntax, EINVAL, "syntax", "%u:%u: syntax error%s%s%s",
+		point.row + 1, node_column(run, node), what || missing ? ": " : "",
+		what      ? what
+		: missing ? ts_node_type(node)
+			  : "",
+		what      ? " is never closed"
+		: missing ? " is missing"
+			  : "");
+}
+
+/* Where a bracket is open the whole of a source can be one error, from its first word: what it holds
+ * tells better where. Its own children are the pieces that were understood, in their order. */
 void tree_find_error(struct code_run *run)
 {
-	TSNode root = ts_tree_root_node(run->syntax.tree);
+	enum { MAX_OPEN = 64 };
+	TSNode open[MAX_OPEN], outer = {0}, inner = {0}, root = ts_tree_root_node(run->syntax.tree);
+	size_t opened = 0;
+	unsigned depth = 0, outer_depth = 0;
+	bool descend;
 	if (!ts_node_has_error(root))
 		return;
 	TSTreeCursor cursor = ts_tree_cursor_new(root);
-	unsigned depth = 0;
-	bool descend;
 	do {
 		TSNode node = ts_tree_cursor_current_node(&cursor);
 		descend = ts_node_has_error(node);
-		if (!ts_node_is_missing(node) && ts_node_symbol(node) != (TSSymbol)-1)
-			continue;
-		TSPoint point = ts_node_start_point(node);
-		if (ts_node_is_missing(node))
-			error_set(&run->findings->syntax, EINVAL, "syntax",
-				"%u:%u: syntax error: %s is missing", point.row + 1,
-				point.column + 1, ts_node_type(node));
-		else
-			error_set(&run->findings->syntax, EINVAL, "syntax", "%u:%u: syntax error",
-				point.row + 1, point.column + 1);
-		break;
+		if (!ts_node_is_null(outer) && depth <= outer_depth)
+			break;
+		if (is_error(node)) {
+			if (!ts_node_is_null(outer)) {
+				inner = node;
+				break;
+			}
+			outer = node;
+			outer_depth = depth;
+			if (ts_node_is_missing(node))
+				break;
+		} else if (depth == outer_depth + 1 && !ts_node_is_null(outer) &&
+			   !ts_node_is_named(node)) {
+			const char *type = ts_node_type(node);
+			if (type[1])
+				continue;
+			if (strchr("([{", type[0]) && opened < MAX_OPEN)
+				open[opened++] = node;
+			else if (strchr(")]}", type[0]) && opened > 0)
+				opened--;
+		}
 	} while (cursor_next(&cursor, &depth, descend));
 	ts_tree_cursor_delete(&cursor);
+	if (!ts_node_is_null(inner))
+		tell_error(run, inner, NULL);
+	else if (opened > 0)
+		tell_error(run, open[opened - 1], ts_node_type(open[opened - 1]));
+	else
+		tell_error(run, ts_node_is_null(outer) ? root : outer, NULL);
 }
 
 TSNode node_field(const struct code_run *run, TSNode node, enum node_field field)
