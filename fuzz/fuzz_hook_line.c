@@ -1,6 +1,6 @@
 /* A hook's shell line, in a workspace with one script, `a`. A slash of the input has an underscore
- * before it, so that nothing of the host is looked at. Whatever the line is, the places of the words
- * that name the script are in it, in order and apart. */
+ * before it, so that nothing of the host is looked at. Whatever the line is, the places of the
+ * words that name the script are in it, in order and apart. */
 #include "base/cleanup.h"
 #include "config/hook_hash.h"
 

@@ -570,23 +570,21 @@ def test_copies_that_nobody_uses_go(bench):
     assert bench.fire("SessionStart")["outcome"]["context"] == "two"
 
 
-def test_managed_hooks_need_no_trust(bench, home_directory):
-    """From /etc/coffer, which is made in a mount namespace of this test's own."""
+def fire_with_system_files(bench, base, files, event="PreToolUse"):
+    """What an event comes to with these files in /etc/coffer, which is made for it in a mount
+    namespace of its own."""
     support.need_root()
-    upper, work = home_directory / "upper", home_directory / "work"
+    upper, work = base / "upper", base / "work"
     work.mkdir()
-    script = upper / "coffer" / "guard"
-    script.parent.mkdir(parents=True)
-    script.write_text("#!/bin/sh\necho managed: no >&2\nexit 2\n")
-    script.chmod(0o755)
-    (upper / "coffer" / "coffer.toml").write_text(
-        '[[hook]]\nevent = "PreToolUse"\ncommand = "/etc/coffer/guard"\n'
-    )
-    bench.add("PreToolUse", 'echo "the user\'s own"')
+    for name, text in files.items():
+        path = upper / "coffer" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755 if text.startswith("#!") else 0o644)
     mount = f"mount -t overlay overlay -o lowerdir=/etc,upperdir={upper},workdir={work} /etc"
     done = subprocess.run(
         ["unshare", "-m", "sh", "-c", mount + ' && exec "$@"', "sh", support.COFFER]
-        + ["hooks", "test", "PreToolUse", "--json"],
+        + ["hooks", "test", event, "--json"],
         cwd=bench.workspace,
         env={**os.environ, **{name: str(value) for name, value in bench.env.items()}},
         capture_output=True,
@@ -594,11 +592,41 @@ def test_managed_hooks_need_no_trust(bench, home_directory):
         check=False,
         timeout=30,
     )
-    assert done.returncode == support.REFUSED, done.stderr
-    told = json.loads(done.stdout)
+    assert done.returncode in (0, support.REFUSED), done.stderr
+    return {**json.loads(done.stdout), "stderr": done.stderr}
+
+
+GUARD = "#!/bin/sh\necho managed: no >&2\nexit 2\n"
+GUARD_HOOK = '[[hook]]\nevent = "PreToolUse"\ncommand = "/etc/coffer/guard"\n'
+
+
+def test_managed_hooks_need_no_trust(bench, home_directory):
+    bench.add("PreToolUse", 'echo "the user\'s own"')
+    files = {"guard": GUARD, "coffer.toml": GUARD_HOOK}
+    told = fire_with_system_files(bench, home_directory, files)
     assert told["ran"] == 2
     assert told["outcome"]["reason"] == "managed: no"
     assert told["outcome"]["message"] == "the user's own"
+
+
+def test_only_managed_hooks(bench, home_directory):
+    bench.add("PreToolUse", "echo mine")
+    files = {
+        "guard": GUARD,
+        "coffer.toml": GUARD_HOOK,
+        "requirements.toml": "managed_hooks_only = true\n",
+    }
+    told = fire_with_system_files(bench, home_directory, files)
+    assert told["ran"] == 1 and told["outcome"]["message"] is None
+    assert "only managed hooks" in told["stderr"]
+
+
+def test_requirements_may_forbid_hooks_without_a_box(bench, home_directory):
+    bench.add("PreToolUse", "echo mine", box=False)
+    files = {"requirements.toml": 'modes = ["read-only", "workspace-write"]\n'}
+    told = fire_with_system_files(bench, home_directory, files)
+    assert told["ran"] == 0
+    assert told["outcome"]["says"] == "deny" and "requirements.toml" in told["outcome"]["reason"]
 
 
 # Together.
