@@ -219,11 +219,20 @@ static int refuse(struct prepared_hook *prepared, const char *format, ...)
 	return n < 0 ? -ENOMEM : 0;
 }
 
+/* Whether requirements.toml leaves nobody a mode without a box. */
+static bool must_be_boxed(const struct config *config)
+{
+	const struct strv *modes = &config->requirements.modes;
+	return modes->count > 0 && !strv_contains(modes, "danger-full-access");
+}
+
 int hook_prepare(struct hooks *hooks, const struct config_hook *hook, struct prepared_hook *ret)
 {
 	*ret = (struct prepared_hook){.hook = hook, .name = hook_name(hook)};
 	if (!ret->name)
 		return -ENOMEM;
+	if (hook->unboxed && !hook->managed && must_be_boxed(hooks->config))
+		return refuse(ret, "box = false, and requirements.toml lets nothing run without");
 	struct hook_files files = {0};
 	struct error error = {0};
 	int r = hook_files_read(hook, hooks->workspace, hooks->home, &files, &error);

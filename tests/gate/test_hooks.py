@@ -122,9 +122,7 @@ ANSWERS = {
 }
 
 
-def check_answer(event, answer, told):
-    outcome = told["outcome"]
-    assert told["ran"] == 1
+def check_answer(event, answer, outcome):
     if answer == "go":
         assert outcome["says"] == "nothing" and outcome["message"] is None
     elif answer == "plain":
@@ -151,11 +149,15 @@ def check_answer(event, answer, told):
 @pytest.mark.parametrize("language", ["python", "shell"])
 @pytest.mark.parametrize("event", EVENTS)
 def test_every_event_every_answer(bench, event, language):
-    for answer, texts in ANSWERS.items():
-        bench.config.write_text("")
-        script = bench.script(texts[language].format(event=event), language)
-        bench.add(event, script)
-        check_answer(event, answer, bench.fire(event))
+    for texts in ANSWERS.values():
+        bench.add(event, bench.script(texts[language].format(event=event), language), trust=False)
+    bench.coffer("trust", "--all", "--yes").ok()
+    told = bench.fire(event)
+    assert told["ran"] == len(ANSWERS)
+    for answer, outcome in zip(ANSWERS, told["hooks"], strict=True):
+        check_answer(event, answer, outcome)
+    assert (told["outcome"]["says"] == "deny") == (event in BLOCKS)
+    assert told["outcome"]["context"].endswith("mind the gap")
 
 
 def test_what_a_hook_gets(bench):
@@ -288,16 +290,16 @@ MISBEHAVIOUR = {
 @pytest.mark.parametrize("box", [True, False], ids=["boxed", "unboxed"])
 @pytest.mark.parametrize("event", ["PreToolUse", "PermissionRequest", "PostToolUse"])
 def test_what_cannot_answer_blocks(bench, event, box):
-    for text, said in MISBEHAVIOUR.values():
-        bench.config.write_text("")
+    for text, _ in MISBEHAVIOUR.values():
         text = text % event if "%s" in text else text
-        bench.add(event, bench.script(text), box=box)
-        outcome = bench.fire(event)["outcome"]
-        if event == "PostToolUse":
-            if said not in ("neither|none of", "beside its JSON"):
-                assert outcome["says"] == "nothing" and re.search(said, outcome["message"])
-        else:
+        bench.add(event, bench.script(text), box=box, trust=False)
+    bench.coffer("trust", "--all", "--yes").ok()
+    told = bench.fire(event)
+    for (_, said), outcome in zip(MISBEHAVIOUR.values(), told["hooks"], strict=True):
+        if event in FAILS_CLOSED:
             assert outcome["says"] == "deny" and re.search(said, outcome["reason"])
+        elif said not in ("neither|none of", "beside its JSON"):
+            assert outcome["says"] == "nothing" and re.search(said, outcome["message"])
 
 
 def test_on_error_allow(bench):
@@ -568,23 +570,21 @@ def test_copies_that_nobody_uses_go(bench):
     assert bench.fire("SessionStart")["outcome"]["context"] == "two"
 
 
-def test_managed_hooks_need_no_trust(bench, home_directory):
-    """From /etc/coffer, which is made in a mount namespace of this test's own."""
+def fire_with_system_files(bench, base, files, event="PreToolUse"):
+    """What an event comes to with these files in /etc/coffer, which is made for it in a mount
+    namespace of its own."""
     support.need_root()
-    upper, work = home_directory / "upper", home_directory / "work"
+    upper, work = base / "upper", base / "work"
     work.mkdir()
-    script = upper / "coffer" / "guard"
-    script.parent.mkdir(parents=True)
-    script.write_text("#!/bin/sh\necho managed: no >&2\nexit 2\n")
-    script.chmod(0o755)
-    (upper / "coffer" / "coffer.toml").write_text(
-        '[[hook]]\nevent = "PreToolUse"\ncommand = "/etc/coffer/guard"\n'
-    )
-    bench.add("PreToolUse", 'echo "the user\'s own"')
+    for name, text in files.items():
+        path = upper / "coffer" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        path.chmod(0o755 if text.startswith("#!") else 0o644)
     mount = f"mount -t overlay overlay -o lowerdir=/etc,upperdir={upper},workdir={work} /etc"
     done = subprocess.run(
         ["unshare", "-m", "sh", "-c", mount + ' && exec "$@"', "sh", support.COFFER]
-        + ["hooks", "test", "PreToolUse", "--json"],
+        + ["hooks", "test", event, "--json"],
         cwd=bench.workspace,
         env={**os.environ, **{name: str(value) for name, value in bench.env.items()}},
         capture_output=True,
@@ -592,11 +592,41 @@ def test_managed_hooks_need_no_trust(bench, home_directory):
         check=False,
         timeout=30,
     )
-    assert done.returncode == support.REFUSED, done.stderr
-    told = json.loads(done.stdout)
+    assert done.returncode in (0, support.REFUSED), done.stderr
+    return {**json.loads(done.stdout), "stderr": done.stderr}
+
+
+GUARD = "#!/bin/sh\necho managed: no >&2\nexit 2\n"
+GUARD_HOOK = '[[hook]]\nevent = "PreToolUse"\ncommand = "/etc/coffer/guard"\n'
+
+
+def test_managed_hooks_need_no_trust(bench, home_directory):
+    bench.add("PreToolUse", 'echo "the user\'s own"')
+    files = {"guard": GUARD, "coffer.toml": GUARD_HOOK}
+    told = fire_with_system_files(bench, home_directory, files)
     assert told["ran"] == 2
     assert told["outcome"]["reason"] == "managed: no"
     assert told["outcome"]["message"] == "the user's own"
+
+
+def test_only_managed_hooks(bench, home_directory):
+    bench.add("PreToolUse", "echo mine")
+    files = {
+        "guard": GUARD,
+        "coffer.toml": GUARD_HOOK,
+        "requirements.toml": "managed_hooks_only = true\n",
+    }
+    told = fire_with_system_files(bench, home_directory, files)
+    assert told["ran"] == 1 and told["outcome"]["message"] is None
+    assert "only managed" in told["stderr"]
+
+
+def test_requirements_may_forbid_hooks_without_a_box(bench, home_directory):
+    bench.add("PreToolUse", "echo mine", box=False)
+    files = {"requirements.toml": 'modes = ["read-only", "workspace-write"]\n'}
+    told = fire_with_system_files(bench, home_directory, files)
+    assert told["ran"] == 0
+    assert told["outcome"]["says"] == "deny" and "requirements.toml" in told["outcome"]["reason"]
 
 
 # Together.
