@@ -48,11 +48,36 @@ static int out_of_memory(struct story *story, const char *what)
 	return story_fail(story, RPC_INTERNAL_ERROR, "out_of_memory", ENOMEM, "%s", what);
 }
 
+/* path, where it lies below one of two names of a directory, by the other name. */
+static char *rename_root(const char *path, const char *from, const char *to)
+{
+	if (strcmp(from, to) == 0 || !path_is_below(path, from))
+		return strdup(path);
+	char *renamed = NULL;
+	return asprintf(&renamed, "%s%s", to, path + strlen(from)) < 0 ? NULL : renamed;
+}
+
+char *story_host_path(const struct story *story, const char *path)
+{
+	const struct session *session = story->session;
+	cleanup_free char *absolute =
+		path_absolute(story->directory ? story->directory : session->directory, path);
+	return absolute ? rename_root(absolute, session->inside, session->workspace) : NULL;
+}
+
+char *story_inside_path(const struct story *story, const char *path)
+{
+	const struct session *session = story->session;
+	for (size_t i = 0; i < story->grants_count; i++)
+		if (story->grants[i].kind == GRANT_UNSANDBOXED)
+			return strdup(path);
+	return rename_root(path, session->workspace, session->inside);
+}
+
 static int take_directory(struct story *story)
 {
 	const char *given = json_string_value(json_object_get(story->params, "directory"));
-	story->directory = given ? path_absolute(story->session->directory, given)
-				 : strdup(story->session->directory);
+	story->directory = story_host_path(story, given ? given : ".");
 	return story->directory ? 0 : out_of_memory(story, "the directory");
 }
 
@@ -132,10 +157,11 @@ static int take_updated(struct story *story, json_t **input, json_t *updated)
 /* Another working directory than the session's: a box's own would bring another workspace. */
 static int box_argv(const struct story *story, struct strv *ret)
 {
-	int r = 0;
-	if (strcmp(story->directory, story->session->directory) != 0) {
-		const char *const change[] = {"/bin/sh", "-c",
-			"cd -- \"$1\" && shift && exec \"$@\"", "sh", story->directory};
+	cleanup_free char *directory = story_inside_path(story, story->directory);
+	int r = directory ? 0 : -ENOMEM;
+	if (r == 0 && strcmp(story->directory, story->session->directory) != 0) {
+		const char *const change[] = {
+			"/bin/sh", "-c", "cd -- \"$1\" && shift && exec \"$@\"", "sh", directory};
 		for (size_t i = 0; r == 0 && i < ARRAY_SIZE(change); i++)
 			r = strv_add(ret, change[i]);
 	}

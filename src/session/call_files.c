@@ -81,7 +81,7 @@ static int add_words(struct strv *argv, const char *const words[], size_t count)
 static char *take_path(struct story *story)
 {
 	const char *given = json_string_value(json_object_get(story->params, "path"));
-	return path_absolute(story->directory, given ? given : ".");
+	return story_host_path(story, given ? given : ".");
 }
 
 static json_t *input_of(const struct story *story, const char *path, const char *content)
@@ -199,8 +199,10 @@ static int write_it(struct story *story, const char *path, struct box_run *run, 
 	const json_t *given = json_object_get(story->params, "mode");
 	if (json_is_integer(given))
 		snprintf(mode, sizeof(mode), "%o", (unsigned)json_integer_value(given));
-	const char *const arguments[] = {path, mode};
-	int r = run_script(story, write_script, arguments, ARRAY_SIZE(arguments), run);
+	cleanup_free char *inside = story_inside_path(story, path);
+	const char *const arguments[] = {inside, mode};
+	int r = !inside ? out_of_memory(story)
+			: run_script(story, write_script, arguments, ARRAY_SIZE(arguments), run);
 	if (r == 0 && run->exit_code != 0)
 		return tell_failure(story, run);
 	if (r == 0)
@@ -266,8 +268,10 @@ static int read_it(struct story *story, const char *path, struct box_run *run, j
 	char from[24], most[24];
 	snprintf(from, sizeof(from), "%" PRId64, (int64_t)offset);
 	snprintf(most, sizeof(most), "%" PRId64, (int64_t)(limit ? limit : MAX_TOOL_READ_BYTES));
-	const char *const arguments[] = {path, from, most};
-	int r = run_script(story, read_script, arguments, ARRAY_SIZE(arguments), run);
+	cleanup_free char *inside = story_inside_path(story, path);
+	const char *const arguments[] = {inside, from, most};
+	int r = !inside ? out_of_memory(story)
+			: run_script(story, read_script, arguments, ARRAY_SIZE(arguments), run);
 	if (r == 0 && run->exit_code != 0)
 		return tell_failure(story, run);
 	if (r == 0)
@@ -346,8 +350,9 @@ int call_list(struct story *story)
 	json_int_t depth = json_integer_value(json_object_get(story->params, "depth"));
 	char levels[24];
 	snprintf(levels, sizeof(levels), "%d", depth ? (int)depth : 1);
-	const char *const command[] = {"ls", "--", path}, *const arguments[] = {path, levels};
-	json_t *input = path ? json_pack("{s:o}", "path", json_of_text(path)) : NULL;
+	cleanup_free char *inside = path ? story_inside_path(story, path) : NULL;
+	const char *const command[] = {"ls", "--", path}, *const arguments[] = {inside, levels};
+	json_t *input = inside ? json_pack("{s:o}", "path", json_of_text(path)) : NULL;
 	int r = input && add_words(&story->argv, command, ARRAY_SIZE(command)) == 0
 			? pass_gate(story, input)
 			: out_of_memory(story);

@@ -319,6 +319,10 @@ void calls_reap(struct session *session)
 {
 	for (struct call **at = &session->calls; *at;) {
 		struct call *call = *at;
+		/* Results wait where they are until the host has read others. */
+		if (!session->ending &&
+			wire_queued_bytes(session->wire) >= SESSION_QUEUE_FULL_BYTES)
+			return;
 		/* What it said last is read first; only then is its end of interest. */
 		if (call->socket >= 0 && !call->cancelled) {
 			at = &call->next;

@@ -116,7 +116,7 @@ static void end_request(struct call *call, const struct call_end *end)
 		rpc_fail(rpc, call->request, end->code, end->name, &end->error);
 }
 
-static void begin(struct session *session, struct rpc_request *request, struct call *order)
+static int begin(struct session *session, struct rpc_request *request, struct call *order)
 {
 	struct error error = {0};
 	int code;
@@ -124,8 +124,10 @@ static void begin(struct session *session, struct rpc_request *request, struct c
 	order->request = request;
 	if (!order->ended)
 		order->ended = end_request;
-	if (call_begin(session, order, NULL, &code, &name, &error) < 0)
+	int r = call_begin(session, order, NULL, &code, &name, &error);
+	if (r < 0)
 		rpc_fail(session->rpc, request, code, name, &error);
+	return r;
 }
 
 static bool is_started(struct session *session, struct rpc_request *request)
@@ -273,11 +275,13 @@ static int take_start(struct session *session, const json_t *params, struct erro
 			r = add_setting(session, direct[i], value, error);
 	json_object_foreach(json_object_get(params, "settings"), key, value) if (r == 0) r =
 		add_setting(session, key, value, error);
+	if (r == 0)
+		r = session_open(session, error);
 	size_t i;
 	json_array_foreach(json_object_get(params, "words"), i,
 		value) if (r == 0 && session_add_words(session, json_string_value(value)) < 0) r =
 		error_set_errno(error, ENOMEM, "session", "the user's words");
-	return r == 0 ? session_open(session, error) : r;
+	return r;
 }
 
 static json_t *strings_json(const struct strv *strings, json_t *array)
@@ -350,7 +354,6 @@ static void session_start(void *data, struct rpc_request *request, json_t *param
 		return;
 	}
 	strv_release(&flags);
-	session->started = true;
 	const char *source = json_string_value(json_object_get(params, "source"));
 	json_t *fields = json_pack("{s:s, s:s*}", "source", source ? source : "startup", "model",
 		json_string_value(json_object_get(params, "model")));
@@ -358,7 +361,7 @@ static void session_start(void *data, struct rpc_request *request, json_t *param
 		.event = HOOK_SESSION_START,
 		.params = fields,
 		.ended = end_start};
-	begin(session, request, &order);
+	session->started = begin(session, request, &order) == 0;
 	json_decref(fields);
 }
 

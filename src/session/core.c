@@ -39,6 +39,7 @@ void session_free(struct session *session)
 	strv_release(&session->where_storage);
 	strv_release(&session->effective);
 	free(session->workspace);
+	free(session->inside);
 	strv_release(&session->writable_roots);
 	free(session->shell);
 	json_decref(session->policy);

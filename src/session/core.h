@@ -104,6 +104,7 @@ struct session {
 	struct strv notices;   /* what was left out of them, for a person */
 	enum policy_mode mode;
 	char *workspace;
+	char *inside; /* where a box sees the workspace, which may be elsewhere */
 	struct strv writable_roots;
 	bool network_unset; /* nothing says anything of a network */
 	char *shell;

@@ -86,7 +86,7 @@ struct state {
 	struct approval approval;
 	struct strv effective, notices;
 	enum policy_mode mode;
-	char *workspace;
+	char *workspace, *inside;
 	struct strv writable_roots;
 	bool network_unset;
 	json_t *policy;
@@ -99,6 +99,7 @@ static void state_release(struct state *state)
 	strv_release(&state->effective);
 	strv_release(&state->notices);
 	free(state->workspace);
+	free(state->inside);
 	strv_release(&state->writable_roots);
 	json_decref(state->policy);
 }
@@ -144,6 +145,15 @@ static enum policy_mode mode_of(const char *name)
 	return MODE_UNSET;
 }
 
+/* The directory's end is the same within the box; what stands before it is the workspace there. */
+static char *find_inside(const char *directory, const char *workspace, const char *directory_inside)
+{
+	size_t whole = strlen(directory_inside);
+	size_t rest =
+		path_is_below(directory, workspace) ? strlen(directory) - strlen(workspace) : 0;
+	return strndup(directory_inside, rest < whole ? whole - rest : whole);
+}
+
 /* What the plan made of it, which is what the gate decides by. */
 static int take_plan(
 	struct session *session, struct state *state, const json_t *plan, struct error *error)
@@ -152,13 +162,22 @@ static int take_plan(
 	const char *workspace = json_string_value(json_object_get(plan, "workspace"));
 	state->mode = mode_of(mode);
 	state->workspace = strdup(workspace ? workspace : session->directory);
-	if (state->mode == MODE_UNSET || !state->workspace)
+	if (!state->workspace)
+		return error_set_errno(error, ENOMEM, "plan", "the workspace");
+	const char *inside = json_string_value(json_object_get(plan, "directory"));
+	state->inside = find_inside(
+		session->directory, state->workspace, inside ? inside : session->directory);
+	if (state->mode == MODE_UNSET || !state->inside)
 		return error_set(error, EIO, "plan", "the plan does not say its mode");
 	size_t i;
 	json_t *root;
 	json_array_foreach(json_object_get(plan, "write_roots"), i,
 		root) if (strv_add(&state->writable_roots, json_string_value(root)) <
 			  0) return error_set_errno(error, ENOMEM, "plan", "the roots");
+	if (strcmp(state->inside, state->workspace) != 0 &&
+		strv_contains(&state->writable_roots, state->workspace) &&
+		strv_add(&state->writable_roots, state->inside) < 0)
+		return error_set_errno(error, ENOMEM, "plan", "the roots");
 	state->network_unset = !json_is_object(json_object_get(plan, "network"));
 	for (i = 0; i < state->effective.count; i++)
 		if (strncmp(state->effective.items[i], "net=", 4) == 0)
@@ -233,6 +252,7 @@ static int load(struct session *session, struct error *error)
 			.effective = session->effective,
 			.notices = session->notices,
 			.workspace = session->workspace,
+			.inside = session->inside,
 			.writable_roots = session->writable_roots,
 			.policy = session->policy};
 		session->config = state.config;
@@ -242,6 +262,7 @@ static int load(struct session *session, struct error *error)
 		session->notices = state.notices;
 		session->mode = state.mode;
 		session->workspace = state.workspace;
+		session->inside = state.inside;
 		session->writable_roots = state.writable_roots;
 		session->network_unset = state.network_unset;
 		session->policy = state.policy;

@@ -40,7 +40,9 @@ class Session:
     """answer(request) is asked for each approval: what it returns is the answer; None leaves the
     question open."""
 
-    def __init__(self, *flags, cwd=None, env=None, answer=None, verb="session", reader=True):
+    def __init__(
+        self, *flags, cwd=None, env=None, answer=None, verb="session", reader=True, **process
+    ):
         self.answer = answer or (lambda request: {"decision": "no", "reason": "nobody agreed"})
         self.messages = []  # (direction, message), in order
         self.notes = queue.Queue()
@@ -58,6 +60,7 @@ class Session:
             cwd=cwd,
             env=env,
             start_new_session=True,
+            **process,
         )
         threading.Thread(target=self._log, daemon=True).start()
         if reader:

@@ -5,9 +5,12 @@ import contextlib
 import fcntl
 import json
 import os
+import pty
+import select
 import shutil
 import subprocess
 import tempfile
+import termios
 import time
 from pathlib import Path
 
@@ -285,6 +288,41 @@ def test_garbage_on_the_wire(host):
 def test_nothing_runs_before_initialize(host):
     with pytest.raises(Exception, match="initialize"):
         host.call("tools/call", name="execute", arguments={"command": "true"})
+
+
+@pytest.mark.parametrize(("key", "made"), [(b"y", True), (b"n", False)])
+def test_a_question_on_the_terminal(workspace, gate_environment, outside, key, made):
+    """A client without elicitation, started from a terminal: the person there is asked."""
+    master, slave = pty.openpty()
+
+    def take_terminal():
+        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
+
+    session = Session(
+        cwd=workspace,
+        env={**gate_environment, "TERM": "xterm"},
+        verb="mcp",
+        pass_fds=[slave],
+        preexec_fn=take_terminal,
+    )
+    os.close(slave)
+    with contextlib.closing(session):
+        initialize(session)
+        arguments = {"command": f"touch {outside}/made", "asks": {"write": [str(outside)]}}
+        pending = session.begin("tools/call", name="execute", arguments=arguments)
+        shown = b""
+        while str(outside).encode() not in shown:
+            ready, _, _ = select.select([master], [], [], 20 * support.SLOWDOWN)
+            assert ready, shown
+            shown += os.read(master, 4096)
+        # Until all is shown, and a key can be meant for it.
+        while select.select([master], [], [], 0.5 * support.SLOWDOWN)[0]:
+            shown += os.read(master, 4096)
+        os.write(master, key)
+        result = pending.wait()
+    os.close(master)
+    assert result["isError"] is not made, (result, shown)
+    assert (outside / "made").exists() is made
 
 
 def test_the_end_of_the_client_ends_all(host, workspace):

@@ -290,6 +290,22 @@ def test_two_sessions_at_once(open_session, outside):
     assert len(one.questions) == 1 and len(two.questions) == 1
 
 
+def children(pid):
+    return [int(p) for p in support.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_call_that_is_killed_is_lost_alone(session, workspace):
+    pending = session.begin("tool/exec", command="echo ready; sleep 0.6; touch mark")
+    session.note("tool/output")
+    (call,) = children(session.process.pid)
+    os.kill(call, signal.SIGKILL)
+    with fails("call_lost", -32603):
+        pending.wait()
+    assert session.run("echo on")["exit"] == 0
+    time.sleep(0.7)
+    assert not (workspace / "mark").exists()
+
+
 # Approvals.
 
 
@@ -623,6 +639,21 @@ def test_diff_outside_of_a_repository(open_session, home_directory):
     session = open_session(directory=str(plain), mode="workspace-write")
     with fails("not_a_repository"):
         session.call("tool/diff")
+
+
+def test_a_box_that_sees_the_workspace_elsewhere(open_session, workspace):
+    """Host and model may use either name."""
+    session = open_session("--profile", "cloud", "--limit", "cpu=none")
+    assert text(session.run("pwd", directory="src")["stdout"]) == "/workspace/src\n"
+    assert session.run("echo 3 > /workspace/src/three; rm src/three")["exit"] == 0
+    assert session.questions == []
+    session.call("tool/write", path="src/one", content="1")
+    session.call("tool/write", path="/workspace/src/two", content="2")
+    assert session.call("tool/read", path=str(workspace / "src" / "two"))["text"] == "2"
+    assert session.call("tool/read", path="/workspace/src/one")["text"] == "1"
+    names = {entry["name"] for entry in session.call("tool/list", path="/workspace/src")["entries"]}
+    assert names == {"main.c", "one", "two"}
+    assert "+1" in session.call("tool/diff")["diff"]["text"]
 
 
 # The wire.
