@@ -116,6 +116,16 @@ def test_a_root_that_is_not_there_is_left_out_and_said(places):
     assert f"{places.user_file}:1: /nowhere/at/all is not there" in done.err
 
 
+def test_what_is_to_stay_read_only_must_be_there(places):
+    places.user(f'mode = "workspace-write"\nread_only = ["{places.workspace}/vendor"]\n')
+    done = places.run("run", "--", "mkdir", "vendor")
+    assert done.code == SETUP_FAILED and not (places.workspace / "vendor").exists()
+    assert f"{places.user_file}:2: read_only: {places.workspace}/vendor is not there" in done.err
+    (places.workspace / "vendor").mkdir()
+    assert places.run("run", "-q", "--", "touch", "vendor/new").code != 0
+    assert not (places.workspace / "vendor" / "new").exists()
+
+
 def test_every_part_has_its_place(places):
     places.user(
         'mode = "read-only"\n\n[limits]\n  memory = "1G"\n'
@@ -210,6 +220,13 @@ def test_a_rule_whose_example_fails_is_refused(places):
     done = places.run("config", "check")
     assert done.code == WRONG and f"{places.user_file}:1" in done.out
     assert places.run("run", "--", "true").code == SETUP_FAILED
+
+
+def test_a_hook_that_is_not_there_is_named(places):
+    places.user('\n[[hook]]\nevent = "Stop"\nargv = ["/nowhere/hook"]\n')
+    done = places.run("run", "--", "true")
+    assert done.code == SETUP_FAILED
+    assert f"{places.user_file}:2" in done.err and "/nowhere/hook" in done.err
 
 
 def test_two_words_that_contradict_name_both_places(places):
@@ -509,7 +526,7 @@ def test_the_documentation_has_every_key(places):
     begin, end = "<!-- coffer config keys -->\n", "<!-- end -->"
     generated = text.split(begin)[1].split(end)[0]
     assert generated.strip() == places.run("config", "keys").ok().out.strip(), (
-        "run: coffer config keys, and put its output into docs/CONFIG.md"
+        "run tools/config-keys"
     )
 
 
