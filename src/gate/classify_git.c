@@ -392,4 +392,4 @@ static const struct danger rows[] = {
 		"write-outside", "it may write outside of the repository"},
 };
 
-const struct danger_table dangers_of_git = {rows, ARRAY_SIZE(rows)};
+const struct program_table dangers_of_git = PROGRAM_TABLE(rows);

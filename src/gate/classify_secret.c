@@ -108,6 +108,8 @@ static const struct reader {
 	{"tar,bsdtar", 0, ""},
 };
 
+const struct program_table reader_table = PROGRAM_TABLE(readers);
+
 static const char *after_assignment(const char *word)
 {
 	/* curl -F name=@file, -d @file, dd if=file, --file=path: what follows is what is read. */
@@ -187,10 +189,9 @@ static void classify_printing(const struct command *command, struct classificati
 
 void classify_reads(const struct command *command, struct classification *ret)
 {
-	size_t length = strlen(command->program);
-	for (size_t i = 0; length > 0 && i < ARRAY_SIZE(readers); i++)
-		if (list_has(readers[i].programs, command->program, length))
-			classify_operands(command, &readers[i], ret);
+	const struct reader *reader = program_row(command, TABLE_READERS);
+	if (reader)
+		classify_operands(command, reader, ret);
 	classify_printing(command, ret);
 	for (size_t i = 0; i < command->part->redirections_count; i++) {
 		const struct redirection *redirection = &command->part->redirections[i];
@@ -199,10 +200,4 @@ void classify_reads(const struct command *command, struct classification *ret)
 		if (redirection->kind == REDIRECT_READ && target)
 			read_word(command, target, ret);
 	}
-}
-
-void reading_programs(void (*each)(const char *name, void *data), void *data)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(readers); i++)
-		each_program(readers[i].programs, each, data);
 }
