@@ -6,11 +6,8 @@
 
 #include "base/path.h"
 
-static const struct danger_table *const tables[] = {&dangers_of_files, &dangers_of_git,
-	&dangers_of_network, &dangers_of_system, &dangers_of_services};
-
 /* Options that take an argument: without them an argument would be taken for an operand. */
-static const struct {
+static const struct argument_row {
 	const char *programs, *options;
 } arguments[] = {
 	{"git", "C= c= git-dir= work-tree= namespace= super-prefix= config-env= exec-path? o= m= message="},
@@ -107,18 +104,12 @@ static const struct {
 	{"systemctl", "H= M= n= o= p= t= s= host= machine= lines= output= property= type= state= root="},
 	{"crontab", "u="},
 	{"date", "d= r= s= f= date= reference= set= file= rfc-3339="},
-	{"make,gmake", "C= f= I= o= W= directory= file= makefile="},
+	{"make", "C= f= I= o= W= directory= file= makefile="},
 	{"su,runuser", "c= s= g= G= command= shell="},
 	{"python,python3,node,perl,ruby,php", "c= e= m= W= X= r= p= eval= require= print="},
 };
 
-static const char *arguments_of(const char *program, size_t length)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(arguments); i++)
-		if (list_has(arguments[i].programs, program, length))
-			return arguments[i].options;
-	return NULL;
-}
+const struct program_table argument_table = PROGRAM_TABLE(arguments);
 
 void classification_raise(struct classification *ret, enum command_class class,
 	enum approval_category category, const char *id, const char *reason)
@@ -130,8 +121,7 @@ void classification_raise(struct classification *ret, enum command_class class,
 		*ret = (struct classification){class, category, id, reason};
 }
 
-/* Whether the first word names a program by a place where anybody's may be. */
-static bool is_foreign(const char *word)
+bool program_is_foreign(const char *word)
 {
 	static const char *const system_directories[] = {"/bin/", "/sbin/", "/usr/bin/",
 		"/usr/sbin/", "/usr/local/bin/", "/usr/local/sbin/"};
@@ -165,18 +155,17 @@ static bool is_module_run(const struct gate_part *part, const char *program)
 
 static void classify_rows(const struct command *command, struct classification *ret)
 {
-	size_t length = strlen(command->program);
-	for (size_t t = 0; length > 0 && t < ARRAY_SIZE(tables); t++)
-		for (size_t i = 0; i < tables[t]->count; i++) {
-			const struct danger *row = &tables[t]->rows[i];
+	for (int table = TABLE_DANGERS_OF_FILES; table <= TABLE_DANGERS_OF_SERVICES; table++) {
+		struct program_rows rows = command->rows;
+		for (const struct danger *row;
+			(row = program_rows_next(&rows, (enum program_table_id)table));)
 			if (row->class >= ret->class &&
-				list_has(row->programs, command->program, length) &&
 				(!row->words || has_words(command, row->words)) &&
 				(!row->options || has_options(command, row->options)) &&
 				(!row->holds || row->holds(command)))
 				classification_raise(
 					ret, row->class, row->category, row->id, row->reason);
-		}
+	}
 }
 
 static void classify_name(const struct command *command, struct classification *ret)
@@ -239,8 +228,10 @@ void classify_part(const struct analysis *analysis, size_t index,
 		command.part = &inner;
 		command.program = inner.argv.items[0];
 	}
-	command.foreign = part->argv.count > 0 && is_foreign(part->argv.items[0]);
-	command.with_arguments = arguments_of(command.program, strlen(command.program));
+	command.foreign = part->argv.count > 0 && program_is_foreign(part->argv.items[0]);
+	command.rows = program_rows(command.program);
+	const struct argument_row *takes = program_row(&command, TABLE_ARGUMENTS);
+	command.with_arguments = takes ? takes->options : NULL;
 
 	*ret = (struct classification){CLASS_SAFE, CATEGORY_COMMAND, "safe", "it only reads"};
 	classify_command(&command, ret);
@@ -251,28 +242,4 @@ void classify_part(const struct analysis *analysis, size_t index,
 		*ret = (struct classification){CLASS_ORDINARY, CATEGORY_NETWORK, "uses-network",
 			"it speaks to a network"};
 	places_walk_release(&own);
-}
-
-void each_program(const char *list, void (*each)(const char *name, void *data), void *data)
-{
-	char name[64];
-	for (const char *s = list; *s; s += strcspn(s, ",") + (s[strcspn(s, ",")] == ',')) {
-		size_t bytes = strcspn(s, ",");
-		if (bytes >= sizeof(name))
-			continue;
-		memcpy(name, s, bytes);
-		name[bytes] = '\0';
-		each(name, data);
-	}
-}
-
-void classify_programs(void (*each)(const char *name, void *data), void *data)
-{
-	for (size_t t = 0; t < ARRAY_SIZE(tables); t++)
-		for (size_t i = 0; i < tables[t]->count; i++)
-			each_program(tables[t]->rows[i].programs, each, data);
-	safe_programs(each, data);
-	reading_programs(each, data);
-	writing_programs(each, data);
-	network_programs_each(each, data);
 }

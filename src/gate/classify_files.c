@@ -196,4 +196,4 @@ static const struct danger rows[] = {
 		"runs-named-program", "it starts a program that its words name"},
 };
 
-const struct danger_table dangers_of_files = {rows, ARRAY_SIZE(rows)};
+const struct program_table dangers_of_files = PROGRAM_TABLE(rows);

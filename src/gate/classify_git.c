@@ -106,10 +106,13 @@ static const struct git_safe {
 		"ignore-submodules? z column? no-column ahead-behind no-ahead-behind renames "
 		"no-renames find-renames? show-stash",
 		NULL},
-	{"rev-parse,merge-base,name-rev,describe,ls-files,ls-tree,cat-file,show-ref,for-each-ref,"
-	 "check-ignore,check-attr,count-objects,cherry,var,version,show-branch,verify-commit,verify-tag,"
-	 "check-ref-format,get-tar-commit-id,diff-pairs,patch-id,stripspace,whatchanged,range-diff",
+	{"rev-parse,merge-base,name-rev,describe,ls-files,ls-tree,show-ref,for-each-ref,"
+	 "check-ignore,check-attr,count-objects,cherry,var,version,show-branch,check-ref-format,"
+	 "get-tar-commit-id,patch-id,stripspace",
 		"*", NULL},
+	/* --textconv and --filters run what the settings name. */
+	{"cat-file", "p t s e z batch? batch-check? batch-all-objects unordered buffer follow-symlinks",
+		NULL},
 	{"blame,annotate",
 		"L= l t s e p porcelain line-porcelain c n,show-number f,show-name root w M? C? "
 		"date= since= reverse first-parent color-lines color-by-age abbrev= show-email",
@@ -131,7 +134,7 @@ static const struct git_safe {
 		"l,list n? contains? no-contains? merged? no-merged? points-at= sort= format= "
 		"column? i,ignore-case color? v,verify",
 		""},
-	{"remote", "v,verbose", "show,get-url"},
+	{"remote", "v,verbose all push", "get-url"},
 	{"stash", "p,patch stat name-only oneline", "list,show"},
 	{"worktree", "porcelain v,verbose z", "list"},
 	{"submodule", "recursive cached quiet q summary-limit= n", "status,summary"},
@@ -392,4 +395,4 @@ static const struct danger rows[] = {
 		"write-outside", "it may write outside of the repository"},
 };
 
-const struct danger_table dangers_of_git = {rows, ARRAY_SIZE(rows)};
+const struct program_table dangers_of_git = PROGRAM_TABLE(rows);

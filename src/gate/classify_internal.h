@@ -16,6 +16,13 @@
 #include <string.h>
 
 
+/* Where a program stands in the tables (classify_index.c). */
+struct program_rows {
+	const char *program;
+	size_t length_bytes;
+	unsigned at; /* internal */
+};
+
 struct command {
 	const struct analysis *analysis;
 	size_t index;
@@ -23,6 +30,7 @@ struct command {
 	const struct classify_context *context;
 	const struct places *places;
 	const char *program; /* the last component of the first word; "" without words */
+	struct program_rows rows;
 	bool foreign;        /* the first word names a place that is no system directory */
 	const char *with_arguments; /* the options of this program that take one, as a specification */
 };
@@ -100,12 +108,40 @@ struct danger {
 	enum approval_category category;
 	const char *id, *reason;
 };
-struct danger_table {
-	const struct danger *rows;
-	size_t count;
+
+/* A table whose rows begin with a `const char *` that names programs, between commas. */
+struct program_table {
+	const void *rows;
+	size_t count, stride_bytes;
 };
-extern const struct danger_table dangers_of_files, dangers_of_git, dangers_of_network,
-	dangers_of_system, dangers_of_services;
+#define PROGRAM_TABLE(table)                                                                       \
+	{                                                                                          \
+		(table), ARRAY_SIZE(table), sizeof((table)[0])                                     \
+	}
+extern const struct program_table dangers_of_files, dangers_of_git, dangers_of_network,
+	dangers_of_system, dangers_of_services, argument_table, safe_table, reader_table,
+	writer_table, network_table, fetcher_table;
+
+/* classify_index.c: the rows of a program, table by table, in their order. */
+enum program_table_id {
+	TABLE_DANGERS_OF_FILES,
+	TABLE_DANGERS_OF_GIT,
+	TABLE_DANGERS_OF_NETWORK,
+	TABLE_DANGERS_OF_SYSTEM,
+	TABLE_DANGERS_OF_SERVICES,
+	TABLE_ARGUMENTS,
+	TABLE_SAFE,
+	TABLE_READERS,
+	TABLE_WRITERS,
+	TABLE_NETWORK,
+	TABLE_FETCHERS,
+	PROGRAM_TABLES,
+};
+struct program_rows program_rows(const char *program);
+/* The next row of that table, or NULL. */
+const void *program_rows_next(struct program_rows *rows, enum program_table_id table);
+/* The first row of the command's program in that table, or NULL. */
+const void *program_row(const struct command *command, enum program_table_id table);
 
 /* Sets *ret where class is graver than what it holds. */
 void classification_raise(struct classification *ret, enum command_class class,
@@ -128,13 +164,6 @@ void classify_reads(const struct command *command, struct classification *ret);
 void classify_variables(const struct command *command, struct classification *ret);
 /* classify_pipes.c: what lies in the combination. */
 void classify_pipes(const struct command *command, struct classification *ret);
-
-/* Every name that a table has, for classify_programs(). */
-void each_program(const char *list, void (*each)(const char *name, void *data), void *data);
-void safe_programs(void (*each)(const char *name, void *data), void *data);
-void reading_programs(void (*each)(const char *name, void *data), void *data);
-void writing_programs(void (*each)(const char *name, void *data), void *data);
-void network_programs_each(void (*each)(const char *name, void *data), void *data);
 
 /* Whether a program of this name speaks to a network with these words. */
 bool uses_network(const struct command *command);

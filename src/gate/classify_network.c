@@ -5,17 +5,24 @@
 
 #include <fnmatch.h>
 
-static const char fetchers[] = "curl,wget,aria2c,http,https,httpie,xh,fetch,lynx,links,w3m,nc,ncat,"
-			       "netcat,socat,telnet,ssh,ftp,lftp,tftp,axel,wscat,websocat,dig,"
-			       "nslookup,host,gh,aws,gsutil,ipfs,openssl";
+/* Programs whose output may come from the network. */
+static const struct {
+	const char *programs;
+} fetchers[] = {
+	{"curl,wget,aria2c,http,https,httpie,xh,fetch,lynx,links,w3m,axel"},
+	{"nc,ncat,netcat,socat,telnet,wscat,websocat,ssh,ftp,lftp,tftp,openssl"},
+	{"dig,nslookup,host,gh,aws,gsutil,ipfs"},
+};
+const struct program_table fetcher_table = PROGRAM_TABLE(fetchers);
 
 bool is_fetcher(const char *program)
 {
-	return list_has(fetchers, program, strlen(program));
+	struct program_rows rows = program_rows(program);
+	return program_rows_next(&rows, TABLE_FETCHERS);
 }
 
 /* Programs that speak to a network; words: only with these leading ones. */
-static const struct {
+static const struct network_program {
 	const char *programs, *words;
 } network_programs[] = {
 	{"curl,wget,aria2c,http,https,httpie,xh,lynx,links,w3m,nc,ncat,netcat,socat,telnet,ssh,"
@@ -47,11 +54,7 @@ static const struct {
 	{"rsync", NULL},
 };
 
-void network_programs_each(void (*each)(const char *name, void *data), void *data)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(network_programs); i++)
-		each_program(network_programs[i].programs, each, data);
-}
+const struct program_table network_table = PROGRAM_TABLE(network_programs);
 
 static bool names_host(const struct command *command)
 {
@@ -64,15 +67,11 @@ static bool names_host(const struct command *command)
 
 bool uses_network(const struct command *command)
 {
-	size_t length = strlen(command->program);
-	if (length == 0)
-		return false;
 	if (strcmp(command->program, "rsync") == 0)
 		return names_host(command);
-	for (size_t i = 0; i < ARRAY_SIZE(network_programs); i++)
-		if (list_has(network_programs[i].programs, command->program, length) &&
-			(!network_programs[i].words ||
-				has_words(command, network_programs[i].words)))
+	struct program_rows rows = command->rows;
+	for (const struct network_program *row; (row = program_rows_next(&rows, TABLE_NETWORK));)
+		if (!row->words || has_words(command, row->words))
 			return true;
 	return false;
 }
@@ -284,4 +283,4 @@ static const struct danger rows[] = {
 		"code-from-network", "it runs code from the network"},
 };
 
-const struct danger_table dangers_of_network = {rows, ARRAY_SIZE(rows)};
+const struct program_table dangers_of_network = PROGRAM_TABLE(rows);

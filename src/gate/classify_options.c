@@ -10,11 +10,15 @@ struct option_walk option_walk_begin(const struct command *command)
 
 bool list_has(const char *list, const char *word, size_t length_bytes)
 {
-	while (*list) {
-		size_t entry_bytes = strcspn(list, ",");
-		if (entry_bytes == length_bytes && memcmp(list, word, length_bytes) == 0)
+	size_t list_bytes = strlen(list);
+	const char *end = list + list_bytes;
+	for (const char *s = list; length_bytes > 0 && s < end; s++) {
+		s = memmem(s, (size_t)(end - s), word, length_bytes);
+		if (!s)
+			return false;
+		if ((s == list || s[-1] == ',') &&
+			(s[length_bytes] == ',' || s[length_bytes] == '\0'))
 			return true;
-		list += entry_bytes + (list[entry_bytes] == ',');
 	}
 	return false;
 }

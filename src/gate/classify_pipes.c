@@ -49,12 +49,14 @@ static bool holds_fetcher(const struct command *command)
 {
 	const struct analysis *analysis = command->analysis;
 	const struct gate_part *part = command->part;
+	if (!part->text || !strpbrk(part->text, "(`"))
+		return false;
 	size_t first = command->index > REACH ? command->index - REACH : 0;
 	for (size_t i = first; i < analysis->count && i < command->index + REACH; i++) {
 		const struct gate_part *other = &analysis->parts[i];
 		if (i == command->index || !is_fetcher(part_program(other)) || !other->text)
 			continue;
-		if (part->text && strlen(other->text) < strlen(part->text) &&
+		if (strlen(other->text) < strlen(part->text) &&
 			strstr(part->text, other->text))
 			return true;
 	}
@@ -140,10 +142,8 @@ void classify_pipes(const struct command *command, struct classification *ret)
 	bool evaluates = is_interpreter(command->program) ||
 			 list_has("eval,source,.,xargs,parallel,at,batch,crontab",
 				 command->program, strlen(command->program));
-	if (evaluates && part->piped_from && comes_from_network(command))
-		classification_raise(ret, CLASS_DANGEROUS, CATEGORY_COMMAND, "pipe-to-shell", fetched);
-	if ((evaluates || part->undecidable) && holds_fetcher(command) &&
-		(part->undecidable || evaluates))
+	if ((evaluates && comes_from_network(command)) ||
+		((evaluates || part->undecidable) && holds_fetcher(command)))
 		classification_raise(ret, CLASS_DANGEROUS, CATEGORY_COMMAND, "pipe-to-shell", fetched);
 	if (runs_what_was_fetched(command))
 		classification_raise(ret, CLASS_DANGEROUS, CATEGORY_COMMAND, "run-download",

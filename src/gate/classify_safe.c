@@ -164,6 +164,8 @@ static const struct safe {
 	{"git", NULL, ANY_NUMBER, git_is_safe},
 };
 
+const struct program_table safe_table = PROGRAM_TABLE(safe);
+
 /* Programs of which exactly `NAME --version` (or the like) is known-safe. */
 static const char versioned[] =
 	"node,npm,npx,yarn,pnpm,bun,deno,python,python3,pip,pip3,uv,cargo,rustc,rustup,go,gcc,g++,cc,"
@@ -177,10 +179,11 @@ static bool asks_for_the_version(const struct command *command)
 	if (part->argv.count != 2 || !part->word_known[1])
 		return false;
 	const char *word = part->argv.items[1];
-	return list_has("--version,--help,-V,-version", word, strlen(word)) ||
-	       (strcmp(word, "version") == 0 && list_has("go,docker,helm,terraform",
-							command->program,
-							strlen(command->program)));
+	size_t length = strlen(command->program);
+	if (list_has("--version,--help,-V,-version", word, strlen(word)))
+		return list_has(versioned, command->program, length);
+	return strcmp(word, "version") == 0 &&
+	       list_has("go,docker,helm,terraform", command->program, length);
 }
 
 /* Whether every option is in the row's list and every word that matters is known. */
@@ -234,9 +237,11 @@ static bool is_transparent(const struct command *command)
 		return false;
 	if (part->reads_stdin_script || part->code)
 		return false;
+	/* A shell whose script was taken apart has nothing but its parts. */
 	size_t next = command->index + 1;
-	return next < command->analysis->count &&
-	       command->analysis->parts[next].depth > part->depth;
+	return is_shell(command->program) ||
+	       (next < command->analysis->count &&
+		       command->analysis->parts[next].depth > part->depth);
 }
 
 bool is_safe(const struct command *command)
@@ -250,19 +255,8 @@ bool is_safe(const struct command *command)
 		return false;
 	if (is_transparent(command))
 		return true;
-	size_t length = strlen(command->program);
-	if (list_has(versioned, command->program, length) && asks_for_the_version(command))
+	if (asks_for_the_version(command))
 		return true;
-	for (size_t i = 0; i < ARRAY_SIZE(safe); i++)
-		if (list_has(safe[i].programs, command->program, length))
-			return fits(command, &safe[i]);
-	return false;
-}
-
-void safe_programs(void (*each)(const char *name, void *data), void *data)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(safe); i++)
-		each_program(safe[i].programs, each, data);
-	each_program(versioned, each, data);
-	each_program(wrappers, each, data);
+	const struct safe *row = program_row(command, TABLE_SAFE);
+	return row && fits(command, row);
 }

@@ -57,6 +57,18 @@ static bool leads_to(const char *pattern, const char *path)
 	return *path == '\0';
 }
 
+/* Whether a glob names one of the usual files: with its dot written out, since a * that stands for
+ * every ordinary file says nothing. */
+static bool may_become_secret(const char *glob)
+{
+	static const char *const usual[] = {".env", ".env.local", ".env.production", ".netrc", ".npmrc",
+		".pypirc", ".pgpass", ".git-credentials", ".vault-token"};
+	for (size_t i = 0; has_glob(glob) && i < ARRAY_SIZE(usual); i++)
+		if (fnmatch(glob, usual[i], FNM_PERIOD) == 0)
+			return true;
+	return false;
+}
+
 static const char *secret_absolute(const struct command *command, const char *path)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(system_secrets); i++)
@@ -71,7 +83,7 @@ static const char *secret_absolute(const struct command *command, const char *pa
 			return "it reads a login, key or history in a home directory";
 	/* The workspace's own: a file's name, or a directory that holds nothing else. */
 	const char *name = path_name(path);
-	if (names_secret(name))
+	if (names_secret(name) || may_become_secret(name))
 		return "it reads a file that holds secrets by its name";
 	cleanup_free char *parent = path_parent(path);
 	if (parent && names_secret_directory(path_name(parent)))
@@ -108,6 +120,8 @@ static const struct reader {
 	{"tar,bsdtar", 0, ""},
 };
 
+const struct program_table reader_table = PROGRAM_TABLE(readers);
+
 static const char *after_assignment(const char *word)
 {
 	/* curl -F name=@file, -d @file, dd if=file, --file=path: what follows is what is read. */
@@ -130,6 +144,30 @@ static void read_word(
 	if (what)
 		classification_raise(
 			ret, CLASS_DANGEROUS, CATEGORY_SECRET, "read-secret", what);
+}
+
+/* All of the system, or all that somebody has. */
+static bool is_everything_of_somebody(const struct command *command, const char *path)
+{
+	const char *home = command->context->home;
+	if (!path)
+		return false;
+	return strcmp(path, "/") == 0 || strcmp(path, "/home") == 0 || strcmp(path, "/root") == 0 ||
+	       strcmp(path, "/Users") == 0 || (home && strcmp(path, home) == 0) ||
+	       (path_depth(path) == 2 && strncmp(path, "/home/", 6) == 0);
+}
+
+static void classify_search(const struct command *command, struct classification *ret)
+{
+	bool always = list_has("rg,ag,ack", command->program, strlen(command->program));
+	if (!always && !has_options(command, "r,R,recursive,dereference-recursive"))
+		return;
+	struct option_walk walk = option_walk_begin(command);
+	for (struct option option; option_walk_next(&walk, &option);)
+		if (!option.is_option &&
+			any_place(command, option.name, is_everything_of_somebody))
+			classification_raise(ret, CLASS_DANGEROUS, CATEGORY_SECRET,
+				"search-everything", "it searches all that somebody has, logins included");
 }
 
 static void classify_operands(
@@ -187,10 +225,11 @@ static void classify_printing(const struct command *command, struct classificati
 
 void classify_reads(const struct command *command, struct classification *ret)
 {
-	size_t length = strlen(command->program);
-	for (size_t i = 0; length > 0 && i < ARRAY_SIZE(readers); i++)
-		if (list_has(readers[i].programs, command->program, length))
-			classify_operands(command, &readers[i], ret);
+	const struct reader *reader = program_row(command, TABLE_READERS);
+	if (reader)
+		classify_operands(command, reader, ret);
+	if (list_has("grep,egrep,fgrep,rg,ag,ack", command->program, strlen(command->program)))
+		classify_search(command, ret);
 	classify_printing(command, ret);
 	for (size_t i = 0; i < command->part->redirections_count; i++) {
 		const struct redirection *redirection = &command->part->redirections[i];
@@ -199,10 +238,4 @@ void classify_reads(const struct command *command, struct classification *ret)
 		if (redirection->kind == REDIRECT_READ && target)
 			read_word(command, target, ret);
 	}
-}
-
-void reading_programs(void (*each)(const char *name, void *data), void *data)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(readers); i++)
-		each_program(readers[i].programs, each, data);
 }

@@ -235,4 +235,4 @@ static const struct danger rows[] = {
 		"it changes where software comes from"},
 };
 
-const struct danger_table dangers_of_services = {rows, ARRAY_SIZE(rows)};
+const struct program_table dangers_of_services = PROGRAM_TABLE(rows);

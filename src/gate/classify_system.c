@@ -190,4 +190,4 @@ static const struct danger rows[] = {
 		"container-escape", "it starts a container with the host's own rights"},
 };
 
-const struct danger_table dangers_of_system = {rows, ARRAY_SIZE(rows)};
+const struct program_table dangers_of_system = PROGRAM_TABLE(rows);

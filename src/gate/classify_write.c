@@ -208,6 +208,8 @@ static const struct writer {
 	{"pip,pip3", WRITES_NONE, "t,target,prefix,root,d,dest", NULL},
 };
 
+const struct program_table writer_table = PROGRAM_TABLE(writers);
+
 static void classify_writer(
 	const struct command *command, const struct writer *writer, struct classification *ret)
 {
@@ -239,18 +241,11 @@ void classify_writes(const struct command *command, struct classification *ret)
 {
 	for (size_t i = 0; i < command->part->redirections_count; i++)
 		classify_redirection(command, &command->part->redirections[i], ret);
-	size_t length = strlen(command->program);
-	for (size_t i = 0; length > 0 && i < ARRAY_SIZE(writers); i++)
-		if (list_has(writers[i].programs, command->program, length))
-			classify_writer(command, &writers[i], ret);
+	const struct writer *writer = program_row(command, TABLE_WRITERS);
+	if (writer)
+		classify_writer(command, writer, ret);
 	if (strcmp(command->program, "dd") == 0)
 		for (size_t i = 1; i < command->part->argv.count; i++)
 			if (strncmp(command->part->argv.items[i], "of=", 3) == 0)
 				classify_target(command, command->part->argv.items[i] + 3, ret);
-}
-
-void writing_programs(void (*each)(const char *name, void *data), void *data)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(writers); i++)
-		each_program(writers[i].programs, each, data);
 }

@@ -89,16 +89,17 @@ static bool found_in_writable_place(const struct decider *d, const struct gate_p
 /* Whether some entry of PATH is relative, or lies in the directory or a writable root. */
 static bool path_is_mixed(const struct gate_request *request)
 {
-	for (const char *entry = request->path; entry; entry = strchr(entry, ':')) {
-		entry += *entry == ':';
-		if (*entry != '/')
-			return true;
-		cleanup_free char *one = strndup(entry, strcspn(entry, ":"));
-		if (!one || path_is_below(one, request->directory))
+	const char *entry = request->path;
+	while (entry) {
+		size_t bytes = strcspn(entry, ":");
+		cleanup_free char *name = strndup(entry, bytes);
+		cleanup_free char *one = name ? path_absolute("/", name) : NULL;
+		if (!one || *entry != '/' || path_is_below(one, request->directory))
 			return true;
 		for (char *const *root = request->writable_roots; root && *root; root++)
 			if (path_is_below(one, *root))
 				return true;
+		entry = entry[bytes] ? entry + bytes + 1 : NULL;
 	}
 	return false;
 }
@@ -123,10 +124,36 @@ static int look_at_code(const struct gate_part *part, struct part_knowledge *kno
 		known->finding = finding->rule;
 		known->severity = finding->severity;
 		free(known->finding_why);
-		known->finding_why = finding->why ? strdup(finding->why) : NULL;
+		if (asprintf(&known->finding_why, "its code %s", finding->why) < 0) {
+			known->finding_why = NULL;
+			r = -ENOMEM;
+		}
 	}
 	findings_free(findings);
-	return 0;
+	return r;
+}
+
+static bool rule_allows(const struct part_knowledge *known)
+{
+	return known->rule && known->rule->decision == VERDICT_ALLOW;
+}
+
+/* Remembers, part by part, in which allowed script it is. */
+struct script_walk {
+	const struct config_rule *rule;
+	unsigned depth;
+};
+
+static void enter_script(
+	struct script_walk *walk, const struct gate_part *part, struct part_knowledge *known)
+{
+	if (walk->rule && part->depth > walk->depth) {
+		if (known->class.class == CLASS_ORDINARY)
+			known->script_rule = walk->rule;
+		return;
+	}
+	bool script = rule_allows(known) && program_is_foreign(part->argv.items[0]);
+	*walk = (struct script_walk){script ? known->rule : NULL, part->depth};
 }
 
 static int learn(struct decider *d)
@@ -138,6 +165,7 @@ static int learn(struct decider *d)
 		.writable_roots = request->writable_roots};
 	d->path_is_mixed = path_is_mixed(request);
 	struct places_walk walk = {0};
+	struct script_walk script = {0};
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < d->analysis->count; i++) {
 		const struct gate_part *part = &d->analysis->parts[i];
@@ -154,15 +182,11 @@ static int learn(struct decider *d)
 				!known->rule->program)
 				known->rule = NULL;
 		}
+		enter_script(&script, part, known);
 		r = look_at_code(part, known);
 	}
 	places_walk_release(&walk);
 	return r;
-}
-
-static bool rule_allows(const struct part_knowledge *known)
-{
-	return known->rule && known->rule->decision == VERDICT_ALLOW;
 }
 
 struct granting {
@@ -186,7 +210,8 @@ static int collect_grants(struct decider *d)
 {
 	const struct rule_context rules = {d->request->directory, d->request->path};
 	for (size_t i = 0; i < d->analysis->count; i++)
-		if (!rule_allows(&d->known[i]) && d->known[i].class.class != CLASS_SAFE)
+		if (!rule_allows(&d->known[i]) && !d->known[i].script_rule &&
+			d->known[i].class.class != CLASS_SAFE)
 			return 0;
 	struct granting granting = {.d = d};
 	for (size_t i = 0; i < d->analysis->count; i++)
@@ -224,8 +249,7 @@ static void decide_surroundings(struct decider *d, size_t index, const struct pl
 static void decide_rule(struct decider *d, size_t index, struct outcome *outcome)
 {
 	const struct part_knowledge *known = &d->known[index];
-	const struct config_rule *rule = known->rule;
-	const char *reason = rule->reason ? rule->reason : NULL;
+	const struct config_rule *rule = known->rule ? known->rule : known->script_rule;
 	static const enum situation situations[] = {
 		[VERDICT_ALLOW] = SITUATION_RULE_ALLOW,
 		[VERDICT_ASK] = SITUATION_RULE_ASK,
@@ -235,7 +259,7 @@ static void decide_rule(struct decider *d, size_t index, struct outcome *outcome
 		"a rule forbids it"};
 	enum verdict verdict = verdict_of(d, situations[rule->decision], known->class.category);
 	outcome_raise(outcome, verdict, known->class.category, "rule",
-		reason ? reason : words[rule->decision]);
+		rule->reason ? rule->reason : words[rule->decision]);
 	outcome->rule = rule;
 }
 
@@ -249,7 +273,7 @@ static void decide_code(struct decider *d, const struct part_knowledge *known, s
 	enum situation situation = known->severity == SEVERITY_CRITICAL ? SITUATION_CODE_CRITICAL
 									: SITUATION_CODE_HIGH;
 	outcome_raise(outcome, verdict_of(d, situation, CATEGORY_COMMAND), CATEGORY_COMMAND,
-		known->finding, known->finding_why ? known->finding_why : "a finding in its code");
+		known->finding, known->finding_why);
 }
 
 static void decide_part(struct decider *d, size_t index, const struct places *places,
@@ -257,9 +281,10 @@ static void decide_part(struct decider *d, size_t index, const struct places *pl
 {
 	const struct part_knowledge *known = &d->known[index];
 	const struct gate_part *part = &d->analysis->parts[index];
-	bool covered = rule_allows(known) && known->class.class != CLASS_FORBIDDEN;
+	bool covered = (rule_allows(known) || (!known->rule && known->script_rule)) &&
+		       known->class.class != CLASS_FORBIDDEN;
 	*outcome = (struct outcome){0};
-	if (known->rule)
+	if (known->rule || covered)
 		decide_rule(d, index, outcome);
 	if (covered) {
 		struct classification around;

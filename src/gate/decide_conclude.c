@@ -69,14 +69,17 @@ static char *sentence(const struct gate_part *part, const struct grant *ask, con
 static int add(struct gate_decision *decision, size_t index, const struct grant *ask,
 	const struct outcome *outcome)
 {
-	struct part_decision *grown = reallocarray(
-		decision->parts, decision->parts_count + 1, sizeof(*decision->parts));
-	if (!grown)
-		return -ENOMEM;
-	decision->parts = grown;
+	size_t count = decision->parts_count;
+	if ((count & (count - 1)) == 0) { /* 0, 1, 2, 4, ...: room for twice as many */
+		struct part_decision *grown = reallocarray(
+			decision->parts, count ? 2 * count : 1, sizeof(*decision->parts));
+		if (!grown)
+			return -ENOMEM;
+		decision->parts = grown;
+	}
 	const struct gate_part *part =
 		index == SIZE_MAX ? NULL : &decision->analysis->parts[index];
-	struct part_decision *new = &grown[decision->parts_count];
+	struct part_decision *new = &decision->parts[count];
 	*new = (struct part_decision){.part = index,
 		.verdict = outcome->verdict,
 		.rule = outcome->rule,

@@ -11,6 +11,9 @@
 struct part_knowledge {
 	struct classification class;
 	const struct config_rule *rule;
+	/* The allowing rule of the script that this part is in: what is ordinary in a program that
+	 * is allowed is allowed with it, as with any other program. */
+	const struct config_rule *script_rule;
 	const char *finding; /* the gravest in its code, from SEVERITY_HIGH on; static */
 	enum severity severity;
 	char *finding_why;
