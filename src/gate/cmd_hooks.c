@@ -28,11 +28,15 @@ int hooks_setting_load(struct hooks_setting *ret, struct error *error)
 			: error_set_errno(error, errno, "hooks", "the working directory");
 	if (r == 0)
 		r = config_load(&setting.where, &setting.config, NULL, error);
-	if (r < 0)
+	if (r < 0) {
 		hooks_setting_release(&setting);
-	else
-		*ret = setting;
-	return r;
+		return r;
+	}
+	const struct strv *notices = &setting.config->notices;
+	for (size_t i = 0; i < notices->count; i++)
+		hooks_print(stderr, "", notices->items[i], strlen(notices->items[i]));
+	*ret = setting;
+	return 0;
 }
 
 void hooks_setting_release(struct hooks_setting *setting)

@@ -11,13 +11,9 @@
 #include <fcntl.h>
 #include <string.h>
 
-static const char *standing(const struct config *config, const struct config_hook *hook)
+static const char *standing(const struct config_hook *hook)
 {
-	if (hook->managed)
-		return "managed";
-	if (config->requirements.managed_hooks_only)
-		return "forbidden";
-	return hook->trusted ? "trusted" : "waiting";
+	return hook->managed ? "managed" : hook->trusted ? "trusted" : "waiting";
 }
 
 /* The words, as one line: a shell's as it is, others in JSON's quotes. */
@@ -74,16 +70,16 @@ static json_t *hook_json(
 	cleanup_free char *fault_text = fault ? hook_text(fault, strlen(fault)) : NULL;
 	/* A path may be any bytes. */
 	cleanup_free char *file = hook_text(hook->place.file, strlen(hook->place.file));
-	json_t *json = json_pack(
-		"{s:I, s:s, s:s, s:o, s:o, s:s?, s:i, s:s, s:b, s:b, s:o, s:I, s:o, "
-		"s:s?}",
-		"number", (json_int_t)number, "event", hook_event_name(hook->event), "matcher",
-		hook->matcher ? hook->matcher : "", "command",
-		hook->command ? json_string(hook->command) : json_null(), "argv",
-		strings_json(&hook->argv), "file", file, "line", (int)hook->place.line, "standing",
-		standing(setting->config, hook), "box", !hook->unboxed, "on_error_allow",
-		hook->on_error_allow, "write", strings_json(&hook->writes), "timeout_ms",
-		(json_int_t)hook->timeout_ms, "covers", files_json(&files), "fault", fault);
+	json_t *json =
+		json_pack("{s:I, s:s, s:s, s:o, s:o, s:s?, s:i, s:s, s:b, s:b, s:o, s:I, s:o, "
+			  "s:s?}",
+			"number", (json_int_t)number, "event", hook_event_name(hook->event),
+			"matcher", hook->matcher ? hook->matcher : "", "command",
+			hook->command ? json_string(hook->command) : json_null(), "argv",
+			strings_json(&hook->argv), "file", file, "line", (int)hook->place.line,
+			"standing", standing(hook), "box", !hook->unboxed, "on_error_allow",
+			hook->on_error_allow, "write", strings_json(&hook->writes), "timeout_ms",
+			(json_int_t)hook->timeout_ms, "covers", files_json(&files), "fault", fault);
 	hook_files_release(&files);
 	return json;
 }
@@ -109,8 +105,8 @@ static int list_json(const struct hooks_setting *setting)
 	return text ? 0 : HOOKS_EXIT_FAILED;
 }
 
-static void print_hook(const struct hooks_setting *setting, const struct config_hook *hook,
-	const struct hook_files *files, size_t number)
+static void print_hook(
+	const struct config_hook *hook, const struct hook_files *files, size_t number)
 {
 	cleanup_free char *words = words_of(hook);
 	printf("%zu. %s", number, hook_event_name(hook->event));
@@ -122,8 +118,7 @@ static void print_hook(const struct hooks_setting *setting, const struct config_
 	}
 	if (words)
 		hooks_print(stdout, "   ", words, strlen(words));
-	printf("   %s; %s", standing(setting->config, hook),
-		hook->unboxed ? "runs without a box" : "in a box");
+	printf("   %s; %s", standing(hook), hook->unboxed ? "runs without a box" : "in a box");
 	if (hook->on_error_allow)
 		fputs("; if it fails, what it watches passes", stdout);
 	printf("; at most %llu ms\n", (unsigned long long)hook->timeout_ms);
@@ -176,7 +171,7 @@ int cmd_hooks_list(int argc, char *argv[])
 			struct hook_files files = {0};
 			if (read_files(&setting, hook, &files, &error) < 0)
 				hooks_complain(&error);
-			print_hook(&setting, hook, &files, i + 1);
+			print_hook(hook, &files, i + 1);
 			hook_files_release(&files);
 		}
 		if (!setting.config->hooks_count)
@@ -234,7 +229,7 @@ static int trust_one(
 			error_set_errno(error, -r, "hooks", "a hook's hash");
 	}
 	if (r == 0) {
-		print_hook(setting, hook, &files, number);
+		print_hook(hook, &files, number);
 		for (size_t i = 0; i < files.count; i++) {
 			const struct hook_file *file = &files.items[i];
 			if (!file->content)

@@ -48,9 +48,9 @@ static int find_places(struct hooks *hooks)
 	return r;
 }
 
-static bool may_run(const struct config *config, const struct config_hook *hook)
+static bool may_run(const struct config_hook *hook)
 {
-	return hook->managed || (hook->trusted && !config->requirements.managed_hooks_only);
+	return hook->managed || hook->trusted;
 }
 
 int hooks_new(const struct config *config, const struct hooks_where *where, struct hooks **ret)
@@ -67,13 +67,13 @@ int hooks_new(const struct config *config, const struct hooks_where *where, stru
 		r = keep(hooks, strings[i]);
 	bool any = false;
 	for (size_t i = 0; i < config->hooks_count; i++)
-		any = any || may_run(config, &config->hooks[i]);
+		any = any || may_run(&config->hooks[i]);
 	if (r == 0 && any) {
 		hooks->hooks = calloc(config->hooks_count, sizeof(*hooks->hooks));
 		r = hooks->hooks ? find_places(hooks) : -ENOMEM;
 	}
 	for (size_t i = 0; r == 0 && any && i < config->hooks_count; i++)
-		if (may_run(config, &config->hooks[i]))
+		if (may_run(&config->hooks[i]))
 			r = hook_prepare(hooks, &config->hooks[i], &hooks->hooks[hooks->count++]);
 	if (r < 0) {
 		hooks_free(hooks);
@@ -103,15 +103,14 @@ int hooks_waiting(const struct config *config, struct strv *ret)
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < config->hooks_count; i++) {
 		const struct config_hook *hook = &config->hooks[i];
-		if (may_run(config, hook))
+		if (may_run(hook))
 			continue;
 		cleanup_free char *name = hook_name(hook);
 		char *sentence = NULL;
-		bool bounded = config->requirements.managed_hooks_only;
-		if (!name || asprintf(&sentence, "the %s hook %s does not run: %s",
-				     hook_event_name(hook->event), name,
-				     bounded ? "only managed hooks may, by requirements.toml"
-					     : "it waits for trust (`coffer hooks trust`)") < 0)
+		if (!name || asprintf(&sentence,
+				     "the %s hook %s waits for trust (`coffer hooks trust`); until "
+				     "then it does not run",
+				     hook_event_name(hook->event), name) < 0)
 			return -ENOMEM;
 		r = strv_add_owned(ret, sentence);
 	}
