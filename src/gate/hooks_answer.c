@@ -391,6 +391,10 @@ static int settle(struct hook_outcome *outcome, enum hook_event event, const cha
 	if (r == 0 && outcome->stop && !outcome->stop_reason)
 		r = set_text(&outcome->stop_reason, "%s",
 			outcome->reason ? outcome->reason : "a hook stops the session");
+	if (outcome->says == HOOK_SAYS_NOTHING) {
+		free(outcome->reason);
+		outcome->reason = NULL;
+	}
 	return r;
 }
 
