@@ -49,7 +49,7 @@ static const struct redirect_sign *read_operator_sign(struct reader *r)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(operators); i++) {
 		size_t length = strlen(operators[i].sign);
-		if (length > r->end - r->at ||
+		if (r->at + length > r->end ||
 			memcmp(r->script + r->at, operators[i].sign, length) != 0)
 			continue;
 		r->at += length;
@@ -146,7 +146,7 @@ static void add_assignment(struct reader *r, struct gate_part *part, struct shel
 	if (array)
 		read_array(r);
 	const char *written = r->script + word->start;
-	size_t written_bytes = r->at - word->start;
+	size_t written_bytes = here(r) - word->start;
 	char *text = word->unknown || array
 			     ? analyzer_copy(r->a, written, written_bytes)
 			     : analyzer_copy(r->a, word->value.data, word->value.length_bytes);
@@ -305,7 +305,7 @@ void read_simple(struct reader *r)
 			peek(r, 0) == '(') {
 			read_array(r);
 			word.unknown = true;
-			word.end = r->at;
+			word.end = here(r);
 		}
 		add_words(r, &part, &word);
 	}

@@ -67,18 +67,20 @@ static bool is_number(const struct reader *r, const struct shell_word *word)
 /* The usual beginning of a counting loop, NAME=DIGITS: then it is a number that is counted. */
 static void take_counter(struct reader *r)
 {
-	size_t at = r->at;
-	while (at < r->end && r->script[at] == ' ')
-		at++;
-	size_t name = at;
-	while (at < r->end && is_name_byte(r->script[at]))
-		at++;
-	size_t name_end = at++;
-	size_t digits = strspn(r->script + at, "0123456789");
-	if (name == name_end || !is_name_start(r->script[name]) || digits == 0 ||
-		r->script[name_end] != '=' || r->script[at + digits] != ';')
+	size_t n = 0;
+	while (peek(r, n) == ' ')
+		n++;
+	size_t name = n;
+	while (is_name_byte(peek(r, n)))
+		n++;
+	size_t name_bytes = n - name, digits = n + 1;
+	if (!is_name_start(peek(r, name)) || peek(r, n) != '=')
 		return;
-	cleanup_free char *copy = analyzer_copy(r->a, r->script + name, name_end - name);
+	for (n++; peek(r, n) >= '0' && peek(r, n) <= '9';)
+		n++;
+	if (n == digits || peek(r, n) != ';')
+		return;
+	cleanup_free char *copy = analyzer_copy(r->a, r->script + r->at + name, name_bytes);
 	if (copy)
 		scope_assign(r->a, r->scope, copy, true);
 }

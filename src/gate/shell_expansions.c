@@ -212,7 +212,7 @@ static void arithmetic_dollar(struct reader *r, struct shell_word *scratch)
 	while (end < r->end && is_name_byte(r->script[end]))
 		end++;
 	bool braced = next == '{' && end < r->end && r->script[end] == '}';
-	if (is_name_start(r->script[name]) && (next != '{' || braced)) {
+	if (end > name && is_name_start(r->script[name]) && (next != '{' || braced)) {
 		arithmetic_name(r, name, end - name);
 	} else if (next == '(' && peek(r, 2) == '(') {
 		return read_dollar(r, scratch, true);
@@ -263,11 +263,12 @@ void read_arithmetic(struct reader *r, const char *close)
 		return;
 	/* The other kind of bracket may hold what would close this one. */
 	char open = close[0] == ']' ? '[' : '(', shut = close[0] == ']' ? ']' : ')';
+	size_t length = strlen(close);
 	unsigned level = 0;
 	while (!r->stopped) {
 		char c = peek(r, 0);
-		if (level == 0 && strncmp(r->script + r->at, close, strlen(close)) == 0 &&
-			r->at + strlen(close) <= r->end)
+		if (level == 0 && r->at + length <= r->end &&
+			memcmp(r->script + r->at, close, length) == 0)
 			break;
 		if (c == shut && level == 0) {
 			reader_odd(r, "parentheses that are no arithmetic");
@@ -278,7 +279,7 @@ void read_arithmetic(struct reader *r, const char *close)
 			read_operand(r, &scratch);
 		}
 	}
-	r->at += strlen(close);
+	r->at += length;
 	reader_leave(r);
 }
 

@@ -139,7 +139,7 @@ void skip_newlines(struct reader *r)
 bool at_keyword(const struct reader *r, const char *word)
 {
 	size_t length = strlen(word);
-	return length <= r->end - r->at && memcmp(r->script + r->at, word, length) == 0 &&
+	return r->at + length <= r->end && memcmp(r->script + r->at, word, length) == 0 &&
 	       is_meta(peek(r, length));
 }
 
@@ -302,7 +302,7 @@ void read_list(struct reader *r)
 
 size_t add_silent_part(struct reader *r, struct gate_part *part, size_t start)
 {
-	size_t length = r->at > start ? r->at - start : 0;
+	size_t length = here(r) > start ? here(r) - start : 0;
 	part->kind = part->argv.count ? part->kind : PART_BUILTIN;
 	part->text = analyzer_copy(r->a, r->script + start,
 		length < MAX_PART_TEXT_BYTES ? length : MAX_PART_TEXT_BYTES);
@@ -348,7 +348,7 @@ static const char *unreadable(const char *script, size_t length_bytes)
 		return "the script holds a carriage return";
 	for (size_t i = 0; i < length_bytes;) {
 		size_t n = utf8_sequence((const unsigned char *)script + i);
-		if (n == 0)
+		if (n == 0 || n > length_bytes - i)
 			return "the script is not valid UTF-8";
 		i += n;
 	}
