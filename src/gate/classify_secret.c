@@ -61,8 +61,8 @@ static bool leads_to(const char *pattern, const char *path)
  * every ordinary file says nothing. */
 static bool may_become_secret(const char *glob)
 {
-	static const char *const usual[] = {".env", ".env.local", ".env.production", ".netrc", ".npmrc",
-		".pypirc", ".pgpass", ".git-credentials", ".vault-token"};
+	static const char *const usual[] = {".env", ".env.local", ".env.production", ".netrc",
+		".npmrc", ".pypirc", ".pgpass", ".git-credentials", ".vault-token"};
 	for (size_t i = 0; has_glob(glob) && i < ARRAY_SIZE(usual); i++)
 		if (fnmatch(glob, usual[i], FNM_PERIOD) == 0)
 			return true;
@@ -115,8 +115,10 @@ static const struct reader {
 	 "install,ln,mv,zip,gzip,bzip2,xz,zstd,7z,7za,rar,ar,cpio,diff,cmp,comm,join,view,vi,vim,"
 	 "nvim,nano,emacs,ed,code,source,.,mapfile,readarray,openssl,gpg,gpg2,age,sops,ssh-keygen,"
 	 "ssh-add,curl,wget,http,https,nc,ncat,netcat,socat,ftp,sftp,aws,gsutil,rclone,uuencode,"
-	 "xclip,xsel,pbcopy,wl-copy,jc,yq,dd,iconv,pr,expand,look,shuf,ssh", 0, ""},
-	{"grep,egrep,fgrep,zgrep,rg,ag,ack,awk,gawk,mawk,nawk,sed,jq", 1, "e,f,regexp,file,expression"},
+	 "xclip,xsel,pbcopy,wl-copy,jc,yq,dd,iconv,pr,expand,look,shuf,ssh",
+		0, ""},
+	{"grep,egrep,fgrep,zgrep,rg,ag,ack,awk,gawk,mawk,nawk,sed,jq", 1,
+		"e,f,regexp,file,expression"},
 	{"tar,bsdtar", 0, ""},
 };
 
@@ -134,16 +136,14 @@ static const char *after_assignment(const char *word)
 	return equals ? equals + 1 : NULL;
 }
 
-static void read_word(
-	const struct command *command, const char *word, struct classification *ret)
+static void read_word(const struct command *command, const char *word, struct classification *ret)
 {
 	const char *what = secret_path(command, word);
 	const char *rest = what ? NULL : after_assignment(word);
 	if (!what && rest && *rest)
 		what = secret_path(command, rest);
 	if (what)
-		classification_raise(
-			ret, CLASS_DANGEROUS, CATEGORY_SECRET, "read-secret", what);
+		classification_raise(ret, CLASS_DANGEROUS, CATEGORY_SECRET, "read-secret", what);
 }
 
 /* All of the system, or all that somebody has. */
@@ -164,10 +164,10 @@ static void classify_search(const struct command *command, struct classification
 		return;
 	struct option_walk walk = option_walk_begin(command);
 	for (struct option option; option_walk_next(&walk, &option);)
-		if (!option.is_option &&
-			any_place(command, option.name, is_everything_of_somebody))
+		if (!option.is_option && any_place(command, option.name, is_everything_of_somebody))
 			classification_raise(ret, CLASS_DANGEROUS, CATEGORY_SECRET,
-				"search-everything", "it searches all that somebody has, logins included");
+				"search-everything",
+				"it searches all that somebody has, logins included");
 }
 
 static void classify_operands(
