@@ -70,7 +70,7 @@ static void classify_target(const struct command *command, const char *pattern, 
 			break;
 		}
 	}
-	if (is_everything(pattern))
+	if (is_everything(pattern) && (!word || any_place(command, word, is_kept)))
 		classification_raise(ret, CLASS_DANGEROUS, CATEGORY_DELETE, "delete-everything",
 			"it deletes everything that is there");
 }

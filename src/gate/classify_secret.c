@@ -109,17 +109,18 @@ static const struct reader {
 	const char *programs;
 	unsigned skip;
 	const char *instead;
+	bool last_is_written;
 } readers[] = {
 	{"cat,tac,head,tail,less,more,most,bat,batcat,nl,od,xxd,hexdump,hd,strings,base64,base32,"
-	 "basenc,cut,paste,sort,uniq,wc,rev,fold,fmt,column,split,csplit,cp,scp,rsync,"
-	 "install,ln,mv,zip,gzip,bzip2,xz,zstd,7z,7za,rar,ar,cpio,diff,cmp,comm,join,view,vi,vim,"
+	 "basenc,cut,paste,sort,uniq,wc,rev,fold,fmt,column,split,csplit,"
+	 "mv,zip,gzip,bzip2,xz,zstd,7z,7za,rar,ar,cpio,diff,cmp,comm,join,view,vi,vim,"
 	 "nvim,nano,emacs,ed,code,source,.,mapfile,readarray,openssl,gpg,gpg2,age,sops,ssh-keygen,"
 	 "ssh-add,curl,wget,http,https,nc,ncat,netcat,socat,ftp,sftp,aws,gsutil,rclone,uuencode,"
-	 "xclip,xsel,pbcopy,wl-copy,jc,yq,dd,iconv,pr,expand,look,shuf,ssh",
-		0, ""},
+	 "xclip,xsel,pbcopy,wl-copy,jc,yq,dd,iconv,pr,expand,look,shuf,ssh,tar,bsdtar",
+		0, "", false},
+	{"cp,install,ln,scp,rsync", 0, "", true},
 	{"grep,egrep,fgrep,zgrep,rg,ag,ack,awk,gawk,mawk,nawk,sed,jq", 1,
-		"e,f,regexp,file,expression"},
-	{"tar,bsdtar", 0, ""},
+		"e,f,regexp,file,expression", false},
 };
 
 const struct program_table reader_table = PROGRAM_TABLE(readers);
@@ -176,6 +177,9 @@ static void classify_operands(
 	size_t skip = reader->skip;
 	if (skip && has_options(command, reader->instead))
 		skip = 0;
+	size_t left = operands_count(command);
+	bool last_is_written =
+		reader->last_is_written && !has_options(command, "t,target-directory");
 	struct option_walk walk = option_walk_begin(command);
 	for (struct option option; option_walk_next(&walk, &option);) {
 		if (option.is_option) {
@@ -183,7 +187,8 @@ static void classify_operands(
 				read_word(command, option.value, ret);
 		} else if (skip > 0) {
 			skip--;
-		} else {
+			left--;
+		} else if (--left > 0 || !last_is_written) {
 			read_word(command, option.name, ret);
 		}
 	}

@@ -10,8 +10,9 @@
  * on-request does, and answers its questions by category.
  *
  * The modes: with workspace-write the box holds, so what cannot be decided runs in it. Under
- * read-only whatever is not known to only read asks, whatever the policy. Under full access there is no
- * box: what it would have held asks, that is what cannot be decided, the network, writes outside.
+ * read-only whatever is not known to only read asks, whatever the policy. Under full access there
+ * is no box: what it would have held asks, that is what cannot be decided, the network, writes
+ * outside.
  *
  * A rule that allows stands above what is known of a command, and below what no agent has a use
  * for. A rule that asks is asked for even where granular allows its category. */
