@@ -50,6 +50,12 @@ COFFER_API void coffer_policy_free(struct coffer_policy *policy);
 COFFER_API int coffer_policy_set(struct coffer_policy *policy, const char *key, const char *value,
 	struct coffer_error *error);
 
+/* Widens a policy by exactly one grant, in the words of `coffer run --ask`: "write=DIR",
+ * "net=HOST[:PORTS]", "secret=PATH" or "unsandboxed". A read-only policy stays read-only but for DIR;
+ * without the box, limits and the environment's rules remain. */
+COFFER_API int coffer_policy_grant(
+	struct coffer_policy *policy, const char *grant, struct coffer_error *error);
+
 /* One key: its name, what stands for its value (NULL: none), one line of help. */
 struct coffer_key {
 	const char *name, *argument, *help;
@@ -124,6 +130,9 @@ COFFER_API int coffer_box_exec(struct coffer_box *box, char *const argv[],
  * has ended. */
 COFFER_API int coffer_box_wait_exec(struct coffer_box *box, uint32_t id, int timeout_ms,
 	int *ret_status, struct coffer_error *error);
+/* For a caller with a loop of its own: a descriptor that is readable when coffer_box_wait_exec()
+ * (with timeout_ms 0) may have something new to say. It stays the box's; only poll it. */
+COFFER_API int coffer_box_fd(const struct coffer_box *box);
 /* Sends a signal to command id (0: the first). */
 COFFER_API int coffer_box_signal(
 	struct coffer_box *box, uint32_t id, int signal, struct coffer_error *error);

@@ -180,6 +180,20 @@ int fd_open_result(const char *path)
 	return steal_fd(&fd);
 }
 
+int fd_make_directories(const char *path)
+{
+	cleanup_free char *copy = strdup(path);
+	if (!copy)
+		return -ENOMEM;
+	for (char *slash = strchr(copy + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		if (mkdir(copy, 0700) < 0 && errno != EEXIST)
+			return -errno;
+		*slash = '/';
+	}
+	return mkdir(copy, 0700) < 0 && errno != EEXIST ? -errno : 0;
+}
+
 int fd_send(int socket, const void *data, size_t length_bytes, const int *fds, size_t fds_count)
 {
 	if (fds_count > FD_PASS_MAX)

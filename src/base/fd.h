@@ -22,6 +22,10 @@ int fd_write_file(int at, const char *path, const char *string);
  * (-EINVAL). Returns the descriptor or -errno. */
 int fd_open_result(const char *path);
 
+/* Makes the directory path (absolute) and every one above it that is missing, for nobody else to
+ * look into. 0, also where it was there before, or -errno. */
+int fd_make_directories(const char *path);
+
 /* One SCM_RIGHTS message: data of length_bytes (>= 1) with up to FD_PASS_MAX descriptors. */
 enum { FD_PASS_MAX = 8 };
 int fd_send(int socket, const void *data, size_t length_bytes, const int *fds, size_t fds_count);

@@ -51,6 +51,7 @@ enum {
 	MAX_CONFIG_DEPTH = 32,
 	MAX_CONFIG_VALUES = 65536,
 	MAX_CONFIG_TABLE_KEYS = 4096,
+	MAX_CONFIG_SETTINGS = 8192,
 	MAX_CONFIG_RULES = 4096,
 	MAX_CONFIG_HOOKS = 256,
 
@@ -58,6 +59,7 @@ enum {
 	 * what one text of its answer may come to (a longer one is cut). */
 	MAX_HOOK_MATCHER_BYTES = 1024,
 	MAX_HOOK_FILES = 8,
+	MAX_HOOK_COMPANIONS = 256,
 	MAX_HOOK_FILE_BYTES = 8 * 1024 * 1024,
 	MAX_HOOKS_AT_ONCE = 8,
 	MAX_HOOK_TEXT_BYTES = 64 * 1024,
@@ -66,10 +68,10 @@ enum {
 	MAX_SCRIPT_BYTES = 1024 * 1024,
 	MAX_SCRIPT_COMMANDS = 16384,
 	MAX_SCRIPT_NESTING = 16,
-	/* Of one script: syntax within syntax (each level is a stack frame), here-documents that one
-	 * line opens, names that are kept track of, words that one word's braces make. Of one
-	 * analysis: bytes of all its scripts, so that files that name one another end; the source
-	 * shown of a part. */
+	/* Of one script: syntax within syntax (each level is a stack frame), here-documents that
+	 * one line opens, names that are kept track of, words that one word's braces make. Of
+	 * one analysis: bytes of all its scripts, so that files that name one another end; the
+	 * source shown of a part. */
 	MAX_SYNTAX_DEPTH = 96,
 	MAX_LINE_HEREDOCS = 16,
 	MAX_SCRIPT_NAMES = 512,
@@ -77,7 +79,7 @@ enum {
 	MAX_ANALYSIS_BYTES = 4 * 1024 * 1024,
 	MAX_PART_TEXT_BYTES = 400,
 	/* How long the syntax tree of one script may take: nested ambiguities cost a GLR parser. */
-	MAX_SYNTAX_TREE_US = 1000 * 1000,
+	MAX_SYNTAX_TREE_US = 2 * 1000 * 1000,
 	/* A change that is judged, and what is said of all that was. */
 	MAX_DIFF_BYTES = 64 * 1024 * 1024,
 	MAX_CHECK_OUTPUT_BYTES = 64 * 1024 * 1024,
@@ -86,6 +88,32 @@ enum {
 	MAX_MESSAGE_BYTES = 16 * 1024 * 1024,
 	MAX_HOOK_OUTPUT_BYTES = 1024 * 1024,
 	MAX_REVIEW_ANSWER_BYTES = 256 * 1024,
+	/* What a reviewer is told; more than this nobody reads, neither a person nor a model. */
+	MAX_REVIEW_REQUEST_BYTES = 256 * 1024,
+	/* Prompts of the user that are searched for an authorization. */
+	MAX_USER_WORDS_BYTES = 256 * 1024,
+
+	/* A session with an agent's host (src/session): tool calls under way at once, calls of one
+	 * batch, and what it keeps of the past. */
+	MAX_SESSION_CALLS = 64,
+	MAX_SESSION_BATCH = 64,
+	MAX_SESSION_REPORTS = 64,
+	MAX_SESSION_PROMPTS = 32,
+	MAX_SESSION_PROMPT_BYTES = 256 * 1024,
+	MAX_SESSION_SETTINGS = 1024,
+	/* Towards a host that reads slowly: from the first on no call's output is taken, from the
+	 * second on no request. What is under way may still end, at most 4 MiB a call. */
+	SESSION_QUEUE_PAUSE_BYTES = 1024 * 1024,
+	SESSION_QUEUE_FULL_BYTES = 8 * 1024 * 1024,
+	/* Between a session and its calls: one message, one piece of output. */
+	MAX_CALL_MESSAGE_BYTES = 32 * 1024 * 1024,
+	CALL_OUTPUT_BYTES = 32 * 1024,
+	/* What a result keeps of each stream, half of it head and half tail. */
+	DEFAULT_TOOL_OUTPUT_BYTES = 64 * 1024,
+	MAX_TOOL_OUTPUT_BYTES = 1024 * 1024,
+	MAX_TOOL_READ_BYTES = 2 * 1024 * 1024,
+	MAX_TOOL_STDIN_BYTES = 8 * 1024 * 1024,
+	MAX_TOOL_LIST_ENTRIES = 10000,
 
 	/* One message between libcoffer and its supervisor. */
 	MAX_CONTROL_MESSAGE_BYTES = 8 * 1024 * 1024,

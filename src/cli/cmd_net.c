@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EXIT_REFUSED = 1 };
+enum { EXIT_CLOSED = 1 };
 
 static void help(void)
 {
@@ -46,7 +46,7 @@ static int check(const struct cli_options *options, const char *target)
 		return EXIT_SETUP_FAILED;
 	}
 	int code = cli_print(text, options->json);
-	return code ? code : r ? 0 : EXIT_REFUSED;
+	return code ? code : r ? 0 : EXIT_CLOSED;
 }
 
 int cmd_net(int argc, char *argv[])

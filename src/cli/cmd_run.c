@@ -3,6 +3,10 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "cli/configure.h"
+#include "cli/gate.h"
+#include "library/library.h"
+#include "policy/policy.h"
+#include "policy/profile.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -41,14 +45,15 @@ static int open_report(const char *where)
 	return -2;
 }
 
-/* Nothing of the caller's but 0, 1, 2 and the report goes further. */
-static void close_inherited(int report)
+/* Nothing of the caller's but 0, 1, 2, the report and the channel for approvals goes further; and
+ * those two not into the box. */
+static void close_inherited(int report, int approvals)
 {
-	if (report >= 3)
-		fcntl(report, F_SETFD, FD_CLOEXEC);
-	if (report > 3)
-		close_range(3, (unsigned)report - 1, 0);
-	close_range(report >= 3 ? (unsigned)report + 1 : 3, UINT_MAX, 0);
+	int keep[] = {0, 1, 2, report, approvals};
+	for (size_t i = 3; i < ARRAY_SIZE(keep); i++)
+		if (keep[i] >= 3)
+			fcntl(keep[i], F_SETFD, FD_CLOEXEC);
+	fd_close_all_but(keep, ARRAY_SIZE(keep));
 }
 
 static int write_report(struct coffer_report *report, int fd)
@@ -84,48 +89,137 @@ static void show_captured(const struct coffer_report *report)
 	}
 }
 
-int cmd_run(int argc, char *argv[])
-{
+/* What one command's run holds. */
+struct run {
 	struct cli_options options;
-	if (cli_parse("run", argc, argv, &options) < 0) {
-		cli_options_release(&options);
-		return EXIT_SETUP_FAILED;
+	struct cli_gate gate;
+	struct coffer_report *report;
+	int report_fd;
+};
+
+static void run_release(struct run *run)
+{
+	coffer_report_free(run->report);
+	cli_gate_release(&run->gate);
+	cli_options_release(&run->options);
+}
+
+/* The report of a command that the gate refused. */
+static int refuse(struct run *run)
+{
+	const struct front_answer *answer = &run->gate.answer;
+	const char *decision = answer->decision && *answer->decision ? answer->decision : NULL;
+	if (library_report_refused(answer->reason, decision, &run->report) < 0) {
+		cli_complain_text("out of memory");
+		return -1;
 	}
-	if (options.help) {
-		help();
-		cli_options_release(&options);
-		return 0;
-	}
-	if (cli_configure(&options) < 0) {
-		cli_options_release(&options);
-		return EXIT_SETUP_FAILED;
-	}
-	int fd = open_report(options.report);
-	if (fd == -2 || !options.argv[0]) {
-		if (fd != -2)
-			cli_complain_text("no command is given: coffer run [OPTION]... -- COMMAND");
-		cli_options_release(&options);
-		return EXIT_SETUP_FAILED;
-	}
-	close_inherited(fd);
-	signal(SIGPIPE, SIG_IGN); /* whoever reads a note may leave; the report is still written */
-	struct coffer_report *report = NULL;
+	return 0;
+}
+
+/* Through the gate, and then in the box. 0 with a report, or -1 after having complained. */
+static int pass_and_run(struct run *run, const char *after, const struct strv *asks)
+{
+	if (cli_gate_pass(&run->options, after, asks, &run->gate) < 0)
+		return -1;
+	if (run->gate.consulted && run->gate.answer.verdict == FRONT_REFUSED)
+		return refuse(run);
 	struct coffer_error error = {0};
-	int r = coffer_run(
-		options.policy, options.argv, options.quiet ? NULL : cli_say, &report, &error);
-	int code = EXIT_SETUP_FAILED;
+	int r = coffer_run(run->options.policy, strv_items(&run->gate.argv),
+		run->options.quiet ? NULL : cli_say, &run->report, &error);
 	if (r < 0)
 		cli_complain(&error);
-	else if (coffer_report_error(report))
-		cli_complain(coffer_report_error(report));
-	if (report) {
-		code = coffer_report_exit_code(report);
-		if (fd < 0)
-			show_captured(report);
-		if (fd >= 0 && write_report(report, fd) < 0 && code == 0)
-			code = EXIT_SETUP_FAILED;
+	const char *decision = run->gate.answer.decision;
+	if (run->report && decision && *decision)
+		r = library_report_gate(run->report, decision);
+	return run->report ? 0 : -1;
+}
+
+/* A box without any network has nobody who could say which name was wanted: with one that opens
+ * nothing there is. */
+static void listen_for_names(struct cli_options *options)
+{
+	const struct policy *policy = options->policy->policy;
+	if (policy->network.mode == NETWORK_UNSET && !network_is_open(&policy->network) &&
+		policy->mode != MODE_FULL_ACCESS && policy->profile->view == VIEW_HOST)
+		coffer_policy_set(options->policy, "net", "filtered", NULL);
+}
+
+/* on-failure: what failed because of a refusal is offered once more, with what it lacked. */
+static int run_with_cure(struct run *run)
+{
+	if (run->options.approval.policy == APPROVAL_ON_FAILURE)
+		listen_for_names(&run->options);
+	int r = pass_and_run(run, NULL, &run->options.asks);
+	if (r < 0 || run->options.approval.policy != APPROVAL_ON_FAILURE ||
+		coffer_report_exit_code(run->report) == 0)
+		return r;
+	cleanup_strv struct strv asks = {0};
+	cleanup_free char *after = NULL;
+	if (cli_gate_cure(run->report, &asks, &after) < 0 || asks.count == 0)
+		return 0;
+	struct cli_gate first = run->gate;
+	struct coffer_report *failed = run->report;
+	run->gate = (struct cli_gate){0};
+	run->report = NULL;
+	char *const *argv = run->options.argv;
+	run->options.argv = first.argv.items; /* as it ran */
+	r = pass_and_run(run, after, &asks);
+	run->options.argv = (char **)argv;
+	bool refused = r < 0 || run->gate.answer.verdict == FRONT_REFUSED;
+	if (refused) { /* the first run stands as it was */
+		coffer_report_free(run->report);
+		cli_gate_release(&run->gate);
+		run->report = failed;
+		run->gate = first;
+	} else {
+		coffer_report_free(failed);
+		cli_gate_release(&first);
 	}
-	coffer_report_free(report);
-	cli_options_release(&options);
+	return 0;
+}
+
+/* Says what there is to say, writes the report, and gives the exit code. */
+static int conclude(struct run *run)
+{
+	const struct coffer_error *error = coffer_report_error(run->report);
+	if (error)
+		cli_complain(error);
+	int code = coffer_report_exit_code(run->report);
+	if (run->report_fd < 0)
+		show_captured(run->report);
+	if (run->report_fd >= 0 && write_report(run->report, run->report_fd) < 0 && code == 0)
+		code = EXIT_SETUP_FAILED;
+	if (!run->gate.consulted || run->gate.answer.verdict == FRONT_ALLOWED)
+		cli_gate_outcome(&run->options, &run->gate, run->report);
+	return code;
+}
+
+int cmd_run(int argc, char *argv[])
+{
+	struct run run = {.report_fd = -1};
+	if (cli_parse("run", argc, argv, &run.options) < 0) {
+		run_release(&run);
+		return EXIT_SETUP_FAILED;
+	}
+	if (run.options.help) {
+		help();
+		run_release(&run);
+		return 0;
+	}
+	if (cli_configure(&run.options) < 0) {
+		run_release(&run);
+		return EXIT_SETUP_FAILED;
+	}
+	run.report_fd = open_report(run.options.report);
+	if (run.report_fd == -2 || !run.options.argv[0]) {
+		if (run.report_fd != -2)
+			cli_complain_text("no command is given: coffer run [OPTION]... -- COMMAND");
+		run_release(&run);
+		return EXIT_SETUP_FAILED;
+	}
+	close_inherited(run.report_fd, run.options.approvals_fd);
+	signal(SIGPIPE, SIG_IGN); /* whoever reads a note may leave; the report is still written */
+	int code = run_with_cure(&run) == 0 ? conclude(&run) : EXIT_SETUP_FAILED;
+	run_release(&run);
 	return code;
 }

@@ -3,11 +3,14 @@
 #ifndef COFFER_CLI_COMMAND_H
 #define COFFER_CLI_COMMAND_H
 
+#include "base/strv.h"
 #include "coffer.h"
+#include "config/approval.h"
 
 #include <stdbool.h>
 
 enum {
+	EXIT_REFUSED = 126,      /* by the gate */
 	EXIT_SETUP_FAILED = 125, /* the box could not be built, or the command line is wrong */
 };
 
@@ -33,7 +36,12 @@ void cli_say(const char *text);
 struct cli_options {
 	struct coffer_policy *policy;
 	struct compiled_config *config; /* or NULL: there is no configuration file */
-	const char *report;             /* FILE or fd:N */
+	struct approval approval; /* of a flag, else of the configuration; .set: somebody says so */
+	char *approval_text;      /* the same, as written; or NULL */
+	const char *approvals;    /* who is asked: "fd:N" or a socket's path; NULL: the terminal */
+	int approvals_fd;         /* of "fd:N"; else -1 */
+	struct strv asks;         /* --ask, each as written */
+	const char *report;       /* FILE or fd:N */
 	bool quiet, json, help;
 	char **argv; /* the command, behind "--" or the first word that is no flag */
 };

@@ -1,6 +1,7 @@
 #include "cli/configure.h"
 
 #include "base/cleanup.h"
+#include "config/bounds.h"
 #include "library/library.h"
 #include "policy/policy.h"
 
@@ -11,7 +12,8 @@ static int complain(const struct error *error)
 {
 	struct coffer_error public;
 	library_copy_error(&public, error);
-	/* A configuration's message begins with its place; the stage would only stand in the way. */
+	/* A configuration's message begins with its place; the stage would only stand in the
+	 * way. */
 	if (strcmp(public.stage, "config") == 0)
 		snprintf(public.stage, sizeof(public.stage), "policy");
 	cli_complain(&public);
@@ -75,6 +77,22 @@ static int apply(struct cli_options *options, const struct compiled_config *conf
 	return 0;
 }
 
+/* A flag's policy stands above a file's, and both within what is required. */
+static int apply_approval(struct cli_options *options)
+{
+	const struct compiled_config *config = options->config;
+	if (!options->approval.set && config->approval.set) {
+		options->approval = config->approval;
+		options->approval_text = approval_text(&config->approval);
+		if (!options->approval_text) {
+			cli_complain_text("out of memory");
+			return -1;
+		}
+	}
+	struct error error = {0};
+	return bounds_check_approval(config, &options->approval, &error) < 0 ? complain(&error) : 0;
+}
+
 int cli_configure(struct cli_options *options)
 {
 	char directory[PATH_MAX];
@@ -83,5 +101,17 @@ int cli_configure(struct cli_options *options)
 		return 0;
 	if (compiled_config_open(directory, &options->config, &error) < 0)
 		return complain(&error);
-	return options->config ? apply(options, options->config) : 0;
+	if (!options->config)
+		return 0;
+	return apply(options, options->config) < 0 ? -1 : apply_approval(options);
+}
+
+/* What nobody may widen holds for what was granted too. */
+int cli_configure_permits(const struct cli_options *options)
+{
+	struct error error = {0};
+	if (!options->config ||
+		bounds_check_policy(options->config, options->policy->policy, &error) == 0)
+		return 0;
+	return complain(&error);
 }

@@ -43,6 +43,9 @@ static void help(FILE *to)
 
 int cli_main(int argc, char *argv[])
 {
+	/* Without a buffer each character of a note would be a system call of its own. */
+	static char lines[BUFSIZ];
+	setvbuf(stderr, lines, _IOLBF, sizeof(lines));
 	const char *word = argc > 1 ? argv[1] : NULL;
 	if (!word) {
 		help(stderr);

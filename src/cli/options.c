@@ -5,6 +5,8 @@
 #include "base/utf8.h"
 #include "config/compiled.h"
 
+#include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -76,6 +78,9 @@ int cli_print(char *text, bool json)
 /* Flags that are about the front, not about the policy. */
 static const struct coffer_key own_flags[] = {
 	{"report", "FILE|fd:N", "write the JSON report there"},
+	{"approval", "POLICY", "untrusted, on-request, on-failure, never or granular:..."},
+	{"approvals", "fd:N|SOCKET", "ask an agent's host there, not the terminal"},
+	{"ask", "WANT", "ask for more: write=DIR,net=HOST,secret=PATH,unsandboxed"},
 	{"json", NULL, "print JSON"},
 	{"quiet", NULL, "say nothing about defaults and what they became"},
 	{"help", NULL, "this text"},
@@ -112,10 +117,47 @@ static const struct coffer_key *find_key(const char *name, bool *ret_own)
 	return NULL;
 }
 
+static int set_approval(struct cli_options *options, const char *value)
+{
+	struct error error;
+	if (approval_parse(value, &options->approval, &error) < 0) {
+		cli_complain((const struct coffer_error *)&error);
+		return -1;
+	}
+	free(options->approval_text);
+	options->approval_text = strdup(value);
+	return options->approval_text ? 0 : -1;
+}
+
+/* A number is checked here, a socket by whoever connects. */
+static int set_approvals(struct cli_options *options, const char *value)
+{
+	options->approvals = value;
+	options->approvals_fd = -1;
+	if (strncmp(value, "fd:", 3) != 0)
+		return 0;
+	char *end;
+	long fd = strtol(value + 3, &end, 10);
+	/* What may follow is for whoever opens the channel. */
+	if (end == value + 3 || (*end && *end != ',') || fd < 3 || fd > INT_MAX ||
+		fcntl((int)fd, F_GETFD) < 0) {
+		cli_complain_text("--approvals %s: that is not an open descriptor", value);
+		return -1;
+	}
+	options->approvals_fd = (int)fd;
+	return 0;
+}
+
 static int set_own(struct cli_options *options, const char *name, const char *value)
 {
 	if (strcmp(name, "report") == 0)
 		options->report = value;
+	else if (strcmp(name, "approval") == 0)
+		return set_approval(options, value);
+	else if (strcmp(name, "approvals") == 0)
+		return set_approvals(options, value);
+	else if (strcmp(name, "ask") == 0)
+		return strv_add(&options->asks, value);
 	else if (strcmp(name, "json") == 0)
 		options->json = true;
 	else if (strcmp(name, "quiet") == 0)
@@ -181,7 +223,7 @@ static int parse_word(const char *verb, struct cli_options *options, char *argv[
 
 int cli_parse(const char *verb, int argc, char *argv[], struct cli_options *ret)
 {
-	*ret = (struct cli_options){.policy = coffer_policy_new()};
+	*ret = (struct cli_options){.policy = coffer_policy_new(), .approvals_fd = -1};
 	if (!ret->policy) {
 		cli_complain_text("out of memory");
 		return -1;
@@ -205,6 +247,9 @@ void cli_options_release(struct cli_options *options)
 {
 	coffer_policy_free(options->policy);
 	options->policy = NULL;
+	free(options->approval_text);
+	options->approval_text = NULL;
+	strv_release(&options->asks);
 	compiled_config_free(options->config);
 	options->config = NULL;
 }

@@ -1,5 +1,6 @@
 #include "config/approval.h"
 
+#include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/suggest.h"
 
@@ -120,4 +121,14 @@ int approval_parse(const char *text, struct approval *ret, struct error *error)
 	}
 	*ret = approval;
 	return 0;
+}
+
+char *approval_text(const struct approval *approval)
+{
+	cleanup_buffer struct buffer text = BUFFER_INIT(1024);
+	buffer_append_string(&text, policies[approval->policy]);
+	for (size_t i = 0; approval->policy == APPROVAL_GRANULAR && i < CATEGORIES; i++)
+		buffer_append_format(&text, "%c%s=%s", i == 0 ? ':' : ',', categories[i],
+			verdicts[approval->granular[i]]);
+	return buffer_steal(&text);
 }

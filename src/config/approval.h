@@ -43,6 +43,8 @@ const char *approval_category_name(enum approval_category category); /* "write-o
 /* Parses "on-request", or "granular:command=allow,delete=ask" ("all" names every category; the
  * last word counts). *ret is untouched on failure. */
 int approval_parse(const char *text, struct approval *ret, struct error *error);
+/* The text that approval_parse() would take; the caller frees. NULL: out of memory. */
+char *approval_text(const struct approval *approval);
 int verdict_parse(const char *text, enum verdict *ret, struct error *error);
 
 #endif

@@ -1,8 +1,8 @@
 /* Theory of operation. A requirement is kept in two ways. What can be added to any policy is added
- * behind the flags: entries that deny, and limits where nobody set a lower one. What a setting could
- * break is compared, setting by setting, so that the message can name the one that does; and then
- * the whole policy once more, because a profile brings a mode, limits and a network that no setting
- * names. */
+ * behind the flags: entries that deny, and limits where nobody set a lower one. What a setting
+ * could break is compared, setting by setting, so that the message can name the one that does; and
+ * then the whole policy once more, because a profile brings a mode, limits and a network that no
+ * setting names. */
 #include "config/bounds.h"
 
 #include "base/cleanup.h"
@@ -192,10 +192,21 @@ int bounds_check_setting(const struct compiled_config *config, const char *key, 
 	return r;
 }
 
+/* Beside --mode read-only too: whoever requires that mode means that nothing is written. */
+static bool has_granted_writes(const struct policy *policy)
+{
+	for (size_t i = 0; i < policy->paths_count; i++)
+		if (policy->paths[i].granted)
+			return true;
+	return false;
+}
+
 int bounds_check_policy(
 	const struct compiled_config *config, const struct policy *policy, struct error *error)
 {
 	int r = check_mode(config, policy->mode ? policy->mode : policy->profile->mode, error);
+	if (r == 0 && has_granted_writes(policy))
+		r = check_mode(config, MODE_WORKSPACE_WRITE, error);
 	if (r < 0 || !config->network_bounded)
 		return r;
 	struct network_policy network;

@@ -32,9 +32,9 @@ struct ranked_setting {
 	bool yields; /* out */
 };
 /* Marks each setting that stands back behind what came after it: what would write, where mode is
- * read-only; what would open, where the network is off; and so on. flags (may be NULL) is the policy
- * of the flags alone, profile_flag whether they name a profile. Among files, widening takes nothing
- * back; by a flag, danger-full-access makes everything stand back that needs a box. */
+ * read-only; what would open, where the network is off; and so on. flags (may be NULL) is the
+ * policy of the flags alone, profile_flag whether they name a profile. Among files, widening takes
+ * nothing back; by a flag, danger-full-access makes everything stand back that needs a box. */
 int settings_yield(struct ranked_setting settings[], size_t count, const struct policy *flags,
 	bool profile_flag);
 

@@ -54,7 +54,8 @@ static int compare_strings(const void *left, const void *right)
 	return strcmp(*(char *const *)left, *(char *const *)right);
 }
 
-/* The programs that a rule may be about: by the name that a person types, and by that of the file. */
+/* The programs that a rule may be about: by the name that a person types, and by that of the
+ * file. */
 static int add_words(const struct config *config, struct strv *ret)
 {
 	int r = 0;

@@ -1,6 +1,6 @@
 /* Theory of operation. The files are read and their digest is the name of the compiled form, which
- * a run then only has to read. What is not in the cache is made by coffer-gate, which also stores it
- * there, and hands it over in a memfd: so a cache that cannot be written costs time, and nothing
+ * a run then only has to read. What is not in the cache is made by coffer-gate, which also stores
+ * it there, and hands it over in a memfd: so a cache that cannot be written costs time, and nothing
  * else. */
 #include "config/compiled_internal.h"
 
@@ -26,17 +26,11 @@ static bool is_ours_alone(int fd, mode_t type)
 	       !(st.st_mode & (S_IWGRP | S_IWOTH));
 }
 
-/* Every directory that is missing on the way, for nobody else to look into. */
-static int make_directories(char *path)
+/* As root in somebody's home nothing is made: it would be root's, and of no use to them. */
+static bool is_own_home(const char *home)
 {
-	for (char *slash = path + 1; (slash = strchr(slash, '/')); slash++) {
-		*slash = '\0';
-		int r = mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : -errno;
-		*slash = '/';
-		if (r < 0)
-			return r;
-	}
-	return mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : -errno;
+	struct stat st;
+	return home && stat(home, &st) == 0 && st.st_uid == geteuid();
 }
 
 int compiled_cache_open(const char *home, bool make)
@@ -46,8 +40,8 @@ int compiled_cache_open(const char *home, bool make)
 		return -ENOENT;
 	int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 	cleanup_close int fd = open(path, flags);
-	if (fd < 0 && errno == ENOENT && make) {
-		int r = make_directories(path);
+	if (fd < 0 && errno == ENOENT && make && is_own_home(home)) {
+		int r = fd_make_directories(path);
 		if (r < 0)
 			return r;
 		fd = open(path, flags);

@@ -31,18 +31,6 @@ static void lists_of(struct compiled_config *config, struct strv *header, struct
 	memcpy(ret, lists, sizeof(lists));
 }
 
-/* As approval_parse() reads it; "" where nobody said. */
-static void approval_text(const struct approval *approval, struct buffer *to)
-{
-	buffer_append_string(to, approval->set ? approval_policy_name(approval->policy) : "");
-	if (!approval->set || approval->policy != APPROVAL_GRANULAR)
-		return;
-	for (size_t i = 0; i < CATEGORIES; i++)
-		buffer_append_format(to, "%s%s=%s", i ? "," : ":",
-			approval_category_name((enum approval_category)i),
-			verdict_name(approval->granular[i]));
-}
-
 static char *or_empty(char *string)
 {
 	return string ? string : "";
@@ -50,15 +38,19 @@ static char *or_empty(char *string)
 
 void compiled_write(const struct compiled_config *config, const char *key, struct buffer *ret)
 {
-	cleanup_buffer struct buffer approval = BUFFER_INIT(1024);
-	approval_text(&config->approval, &approval);
+	cleanup_free char *approval =
+		config->approval.set ? approval_text(&config->approval) : strdup("");
+	if (!approval) { /* a form without it would say that nobody has set one */
+		ret->error = -ENOMEM;
+		return;
+	}
 	char flags[3] = "";
 	strcat(flags, config->network_bounded ? "n" : "");
 	strcat(flags, config->hooks ? "h" : "");
 	char *const header_items[HEADER_FIELDS + 1] = {
 		[HEADER_MAGIC] = COMPILED_MAGIC,
 		[HEADER_KEY] = (char *)key,
-		[HEADER_APPROVAL] = or_empty(approval.data),
+		[HEADER_APPROVAL] = approval,
 		[HEADER_APPROVAL_PLACE] = or_empty(config->approval_place),
 		[HEADER_MODES_PLACE] = or_empty(config->modes_place),
 		[HEADER_ISOLATIONS_PLACE] = or_empty(config->isolations_place),

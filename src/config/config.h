@@ -2,8 +2,9 @@
  *
  * Layers, later ones win where they may: built in; /etc/coffer/coffer.toml (the system's);
  * $XDG_CONFIG_HOME/coffer/coffer.toml (the user's); .coffer/coffer.toml at the top of the workspace
- * (the project's: only once the user has trusted exactly this content, and it can then only narrow);
- * flags. /etc/coffer/requirements.toml is no layer: it says what no layer and no flag may widen.
+ * (the project's: only once the user has trusted exactly this content, and it can then only
+ * narrow); flags. /etc/coffer/requirements.toml is no layer: it says what no layer and no flag may
+ * widen.
  *
  * This is read by coffer-gate. The front reads the compiled form of it (config/compiled.h). */
 #ifndef COFFER_CONFIG_CONFIG_H
@@ -84,7 +85,7 @@ enum hook_event hook_event_from_name(const char *name);
 
 struct config_hook {
 	enum hook_event event;
-	char *matcher; /* an extended regular expression for the whole tool name; "" or "*": all */
+	char *matcher; /* of the tool's name, see config/hook_hash.h; "" or "*": all */
 	char *command; /* a shell line, as in the hooks that users have; or NULL */
 	struct strv argv; /* or the words of a command without a shell */
 	uint64_t timeout_ms;
@@ -104,6 +105,7 @@ const char *reviewer_kind_name(enum reviewer_kind kind); /* "person", ... */
 struct config_reviewer {
 	enum reviewer_kind kind;
 	struct strv command; /* REVIEWER_COMMAND: gets JSON on stdin, answers JSON on stdout */
+	struct strv network; /* REVIEWER_COMMAND: HOST[:PORTS] that its box may reach; empty: none */
 	char *url;           /* REVIEWER_HTTP: of the chat completions endpoint */
 	char *model;
 	char *key_variable; /* the environment variable with the key; or NULL */

@@ -4,8 +4,8 @@
  * first substitution the search ends, and what it would have found is not covered. Of each command,
  * a first word with a slash is a script or program of its own; after an interpreter or a wrapper,
  * arguments that name files are scripts up to the first that does not stand behind an option ("node
- * --require ./a.js main.js data.json": the first two). A file too many in the hash makes a hook wait
- * for trust once too often; one too few would let a box change what decides about it.
+ * --require ./a.js main.js data.json": the first two). A file too many in the hash makes a hook
+ * wait for trust once too often; one too few would let a box change what decides about it.
  *
  * Words are told apart by where they stand (argv's index, or the bytes of the line), since each is
  * replaced by a copy's name before the hook runs. */
@@ -35,6 +35,8 @@ static const char *const before_a_command[] = {
 /* Where the system's own programs lie: what is root's there no box can change. */
 static const char *const system_directories[] = {
 	"/usr", "/bin", "/sbin", "/lib", "/lib64", "/etc", "/opt", "/nix/store", "/snap"};
+
+enum { UNMAPPED_UID = 65534 }; /* /proc/sys/kernel/overflowuid, everywhere */
 
 struct search {
 	const struct config_hook *hook;
@@ -72,12 +74,14 @@ static bool below_system_directory(const char *path)
 	return false;
 }
 
-/* Whether path, resolved, is a file of the system's. */
+/* Whether path, resolved, is a file of the system's: root's, who in a user namespace may be nobody
+ * that it knows. */
 static bool is_system_file(const char *path, char resolved[PATH_MAX])
 {
 	struct stat st;
 	return realpath(path, resolved) && below_system_directory(resolved) &&
-	       stat(resolved, &st) == 0 && st.st_uid == 0 && !(st.st_mode & (S_IWGRP | S_IWOTH));
+	       stat(resolved, &st) == 0 && (st.st_uid == 0 || st.st_uid == UNMAPPED_UID) &&
+	       !(st.st_mode & (S_IWGRP | S_IWOTH));
 }
 
 static int too_big(const struct search *search, const char *path)
@@ -85,8 +89,37 @@ static int too_big(const struct search *search, const char *path)
 	error_set(search->error, EFBIG, "hooks", "%s:%u: %s is larger than %d MiB",
 		search->hook->place.file, search->hook->place.line, path,
 		MAX_HOOK_FILE_BYTES >> 20);
-	return error_hint(search->error, "a hook's script is trusted by its content: start the "
-					 "large program from a small script outside of the workspace");
+	return error_hint(search->error,
+		"a hook's script is trusted by its content: start the "
+		"large program from a small script outside of the workspace");
+}
+
+static void release_file(struct hook_file *file)
+{
+	hook_companions_release(file);
+	free(file->path);
+	free(file->relative);
+	free(file->content);
+}
+
+/* Takes file, also when it fails. */
+static int keep_file(struct search *search, struct hook_file *file)
+{
+	struct hook_files *found = search->found;
+	if (found->count == MAX_HOOK_FILES) {
+		release_file(file);
+		return error_set(search->error, E2BIG, "hooks",
+			"%s:%u: the hook names more than %d scripts", search->hook->place.file,
+			search->hook->place.line, MAX_HOOK_FILES);
+	}
+	struct hook_file *items = reallocarray(found->items, found->count + 1, sizeof(*items));
+	if (!items) {
+		release_file(file);
+		return error_set_errno(search->error, ENOMEM, "hooks", "a hook's script");
+	}
+	found->items = items;
+	items[found->count++] = *file;
+	return 0;
 }
 
 /* Takes the file at path, which is one, into what was found. */
@@ -106,8 +139,7 @@ static int take(struct search *search, const struct word *word, char *path, mode
 	} else {
 		int r = fd_read_file(
 			AT_FDCWD, path, MAX_HOOK_FILE_BYTES, &file.content, &file.length_bytes);
-		bool in_workspace =
-			search->workspace && path_is_below(path, search->workspace);
+		bool in_workspace = search->workspace && path_is_below(path, search->workspace);
 		if (r == -EFBIG && !in_workspace)
 			return 0;
 		if (r == -EFBIG)
@@ -117,21 +149,11 @@ static int take(struct search *search, const struct word *word, char *path, mode
 				search->hook->place.file, search->hook->place.line, path);
 		file.path = steal_pointer(&own);
 	}
-	struct hook_files *found = search->found;
-	struct hook_file *items = realloc(found->items, (found->count + 1) * sizeof(*items));
-	if (items)
-		found->items = items;
-	if (!items || !file.path || found->count == MAX_HOOK_FILES) {
-		free(file.path);
-		free(file.content);
-		if (!items || !file.path)
-			return error_set_errno(search->error, ENOMEM, "hooks", "a hook's script");
-		return error_set(search->error, E2BIG, "hooks",
-			"%s:%u: the hook names more than %d scripts", search->hook->place.file,
-			search->hook->place.line, MAX_HOOK_FILES);
+	if (!file.path || (file.content && hook_companions_read(&file) < 0)) {
+		release_file(&file);
+		return error_set_errno(search->error, ENOMEM, "hooks", "a hook's script");
 	}
-	items[found->count++] = file;
-	return 0;
+	return keep_file(search, &file);
 }
 
 /* A word that may name a file: 1 where it does. */
@@ -150,13 +172,18 @@ static int look_at(struct search *search, const struct word *word, bool must_exi
 		r = take(search, word, path, st.st_mode);
 		return r < 0 ? r : 1;
 	}
+	/* A user's hook may be for one project, and the workspace another. */
+	bool of_another = search->hook->place.layer != LAYER_PROJECT && search->workspace &&
+			  path_is_below(path, search->workspace);
+	if (must_exist && of_another) {
+		search->found->missing = path;
+		return 0;
+	}
 	if (must_exist) {
 		r = error_set(search->error, ENOENT, "hooks", "%s:%u: the hook's program %s is %s",
 			search->hook->place.file, search->hook->place.line, path,
 			stat(path, &st) == 0 ? "no file" : "not there");
-		error_hint(search->error, "mend the name or take the hook out; relative names "
-					  "are taken from the workspace, %s",
-			search->workspace);
+		error_hint(search->error, "mend the name or take the hook out");
 	}
 	free(path);
 	return r;
@@ -314,10 +341,10 @@ static int search_line(struct search *search)
 					search->error, ENOMEM, "hooks", "a hook's words");
 			word.end = line.at;
 			word.text = unknown ? NULL : text.data;
-			bool passes = target ||
-				      (first && (is_assignment(text.data) ||
-							named_in(text.data, before_a_command,
-								ARRAY_SIZE(before_a_command))));
+			bool passes =
+				target || (first && (is_assignment(text.data) ||
+							    named_in(text.data, before_a_command,
+								    ARRAY_SIZE(before_a_command))));
 			if (!passes) {
 				first = false;
 				r = next_word(search, &word);
@@ -352,10 +379,9 @@ int hook_files_read(const struct config_hook *hook, const char *workspace, const
 
 void hook_files_release(struct hook_files *files)
 {
-	for (size_t i = 0; i < files->count; i++) {
-		free(files->items[i].path);
-		free(files->items[i].content);
-	}
+	for (size_t i = 0; i < files->count; i++)
+		release_file(&files->items[i]);
+	free(files->missing);
 	free(files->items);
 	*files = (struct hook_files){0};
 }

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 
+#include <ctype.h>
 #include <regex.h>
 #include <string.h>
 
@@ -26,16 +27,18 @@ static void add_strings(struct buffer *buffer, const struct strv *strings)
 		add_string(buffer, strings->items[i]);
 }
 
-int hook_files_hash(const struct config_hook *hook, const struct hook_files *files,
-	char ret[SHA256_HEX_BYTES])
+int hook_files_hash(
+	const struct config_hook *hook, const struct hook_files *files, char ret[SHA256_HEX_BYTES])
 {
-	size_t max = MAX_HOOK_FILES * (size_t)MAX_HOOK_FILE_BYTES + 2 * (size_t)MAX_CONFIG_FILE_BYTES;
+	/* Each script's own bytes, and at most as many beside it. */
+	size_t max = 2 * MAX_HOOK_FILES * (size_t)MAX_HOOK_FILE_BYTES +
+		     4 * (size_t)MAX_CONFIG_FILE_BYTES;
 	cleanup_buffer struct buffer buffer = BUFFER_INIT(max);
 	buffer_append_string(&buffer, "coffer hook 1\n");
 	add_string(&buffer, hook_event_name(hook->event));
 	add_string(&buffer, hook->matcher);
-	buffer_append_format(&buffer, "%d%d%d", hook->command != NULL, hook->on_error_allow,
-		hook->unboxed);
+	buffer_append_format(
+		&buffer, "%d%d%d", hook->command != NULL, hook->on_error_allow, hook->unboxed);
 	add_string(&buffer, hook->command);
 	add_strings(&buffer, &hook->argv);
 	add_strings(&buffer, &hook->writes);
@@ -43,10 +46,18 @@ int hook_files_hash(const struct config_hook *hook, const struct hook_files *fil
 		const struct hook_file *file = &files->items[i];
 		buffer_append_format(&buffer, "%d%d", file->content != NULL, file->executable);
 		/* What runs in place is the system's: where it is, is what it is. */
-		if (file->content)
-			add(&buffer, file->content, file->length_bytes);
-		else
+		if (!file->content) {
 			add_string(&buffer, file->path);
+			continue;
+		}
+		add_string(&buffer, file->relative);
+		add(&buffer, file->content, file->length_bytes);
+		for (size_t k = 0; k < file->companions_count; k++) {
+			const struct hook_companion *companion = &file->companions[k];
+			buffer_append_format(&buffer, "%d", companion->executable);
+			add_string(&buffer, companion->relative);
+			add(&buffer, companion->content, companion->length_bytes);
+		}
 	}
 	int r = buffer_error(&buffer);
 	if (r == 0)
@@ -99,16 +110,38 @@ int hook_matcher_check(const char *matcher, struct error *error)
 	return error_hint(error, "as in \"Bash\", \"Edit|Write\", \"mcp__.*\"; \"*\" is all");
 }
 
+/* Whether the matcher is one or more plain names, "Edit|Write", and subject is one of them. */
+static bool is_plain(const char *matcher)
+{
+	for (; *matcher; matcher++)
+		if (!isalnum((unsigned char)*matcher) && !strchr("_-|", *matcher))
+			return false;
+	return true;
+}
+
+static bool is_one_of(const char *matcher, const char *subject)
+{
+	size_t length = strlen(subject);
+	for (const char *s = matcher;; s++) {
+		size_t word = strcspn(s, "|");
+		if (word == length && memcmp(s, subject, length) == 0)
+			return true;
+		s += word;
+		if (!*s)
+			return false;
+	}
+}
+
 bool hook_matcher_takes(const char *matcher, const char *subject)
 {
 	if (takes_all(matcher) || !subject)
 		return true;
-	char whole[MAX_HOOK_MATCHER_BYTES + 8];
+	if (is_plain(matcher))
+		return is_one_of(matcher, subject);
 	regex_t regex;
-	if (hook_matcher_check(matcher, NULL) < 0)
-		return true; /* what cannot be told is taken: a hook too many, not one too few */
-	snprintf(whole, sizeof(whole), "^(%s)$", matcher);
-	if (regcomp(&regex, whole, REG_EXTENDED | REG_NOSUB) != 0)
+	/* What cannot be told is taken: a hook too many, not one too few. */
+	if (hook_matcher_check(matcher, NULL) < 0 ||
+		regcomp(&regex, matcher, REG_EXTENDED | REG_NOSUB) != 0)
 		return true;
 	bool takes = regexec(&regex, subject, 0, NULL, 0) == 0;
 	regfree(&regex);

@@ -229,6 +229,7 @@ void config_free(struct config *config)
 		return;
 	settings_release(config->settings, config->settings_count);
 	strv_release(&config->reviewer.command);
+	strv_release(&config->reviewer.network);
 	free(config->reviewer.url);
 	free(config->reviewer.model);
 	free(config->reviewer.key_variable);

@@ -6,7 +6,8 @@
 #include "config/config.h"
 #include "config/sources.h"
 
-/* config_load() of files that were read before. trust_project: the project's is taken as trusted. */
+/* config_load() of files that were read before. trust_project: the project's is taken as
+ * trusted. */
 int config_load_sources(const struct config_where *where,
 	struct config_source sources[CONFIG_SOURCES], bool trust_project, struct config **ret,
 	struct strv *problems, struct error *error);

@@ -1,7 +1,8 @@
 /* Theory of operation. Each layer's settings were checked by themselves. Here they come into one
- * list, in order: of a key that is not repeated the last layer's word stays; a project's settings come
- * last, and only as far as they narrow. What stands back behind later words stays in the list, since
- * flags come later still (yields.c). What even so contradicts is a fault that names both places. */
+ * list, in order: of a key that is not repeated the last layer's word stays; a project's settings
+ * come last, and only as far as they narrow. What stands back behind later words stays in the list,
+ * since flags come later still (yields.c). What even so contradicts is a fault that names both
+ * places. */
 #include "config/config_internal.h"
 
 #include "base/cleanup.h"
@@ -27,27 +28,29 @@ static void remove_setting(struct config *config, size_t index)
 		(config->settings_count - index) * sizeof(config->settings[0]));
 }
 
-/* The earlier word for the same thing: a key that is not repeated, or one limit of the many. */
-static bool is_replaced(const struct config_setting *earlier, const struct config_setting *later)
+/* Whether a later word takes an earlier one's place. What net-limit has in one word may be a
+ * different part of it each time. */
+static bool replaces(const struct config_setting *setting)
+{
+	const struct schema_key *key = schema_of_policy_key(setting->key);
+	return key && !key->repeats && strcmp(setting->key, "net-limit") != 0;
+}
+
+/* The earlier word for the same thing: the same key, and of the limits the same one. */
+static bool is_same(const struct config_setting *earlier, const struct config_setting *later)
 {
 	if (strcmp(earlier->key, later->key) != 0)
 		return false;
-	const struct schema_key *key = schema_of_policy_key(later->key);
-	if (!key || key->repeats)
-		return false;
-	if (strcmp(later->key, "limit") != 0)
-		return true;
-	size_t name_bytes = strcspn(later->value, "=") + 1;
-	return strncmp(earlier->value, later->value, name_bytes) == 0;
+	return strcmp(later->key, "limit") != 0 ||
+	       strncmp(earlier->value, later->value, strcspn(later->value, "=") + 1) == 0;
 }
 
 static void append(struct loading *loading, struct layer_setting *added)
 {
 	struct config *config = loading->config;
-	/* What net-limit has in one word may be a different part of it each time. */
-	bool partial = strcmp(added->setting.key, "net-limit") == 0;
-	for (size_t i = config->settings_count; i-- > 0 && !partial;)
-		if (is_replaced(&config->settings[i], &added->setting))
+	bool again = replaces(&added->setting);
+	for (size_t i = config->settings_count; again && i-- > 0;)
+		if (is_same(&config->settings[i], &added->setting))
 			remove_setting(config, i);
 	if (added->off)
 		return;

@@ -1,4 +1,5 @@
-/* The keys that are the gate's own: when somebody is asked, who answers, and what requirements allow. */
+/* The keys that are the gate's own: when somebody is asked, who answers, and what requirements
+ * allow. */
 #include "config/config_internal.h"
 
 #include "base/cleanup.h"
@@ -20,7 +21,7 @@ const char *reviewer_kind_name(enum reviewer_kind kind)
 }
 
 /* The form of a flag: "granular:command=allow,...". */
-static bool approval_text(struct loading *loading, struct layer *layer,
+static bool approval_from(struct loading *loading, struct layer *layer,
 	const struct toml_value *table, struct buffer *to)
 {
 	const struct toml_value *policy = toml_get(table, "policy");
@@ -52,7 +53,7 @@ void read_approval(struct loading *loading, struct layer *layer, const struct sc
 	struct config_place place = layer_place(layer, value);
 	if (value->kind == TOML_TABLE) {
 		schema_check_table(loading, layer, value, key->key);
-		if (!approval_text(loading, layer, value, &text))
+		if (!approval_from(loading, layer, value, &text))
 			return;
 	} else {
 		const char *string = value_string(loading, layer, value);
@@ -85,6 +86,7 @@ void read_approval(struct loading *loading, struct layer *layer, const struct sc
 static void reviewer_release(struct config_reviewer *reviewer)
 {
 	strv_release(&reviewer->command);
+	strv_release(&reviewer->network);
 	free(reviewer->url);
 	free(reviewer->model);
 	free(reviewer->key_variable);
@@ -130,9 +132,12 @@ void read_reviewer(struct loading *loading, struct layer *layer, const struct sc
 		schema_check_table(loading, layer, value, key->key);
 		kind = toml_get(value, "kind");
 		const struct toml_value *command = toml_get(value, "command");
+		const struct toml_value *network = toml_get(value, "network");
 		const struct toml_value *timeout = toml_get(value, "timeout");
 		if (command)
 			value_strings(loading, layer, command, &reviewer.command);
+		if (network)
+			value_strings(loading, layer, network, &reviewer.network);
 		if (timeout)
 			value_duration(loading, layer, timeout, &reviewer.timeout_ms);
 		read_text(loading, layer, value, "url", &reviewer.url);

@@ -1,9 +1,10 @@
 /* The table of everything that a file may say, and the walk over a document that goes by it. What
- * the documentation lists, what `coffer config show` prints and what a misspelt key is compared with
- * comes from here. */
+ * the documentation lists, what `coffer config show` prints and what a misspelt key is compared
+ * with comes from here. */
 #include "config/config_internal.h"
 
 #include "base/cleanup.h"
+#include "base/limits.h"
 #include "base/suggest.h"
 
 #include <inttypes.h>
@@ -25,6 +26,11 @@ static void add_setting(struct loading *loading, struct layer *layer, const char
 	struct error error = {0};
 	if (!off && policy_set(layer->policy, key, value, &error) < 0) {
 		loading_error(loading, &place, &error);
+		return;
+	}
+	if (layer->settings_count >= MAX_CONFIG_SETTINGS) {
+		loading_fault(loading, &place, NULL, "there are more than %d settings",
+			MAX_CONFIG_SETTINGS);
 		return;
 	}
 	struct layer_setting *settings =
@@ -220,8 +226,8 @@ static const struct schema_form in_time = {"string or number", NULL};
 		.narrowing = NARROW_OWN, .help = (text)                                            \
 	}
 
-/* The help of a policy key is that of its flag. `directory` has no row: where a project lies decides
- * which files are read. */
+/* The help of a policy key is that of its flag. `directory` has no row: where a project lies
+ * decides which files are read. */
 static const struct schema_key keys[] = {
 	POLICY("mode", "mode", word, FILES | PROJECT, NARROW_MODE, false),
 	POLICY("profile", "profile", word, FILES, NARROW_NEVER, false),
@@ -291,6 +297,7 @@ static const struct schema_key keys[] = {
 	OWN("", "reviewer", reviewer, FILES, "who answers: person, builtin, command or http"),
 	OWN("reviewer", "kind", in_string, FILES, "one of those words"),
 	OWN("reviewer", "command", in_strings, FILES, "command: its words"),
+	OWN("reviewer", "network", in_strings, FILES, "command: HOST[:PORTS] that it may reach"),
 	OWN("reviewer", "url", in_string, FILES, "http: of the chat completions"),
 	OWN("reviewer", "model", in_string, FILES, "http: the model's name"),
 	OWN("reviewer", "key_variable", in_string, FILES,

@@ -61,15 +61,20 @@ static int notice(struct strv *notices, const char *format, ...)
 	return length < 0 ? -ENOMEM : strv_add_owned(notices, text);
 }
 
+static bool is_missing(const char *path)
+{
+	struct stat st;
+	return stat(path, &st) < 0 && (errno == ENOENT || errno == ENOTDIR);
+}
+
 /* Whether a file names a place that widens the box and is not there: a flag that did would be an
  * error; a file is for more days than this one. */
 static bool names_nothing(const char *key, const char *value)
 {
 	static const char *const keys[] = {"write", "allow-read", "allow-unix", "device"};
-	struct stat st;
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 		if (strcmp(keys[i], key) == 0)
-			return stat(value, &st) < 0 && (errno == ENOENT || errno == ENOTDIR);
+			return is_missing(value);
 	return false;
 }
 
@@ -100,8 +105,24 @@ static int keep(const struct compiled_config *config, const struct ranked_settin
 		left_out, left_out == 1 ? "" : "s");
 }
 
+/* What is not there cannot be kept read-only: the box could make it. */
+static int check_read_only(const struct compiled_config *config,
+	const struct ranked_setting settings[], struct error *error)
+{
+	for (size_t i = 0; i < config->settings.count; i++) {
+		const struct ranked_setting *setting = &settings[i];
+		if (setting->yields || strcmp(setting->key, "read-only") != 0 ||
+			!is_missing(setting->value))
+			continue;
+		error_set(error, ENOENT, "config", "%.300s: read_only: %.600s is not there",
+			config->places.items[i], setting->value);
+		return error_hint(error, "make it, or drop the entry");
+	}
+	return 0;
+}
+
 static int keep_of_files(const struct compiled_config *config, char *const flags[],
-	const struct policy *of_flags, struct strv *ret, struct strv *notices)
+	const struct policy *of_flags, struct strv *ret, struct strv *notices, struct error *error)
 {
 	size_t count = config->settings.count;
 	struct split *parts = calloc(count + 1, sizeof(*parts));
@@ -120,6 +141,10 @@ static int keep_of_files(const struct compiled_config *config, char *const flags
 		r = settings_yield(ranked, count, of_flags, profile);
 	if (r == 0)
 		r = keep(config, ranked, of_flags->mode == MODE_FULL_ACCESS, ret, notices);
+	if (r < 0)
+		error_set_errno(error, -r, "config", "the settings");
+	else
+		r = check_read_only(config, ranked, error);
 	for (size_t i = 0; parts && i < count; i++)
 		free(parts[i].key);
 	free(parts);
@@ -170,8 +195,10 @@ int compiled_config_settings(const struct compiled_config *config, char *const f
 		policy_free(of_flags);
 		return r;
 	}
-	r = keep_of_files(config, flags, of_flags, ret, notices);
+	r = keep_of_files(config, flags, of_flags, ret, notices, error);
 	policy_free(of_flags);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; r == 0 && flags && flags[i]; i++)
 		r = strv_add(ret, flags[i]);
 	if (r < 0)

@@ -259,6 +259,11 @@ static void json_approval(const struct config *config, struct buffer *out)
 		strings(&reviewer->command, out);
 		buffer_append_string(out, ",");
 	}
+	if (reviewer->network.count) {
+		buffer_append_string(out, "\"network\":");
+		strings(&reviewer->network, out);
+		buffer_append_string(out, ",");
+	}
 	json_field("url", reviewer->url, out);
 	json_field("model", reviewer->model, out);
 	json_field("key_variable", reviewer->key_variable, out);

@@ -220,18 +220,18 @@ static int read_source(
 		r = check_system_directory(where->system_dir, error);
 	if (r < 0)
 		return r;
-	source->data = malloc(MAX_CONFIG_FILE_BYTES + 2);
+	size_t length_bytes = (size_t)st.st_size;
+	source->data = malloc(length_bytes + 2);
 	if (!source->data)
 		return error_set_errno(error, ENOMEM, "config", "%.300s", source->path);
-	/* One byte more than is taken, so that a file which grows is seen; the parser says it. */
-	ssize_t n = fd_read_full(fd, source->data, MAX_CONFIG_FILE_BYTES + 1);
+	ssize_t n = fd_read_full(fd, source->data, length_bytes + 1);
 	if (n < 0)
 		return error_set_errno(error, (int)-n, "config", "%.300s", source->path);
+	if ((size_t)n > length_bytes)
+		return refuse(error, source->path, "it grew while it was read",
+			"try again when nobody writes it");
 	source->length_bytes = (size_t)n;
 	source->data[n] = '\0';
-	char *fitting = realloc(source->data, (size_t)n + 1);
-	if (fitting)
-		source->data = fitting;
 	return 0;
 }
 

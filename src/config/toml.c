@@ -1,10 +1,12 @@
-/* Theory of operation. The text is checked byte by byte (toml_text.c), then tree-sitter makes a
- * syntax tree of it. Any error node in the tree is an error of the document: nothing is guessed. One
- * walk with a cursor builds the values; how a table came to be is kept beside it, since that decides
- * who may still add to it:
+/* Theory of operation. The text is checked byte by byte and cut into pieces of whole statements
+ * (toml_text.c); tree-sitter makes a syntax tree of each. (Pieces, because before 0.20.8 its memory
+ * is corrupted by an error node with 65,536 children; and because looking for a way to go on after
+ * an error takes it long in a long text.) Any error node in a tree is an error of the document:
+ * nothing is guessed. A walk with a cursor builds the values; how a table came to be is kept beside
+ * it, since that decides who may still add to it:
  *
  *	by a header [t]          by headers of tables below it; never by [t] again
- *	on a header's way        [a.b] makes a, which [a] may still define, once
+ *	on a header's way        [a.b] makes a, which [a] or a dotted key may still define, once
  *	by dotted keys           by dotted keys of the same section, and by headers below it
  *	inline {...}             by nobody
  *
@@ -20,8 +22,8 @@
 
 enum origin { NOT_A_TABLE, BY_HEADER, ON_THE_WAY, BY_DOTTED_KEY, INLINE, OF_TABLES };
 
-/* The most that the grammar is given for MAX_CONFIG_FILE_BYTES of the worst text. */
-enum { PARSE_TIME_US = 4 * 1000 * 1000 };
+/* The most that the grammar is given for a piece of the worst text. */
+enum { PARSE_TIME_US = 2 * 1000 * 1000 };
 
 int toml_fault(struct toml_parser *parser, unsigned line, unsigned column, const char *format, ...)
 {
@@ -32,6 +34,12 @@ int toml_fault(struct toml_parser *parser, unsigned line, unsigned column, const
 	va_end(args);
 	return error_set(parser->error, EINVAL, "config", "%.300s:%u:%u: %s", parser->name, line,
 		column, message);
+}
+
+struct toml_spot toml_spot(const struct toml_parser *parser, TSNode node)
+{
+	TSPoint point = ts_node_start_point(node);
+	return (struct toml_spot){parser->line + point.row + 1, point.column + 1};
 }
 
 int toml_out_of_memory(struct toml_parser *parser)
@@ -134,9 +142,9 @@ struct key_text {
 
 static struct key_text key_text(const struct toml_parser *parser, TSNode node)
 {
-	TSPoint point = ts_node_start_point(node);
+	struct toml_spot spot = toml_spot(parser, node);
 	return (struct key_text){parser->text + ts_node_start_byte(node),
-		parser->text + ts_node_end_byte(node), point.row + 1, point.column + 1};
+		parser->text + ts_node_end_byte(node), spot.line, spot.column};
 }
 
 /* Takes the next part; *ret_last says whether it was the last. */
@@ -178,10 +186,11 @@ static struct toml_value *walk_dotted_key(struct toml_parser *parser, struct tom
 		struct toml_value *next = find(table, part);
 		if (next) {
 			free(part);
-			if (next->origin != BY_DOTTED_KEY) {
+			if (next->origin != BY_DOTTED_KEY && next->origin != ON_THE_WAY) {
 				twice(parser, text, next, "was defined before");
 				return NULL;
 			}
+			next->origin = BY_DOTTED_KEY;
 		} else {
 			next = append_key(parser, table, part, text->line, text->column);
 			if (!next)
@@ -246,8 +255,8 @@ static int read_children(
 			r = read_pair(parser, cursor, depth, ret);
 			continue;
 		}
-		TSPoint point = ts_node_start_point(node);
-		struct toml_value *item = append(parser, ret, point.row + 1, point.column + 1);
+		struct toml_spot spot = toml_spot(parser, node);
+		struct toml_value *item = append(parser, ret, spot.line, spot.column);
 		r = item ? read_value(parser, cursor, depth + 1, item) : -EINVAL;
 	}
 	ts_tree_cursor_goto_parent(cursor);
@@ -262,8 +271,8 @@ static int read_value(
 	if (!array && !table)
 		return toml_scalar(parser, node, ret);
 	if (depth >= MAX_CONFIG_DEPTH) {
-		TSPoint point = ts_node_start_point(node);
-		return toml_fault(parser, point.row + 1, point.column + 1,
+		struct toml_spot spot = toml_spot(parser, node);
+		return toml_fault(parser, spot.line, spot.column,
 			"this is nested more than %d deep", MAX_CONFIG_DEPTH);
 	}
 	ret->kind = array ? TOML_ARRAY : TOML_TABLE;
@@ -371,9 +380,10 @@ static struct toml_value *open_section(
 	}
 }
 
-/* The cursor stands on a table or an element of an array of tables, and is left there. */
-static int read_section(
-	struct toml_parser *parser, TSTreeCursor *cursor, struct toml_value *document)
+/* The cursor stands on a table or an element of an array of tables, and is left there. *ret is the
+ * table that pairs of later pieces belong to. */
+static int read_section(struct toml_parser *parser, TSTreeCursor *cursor,
+	struct toml_value *document, struct toml_value **ret)
 {
 	bool element = is_type(ts_tree_cursor_current_node(cursor), "table_array_element");
 	struct toml_value *table = NULL;
@@ -391,10 +401,13 @@ static int read_section(
 		}
 	}
 	ts_tree_cursor_goto_parent(cursor);
+	*ret = table;
 	return r;
 }
 
-static int read_document(struct toml_parser *parser, TSNode root, struct toml_value *document)
+/* *section: the table that pairs before the first header belong to; and the last one afterwards. */
+static int read_piece(struct toml_parser *parser, TSNode root, struct toml_value *document,
+	struct toml_value **section)
 {
 	TSTreeCursor cursor = ts_tree_cursor_new(root);
 	int r = 0;
@@ -402,9 +415,9 @@ static int read_document(struct toml_parser *parser, TSNode root, struct toml_va
 	for (; more && r == 0; more = ts_tree_cursor_goto_next_sibling(&cursor)) {
 		TSNode node = ts_tree_cursor_current_node(&cursor);
 		if (is_type(node, "pair"))
-			r = read_pair(parser, &cursor, 0, document);
+			r = read_pair(parser, &cursor, 0, *section);
 		else if (is_type(node, "table") || is_type(node, "table_array_element"))
-			r = read_section(parser, &cursor, document);
+			r = read_section(parser, &cursor, document, section);
 	}
 	ts_tree_cursor_delete(&cursor);
 	return r;
@@ -426,43 +439,52 @@ static int syntax_fault(struct toml_parser *parser, TSNode root)
 		down = found;
 	}
 	ts_tree_cursor_delete(&cursor);
-	TSPoint point = ts_node_start_point(node);
+	struct toml_spot spot = toml_spot(parser, node);
 	const char *text = parser->text + ts_node_start_byte(node);
 	int length = (int)strcspn(text, "\r\n");
 	if (ts_node_is_missing(node))
-		toml_fault(parser, point.row + 1, point.column + 1, "%s is missing here",
-			ts_node_type(node));
+		toml_fault(
+			parser, spot.line, spot.column, "%s is missing here", ts_node_type(node));
 	else
-		toml_fault(parser, point.row + 1, point.column + 1, "this is not TOML: %.*s",
+		toml_fault(parser, spot.line, spot.column, "this is not TOML: %.*s",
 			length < 40 ? length : 40, text);
 	return error_hint(parser->error, "a line is [table], [[array]] or key = value; strings "
 					 "stand in quotes");
 }
 
-static int parse(struct toml_parser *parser, struct toml_value *document)
+static int parse_piece(struct toml_parser *parser, TSParser *syntax, size_t length_bytes,
+	struct toml_value *document, struct toml_value **section)
 {
-	TSParser *syntax = ts_parser_new();
-	TSTree *tree = NULL;
-	int r = toml_text_check(parser);
-	if (r == 0 && !(syntax && ts_parser_set_language(syntax, tree_sitter_toml())))
-		r = toml_out_of_memory(parser);
-	if (r == 0) {
-		ts_parser_set_timeout_micros(syntax, PARSE_TIME_US);
-		tree = ts_parser_parse_string(
-			syntax, NULL, parser->text, (uint32_t)parser->length_bytes);
-		if (!tree)
-			r = toml_fault(parser, 1, 1, "no sense could be made of it in %d s",
-				PARSE_TIME_US / 1000000);
+	ts_parser_reset(syntax);
+	TSTree *tree = ts_parser_parse_string(syntax, NULL, parser->text, (uint32_t)length_bytes);
+	if (!tree)
+		return toml_fault(parser, parser->line + 1, 1,
+			"no sense could be made of what begins here in %d s",
+			PARSE_TIME_US / 1000000);
+	TSNode root = ts_tree_root_node(tree);
+	int r = ts_node_has_error(root) ? syntax_fault(parser, root)
+					: read_piece(parser, root, document, section);
+	ts_tree_delete(tree);
+	return r;
+}
+
+static int parse(struct toml_parser *parser, TSParser *syntax, char *text, size_t length_bytes,
+	struct toml_value *document)
+{
+	struct toml_value *section = document;
+	int r = toml_text_check(parser, text, length_bytes);
+	for (char *end = text + length_bytes; r == 0 && text < end;) {
+		size_t piece_bytes = toml_text_piece(text, (size_t)(end - text));
+		if (piece_bytes == 0)
+			return toml_fault(parser, parser->line + 1, 1,
+				"what begins here has no end within %d KiB",
+				TOML_PIECE_BYTES / 1024);
+		parser->text = text;
+		r = parse_piece(parser, syntax, piece_bytes, document, &section);
+		for (char *s = text; s < text + piece_bytes; s++)
+			parser->line += *s == '\n';
+		text += piece_bytes;
 	}
-	if (r == 0) {
-		TSNode root = ts_tree_root_node(tree);
-		r = ts_node_has_error(root) ? syntax_fault(parser, root)
-					    : read_document(parser, root, document);
-	}
-	if (tree)
-		ts_tree_delete(tree);
-	if (syntax)
-		ts_parser_delete(syntax);
 	return r;
 }
 
@@ -483,17 +505,20 @@ int toml_parse(const char *name, const char *text, size_t length_bytes, struct t
 	}
 	cleanup_free char *copy = malloc(length_bytes + 1);
 	struct toml_value *document = calloc(1, sizeof(*document));
-	if (!copy || !document) {
-		free(document);
-		return toml_out_of_memory(&parser);
+	TSParser *syntax = ts_parser_new();
+	int r = 0;
+	if (!copy || !document || !syntax || !ts_parser_set_language(syntax, tree_sitter_toml()))
+		r = toml_out_of_memory(&parser);
+	if (r == 0) {
+		memcpy(copy, text, length_bytes);
+		copy[length_bytes] = '\0';
+		*document = (struct toml_value){
+			.kind = TOML_TABLE, .origin = BY_HEADER, .line = 1, .column = 1};
+		ts_parser_set_timeout_micros(syntax, PARSE_TIME_US);
+		r = parse(&parser, syntax, copy, length_bytes, document);
 	}
-	memcpy(copy, text, length_bytes);
-	copy[length_bytes] = '\0';
-	parser.text = copy;
-	parser.length_bytes = length_bytes;
-	*document = (struct toml_value){
-		.kind = TOML_TABLE, .origin = BY_HEADER, .line = 1, .column = 1};
-	int r = parse(&parser, document);
+	if (syntax)
+		ts_parser_delete(syntax);
 	if (r < 0) {
 		toml_free(document);
 		return r;

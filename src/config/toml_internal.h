@@ -10,9 +10,9 @@ const TSLanguage *tree_sitter_toml(void);
 
 struct toml_parser {
 	const char *name; /* of the file */
-	char *text;       /* NUL-terminated; what the syntax tree points into */
-	size_t length_bytes;
-	size_t values; /* made so far */
+	const char *text; /* of the piece under way: what its syntax tree points into */
+	unsigned line;    /* how many lines are before it */
+	size_t values;    /* made so far */
 	struct error *error;
 };
 
@@ -21,10 +21,20 @@ int toml_fault(struct toml_parser *parser, unsigned line, unsigned column, const
 	__attribute__((format(printf, 4, 5)));
 int toml_out_of_memory(struct toml_parser *parser);
 
-/* toml_text.c: refuses what is not UTF-8 or holds control characters, and moves the blanks that may
- * stand between a backslash and the end of its line, which the grammar does not know of, behind that
- * line's end, where they mean the same. No byte more or less, no line moved. */
-int toml_text_check(struct toml_parser *parser);
+/* The place of a node of the piece under way, from 1. */
+struct toml_spot {
+	unsigned line, column;
+};
+struct toml_spot toml_spot(const struct toml_parser *parser, TSNode node);
+
+/* toml_text.c: refuses what is not UTF-8 or holds control characters. */
+int toml_text_check(struct toml_parser *parser, const char *text, size_t length_bytes);
+/* The length of the longest run of whole statements that text (NUL-terminated, at a line's start)
+ * begins with, at most TOML_PIECE_BYTES; 0: one statement alone is longer. On the way, blanks that
+ * stand between a backslash and the end of its line, which the grammar does not know of, are moved
+ * behind that end, where they mean the same. */
+size_t toml_text_piece(char *text, size_t length_bytes);
+enum { TOML_PIECE_BYTES = 60 * 1024 };
 
 /* toml_scalars.c: the value of a node that is neither array nor table. */
 int toml_scalar(struct toml_parser *parser, TSNode node, struct toml_value *ret);

@@ -1,5 +1,5 @@
-/* Strings, numbers, dates and keys. The grammar has checked their shape; their meaning is worked out
- * from their text. */
+/* Strings, numbers, dates and keys. The grammar has checked their shape; their meaning is worked
+ * out from their text. */
 #include "config/toml_internal.h"
 
 #include "base/cleanup.h"
@@ -9,11 +9,6 @@
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
-
-/* Where a part of the text stands, for messages. */
-struct spot {
-	unsigned line, column;
-};
 
 /* Appends a character as UTF-8; the bytes. */
 static size_t put_character(char *to, uint32_t character)
@@ -31,7 +26,8 @@ static size_t put_character(char *to, uint32_t character)
 }
 
 /* \uXXXX and \UXXXXXXXX; the bytes taken behind the backslash, or -EINVAL. */
-static int unescape_unicode(struct toml_parser *parser, struct spot spot, const char *s, char **to)
+static int unescape_unicode(
+	struct toml_parser *parser, struct toml_spot spot, const char *s, char **to)
 {
 	int digits = *s == 'u' ? 4 : 8;
 	uint32_t character = 0;
@@ -55,8 +51,8 @@ static int unescape_unicode(struct toml_parser *parser, struct spot spot, const 
 }
 
 /* What follows a backslash at s; the bytes taken, or -EINVAL. */
-static int unescape(struct toml_parser *parser, struct spot spot, const char *s, const char *end,
-	bool may_join, char **to)
+static int unescape(struct toml_parser *parser, struct toml_spot spot, const char *s,
+	const char *end, bool may_join, char **to)
 {
 	static const char letters[] = "btnfr\"\\", values[] = "\b\t\n\f\r\"\\";
 	const char *letter = *s ? strchr(letters, *s) : NULL;
@@ -76,7 +72,7 @@ static int unescape(struct toml_parser *parser, struct spot spot, const char *s,
 
 /* The text between quotes, both included, of any of the four kinds. */
 static char *string_value(
-	struct toml_parser *parser, struct spot spot, const char *from, const char *to)
+	struct toml_parser *parser, struct toml_spot spot, const char *from, const char *to)
 {
 	char quote = *from;
 	bool is_long = to - from >= 6 && from[1] == quote && from[2] == quote;
@@ -130,7 +126,7 @@ char *toml_key_part(struct toml_parser *parser, unsigned line, unsigned column, 
 			if (*end == '\\' && *s == '"')
 				end++;
 		end++;
-		part = string_value(parser, (struct spot){line, column}, s, end);
+		part = string_value(parser, (struct toml_spot){line, column}, s, end);
 	} else {
 		while (end < to && *end != '.' && *end != ' ' && *end != '\t')
 			end++;
@@ -159,7 +155,7 @@ static int plain_digits(const char *from, size_t length_bytes, char *to, size_t 
 	return 0;
 }
 
-static int parse_integer(struct toml_parser *parser, struct spot spot, const char *text,
+static int parse_integer(struct toml_parser *parser, struct toml_spot spot, const char *text,
 	size_t length_bytes, struct toml_value *ret)
 {
 	char digits[128];
@@ -180,7 +176,7 @@ static int parse_integer(struct toml_parser *parser, struct spot spot, const cha
 	return 0;
 }
 
-static int parse_float(struct toml_parser *parser, struct spot spot, const char *text,
+static int parse_float(struct toml_parser *parser, struct toml_spot spot, const char *text,
 	size_t length_bytes, struct toml_value *ret)
 {
 	char digits[512], *end = digits;
@@ -197,7 +193,7 @@ static int parse_float(struct toml_parser *parser, struct spot spot, const char 
 static bool is_a_day(const char *text)
 {
 	static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-	if (strlen(text) < 8 || text[2] == ':')
+	if (strlen(text) > 2 && text[2] == ':')
 		return true; /* a time of day */
 	if (strspn(text, "0123456789") != 4)
 		return false;
@@ -206,7 +202,7 @@ static bool is_a_day(const char *text)
 	return day <= days[month - 1] + (leap && month == 2);
 }
 
-static int parse_date(struct toml_parser *parser, struct spot spot, const char *text,
+static int parse_date(struct toml_parser *parser, struct toml_spot spot, const char *text,
 	size_t length_bytes, struct toml_value *ret)
 {
 	ret->string = strndup(text, length_bytes);
@@ -218,14 +214,14 @@ static int parse_date(struct toml_parser *parser, struct spot spot, const char *
 	return 0;
 }
 
-static int parse_string(struct toml_parser *parser, struct spot spot, const char *text,
+static int parse_string(struct toml_parser *parser, struct toml_spot spot, const char *text,
 	size_t length_bytes, struct toml_value *ret)
 {
 	ret->string = string_value(parser, spot, text, text + length_bytes);
 	return ret->string ? 0 : -EINVAL;
 }
 
-static int parse_boolean(struct toml_parser *parser, struct spot spot, const char *text,
+static int parse_boolean(struct toml_parser *parser, struct toml_spot spot, const char *text,
 	size_t length_bytes, struct toml_value *ret)
 {
 	(void)parser, (void)spot;
@@ -236,7 +232,7 @@ static int parse_boolean(struct toml_parser *parser, struct spot spot, const cha
 static const struct {
 	const char *node;
 	enum toml_kind kind;
-	int (*parse)(struct toml_parser *parser, struct spot spot, const char *text,
+	int (*parse)(struct toml_parser *parser, struct toml_spot spot, const char *text,
 		size_t length_bytes, struct toml_value *ret);
 } scalars[] = {
 	{"string", TOML_STRING, parse_string},
@@ -251,8 +247,7 @@ static const struct {
 
 int toml_scalar(struct toml_parser *parser, TSNode node, struct toml_value *ret)
 {
-	TSPoint point = ts_node_start_point(node);
-	struct spot spot = {point.row + 1, point.column + 1};
+	struct toml_spot spot = toml_spot(parser, node);
 	uint32_t from = ts_node_start_byte(node), to = ts_node_end_byte(node);
 	const char *type = ts_node_type(node);
 	for (size_t i = 0; i < ARRAY_SIZE(scalars); i++) {

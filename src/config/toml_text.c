@@ -1,7 +1,7 @@
-/* Theory of operation: one pass over the bytes before the grammar sees them, with no more than what
- * is needed to know whether a byte stands in a comment, in one of the four kinds of strings or
- * outside. Where the document is valid this is never in doubt; where it is not, the grammar says so
- * afterwards, whatever was concluded here. */
+/* Theory of operation: what is known of TOML before the grammar sees it is no more than whether a
+ * byte stands in a comment, in one of the four kinds of strings or outside, and how many brackets
+ * are open. Where the document is valid this is never in doubt; where it is not, the grammar says
+ * so afterwards, whatever was concluded here. */
 #include "config/toml_internal.h"
 
 #include "base/utf8.h"
@@ -77,11 +77,11 @@ static size_t step(char *s, enum place *place)
 	return 1;
 }
 
-static int check_characters(struct toml_parser *parser)
+int toml_text_check(struct toml_parser *parser, const char *text, size_t length_bytes)
 {
 	unsigned line = 1;
-	const char *line_start = parser->text;
-	for (const char *s = parser->text; s < parser->text + parser->length_bytes;) {
+	const char *line_start = text;
+	for (const char *s = text; s < text + length_bytes;) {
 		unsigned column = (unsigned)(s - line_start) + 1;
 		unsigned char c = (unsigned char)*s;
 		if (c == '\0')
@@ -103,14 +103,24 @@ static int check_characters(struct toml_parser *parser)
 	return 0;
 }
 
-int toml_text_check(struct toml_parser *parser)
+size_t toml_text_piece(char *text, size_t length_bytes)
 {
-	int r = check_characters(parser);
-	if (r < 0)
-		return r;
 	/* The NUL behind the text ends every look ahead. */
 	enum place place = OUTSIDE;
-	for (char *s = parser->text; s < parser->text + parser->length_bytes;)
+	size_t open = 0, whole = 0;
+	for (char *s = text; s < text + length_bytes;) {
+		char c = *s;
+		bool outside = place == OUTSIDE;
 		s += step(s, &place);
-	return 0;
+		if (outside && (c == '[' || c == '{'))
+			open++;
+		else if (outside && (c == ']' || c == '}') && open > 0)
+			open--;
+		size_t taken = (size_t)(s - text);
+		if (taken > TOML_PIECE_BYTES)
+			return whole;
+		if (c == '\n' && place == OUTSIDE && open == 0)
+			whole = taken;
+	}
+	return length_bytes;
 }

@@ -15,7 +15,6 @@
 #include <jansson.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 
 static const char *const kinds[] = {
 	[TRUST_PROJECT] = "project",
@@ -98,22 +97,6 @@ static void add_record(
 	buffer_append_string(buffer, "}\n");
 }
 
-/* Every directory that is missing, for nobody else to look into. */
-static int make_directories(const char *path)
-{
-	cleanup_free char *parent = path_parent(path);
-	if (!parent)
-		return -ENOMEM;
-	if (mkdir(path, 0700) == 0 || errno == EEXIST)
-		return 0;
-	if (errno != ENOENT || strcmp(parent, path) == 0)
-		return -errno;
-	int r = make_directories(parent);
-	if (r < 0)
-		return r;
-	return mkdir(path, 0700) == 0 || errno == EEXIST ? 0 : -errno;
-}
-
 struct kept {
 	enum trust_kind kind; /* records of this kind */
 	const char *path;     /* and path are dropped */
@@ -168,7 +151,7 @@ static int rewrite(const char *state_dir, struct kept *kept, const char *new_has
 {
 	if (!state_dir)
 		return -ENOENT;
-	int r = make_directories(state_dir);
+	int r = fd_make_directories(state_dir);
 	/* Two that write at once must not lose one another's records. */
 	cleanup_close int lock = r < 0 ? -1 : open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (r == 0 && lock < 0)

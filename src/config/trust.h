@@ -1,5 +1,5 @@
-/* What the user has trusted: contents, by their SHA-256, each with what it was trusted as. One file,
- * trust.jsonl in the state directory, rewritten whole and put in place by rename.
+/* What the user has trusted: contents, by their SHA-256, each with what it was trusted as. One
+ * file, trust.jsonl in the state directory, rewritten whole and put in place by rename.
  *
  * A project's path is its .coffer/coffer.toml, as config_where() finds the workspace; a hook's is
  * the configuration file that names it (its place.file), its hash that of struct config_hook. */

@@ -1,7 +1,7 @@
-/* Theory of operation. Without this every writable root of a user's file would make `--mode read-only`
- * a contradiction. From the last word to the first: each layer's settings are held against what is
- * left of the layers after it. So a project's `net = "off"` silences the user's rules, unless a flag
- * opens the network, which silences the project. */
+/* Theory of operation. Without this every writable root of a user's file would make `--mode
+ * read-only` a contradiction. From the last word to the first: each layer's settings are held
+ * against what is left of the layers after it. So a project's `net = "off"` silences the user's
+ * rules, unless a flag opens the network, which silences the project. */
 #include "config/bounds.h"
 
 #include "base/cleanup.h"

@@ -70,13 +70,13 @@ int landlock_abi(void)
 static uint64_t rights_of(enum grant_rights rights)
 {
 	switch (rights) {
-	case GRANT_READ:
+	case PLAN_RIGHTS_READ:
 		return RIGHTS_READ;
-	case GRANT_WRITE:
+	case PLAN_RIGHTS_WRITE:
 		return RIGHTS_WRITE;
-	case GRANT_DEVICE:
+	case PLAN_RIGHTS_DEVICE:
 		return RIGHTS_DEVICE;
-	case GRANT_LIST:
+	case PLAN_RIGHTS_LIST:
 		return RIGHTS_LIST;
 	}
 	return 0;
@@ -86,7 +86,7 @@ static uint64_t rights_of(enum grant_rights rights)
  * put a link in its place since. Devices are the host's to link (/dev/ptmx -> pts/ptmx). */
 static int open_granted(const struct plan *plan, const struct plan_grant *grant)
 {
-	if (plan->tier != TIER_LANDLOCK || grant->rights == GRANT_DEVICE)
+	if (plan->tier != TIER_LANDLOCK || grant->rights == PLAN_RIGHTS_DEVICE)
 		return open(grant->path, O_PATH | O_CLOEXEC);
 	int fd = sys_openat2(AT_FDCWD, grant->path, O_PATH | O_CLOEXEC, RESOLVE_NO_SYMLINKS);
 	if (fd < 0 && errno == ENOSYS) /* a filter of somebody else's */
@@ -133,7 +133,7 @@ static int add_own_terminal(
 		return 0;
 	char path[32];
 	snprintf(path, sizeof(path), "/dev/pts/%u", minor(number));
-	const struct plan_grant grant = {.path = path, .rights = GRANT_DEVICE};
+	const struct plan_grant grant = {.path = path, .rights = PLAN_RIGHTS_DEVICE};
 	return add_grant(ruleset, plan, &grant, handled, error);
 }
 

@@ -1,9 +1,11 @@
-/* Theory of operation: an analysis is a growing list of parts. Three things add to it, each calling
- * the others: a script's reader (shell_script.c) adds a part for every command; wrappers (wrappers.c)
- * add the command that a part starts in its turn; shells (interpreters.c) start a reader on the script
- * they are given. Each round is one level of nesting, and nesting, parts and bytes are bounded.
+/* Theory of operation: an analysis is a growing list of parts. Three things add to it, each
+ * calling the others: a script's reader (shell_script.c) adds a part for every command; wrappers
+ * (wrappers.c) add the command that a part starts in its turn; shells (interpreters.c) start a
+ * reader on the script they are given. Each round is one level of nesting, and nesting, parts
+ * and bytes are bounded.
  *
- * Doubt only ever adds: nothing that was found is taken back, a part that is in doubt stays, marked. */
+ * Doubt only ever adds: nothing that was found is taken back, a part that is in doubt stays,
+ * marked. */
 #include "gate/shell.h"
 
 #include "base/cleanup.h"
@@ -116,7 +118,9 @@ void part_doubt(struct analyzer *a, size_t part, const char *why)
 
 bool analyzer_enter(struct analyzer *a)
 {
-	if (a->nesting == MAX_SCRIPT_NESTING || a->memory_short) {
+	/* Once a bound was reached nothing more is learned by going deeper, and files that start
+	 * one another would be gone through exponentially often. */
+	if (a->nesting == MAX_SCRIPT_NESTING || a->analysis->incomplete || a->memory_short) {
 		a->analysis->incomplete = true;
 		return false;
 	}
@@ -157,7 +161,7 @@ static int start(struct analyzer *a, const struct analysis_context *context)
 /* The words as they could be typed, for people. */
 static char *words_text(char *const *words)
 {
-	struct buffer text cleanup_buffer = BUFFER_INIT(MAX_PART_TEXT_BYTES);
+	cleanup_buffer struct buffer text = BUFFER_INIT(MAX_PART_TEXT_BYTES);
 	for (size_t i = 0; words[i] && !buffer_error(&text); i++) {
 		if (i)
 			buffer_append_string(&text, " ");
@@ -176,7 +180,7 @@ int analyze_command(
 	struct gate_part part = {.kind = PART_COMMAND, .text = words_text(argv)};
 	for (size_t i = 0; argv[i]; i++)
 		part_add_word(&a, &part, analyzer_copy(&a, argv[i], strlen(argv[i])), true);
-	const struct frame frame = {.argv_only = true};
+	const struct frame frame = {0};
 	size_t index = analyzer_add(&a, &part);
 	if (index != SIZE_MAX)
 		look_inside(&a, NULL, &frame, index, NULL);
@@ -190,7 +194,7 @@ int analyze_shell(const char *script, size_t length_bytes, const struct analysis
 	if (start(&a, context) < 0)
 		return -ENOMEM;
 	const struct frame frame = {0};
-	struct scope scope cleanup_scope = {.dialect = DIALECT_BASH, .trusts_numbers = true};
+	cleanup_scope struct scope scope = {.dialect = DIALECT_BASH, .trusts_numbers = true};
 	shell_script(&a, &scope, &frame, script, length_bytes, NULL);
 	scope_settle(&a, &scope);
 	return finish(&a, ret);

@@ -1,10 +1,10 @@
 /* What a command line would run, as far as it can be known without running it.
  *
- * The unit is the part: one program with its arguments, one assignment that lasts, or one write by
- * a redirection. A plain argv is one part; wrappers (env, sudo, xargs, timeout, find -exec, ...) and
- * shells (sh -c, a script file, a heredoc) are taken apart, each command inside becoming a part of
- * its own beside the wrapper's. What cannot be known statically makes its part undecidable: it is
- * never hidden, and never allowed because of a prefix.
+ * The unit is the part: one program with its arguments, one assignment that lasts, or one write
+ * by a redirection. A plain argv is one part; wrappers (env, sudo, xargs, timeout, find -exec,
+ * ...) and shells (sh -c, a script file, a heredoc) are taken apart, each command inside
+ * becoming a part of its own beside the wrapper's. What cannot be known statically makes its
+ * part undecidable: it is never hidden, and never allowed because of a prefix.
  *
  * Pure but for one thing: a script file that is named is read through the context's reader. */
 #ifndef COFFER_GATE_ANALYSIS_H
@@ -18,9 +18,10 @@
 
 enum part_kind {
 	PART_COMMAND, /* argv would be executed; or a function of this name, where that is not sure */
-	/* A word that the shell itself acts on (cd, kill, export, eval of a literal, ...): it is as
-	 * harmful as the program of that name. argv is empty for a lasting assignment, for a
-	 * redirection without a command or of a compound command, and for arithmetic that counts. */
+	/* A word that the shell itself acts on (cd, kill, export, eval of a literal, ...): it is
+	 * as harmful as the program of that name. argv is empty for a lasting assignment, for a
+	 * redirection without a command or of a compound command, and for arithmetic that
+	 * counts. */
 	PART_BUILTIN,
 	PART_FUNCTION, /* calls a function that is sure to be defined; its commands are parts too */
 };

@@ -89,7 +89,8 @@ static json_t *part_json(const struct approval_request *request, const struct pa
 	if (part->rule)
 		buffer_append_format(
 			&place, "%s:%u", part->rule->place.file, part->rule->place.line);
-	return json_pack("{s:o, s:s, s:s, s:s, s:o, s:o, s:o}", "argv",
+	return json_pack("{s:o, s:o, s:s, s:s, s:s, s:o, s:o, s:o}", "part",
+		source ? json_integer((json_int_t)part->part) : json_null(), "argv",
 		source ? json_texts(source->argv.items) : json_null(), "decision",
 		verdict_name(part->verdict), "category", approval_category_name(part->category),
 		"id", part->id, "rule", json_text(place.data), "reason", json_text(part->reason),

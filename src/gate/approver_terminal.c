@@ -13,7 +13,7 @@
 
 #include <string.h>
 
-enum { SCREEN_BYTES_MAX = 9 * MAX_ARGV_BYTES, COMMAND_ROWS_MIN = 3, REASON_BYTES_MAX = 4096 };
+enum { SCREEN_BYTES_MAX = 9 * MAX_ARGV_BYTES, REASON_BYTES_MAX = 4096 };
 
 struct terminal_approver {
 	struct approver approver;
@@ -34,7 +34,7 @@ struct question {
 	struct error *error;
 	struct prompt_offer offer;
 	char *rule; /* what "always" would write; NULL: nothing */
-	bool whole; /* all of the command was shown */
+	bool whole; /* all that a yes is about was on the screen */
 };
 
 static int say(struct question *question, const char *text)
@@ -75,41 +75,65 @@ static int failed(struct question *question, int error)
 		"the question could not be put, or the terminal has gone");
 }
 
-static int show(struct question *question, size_t command_rows)
+/* The rows that text takes on this screen. Rows are cut to its width, unless it is so narrow that
+ * the terminal wraps them. */
+static size_t count_rows(const struct keyboard *keyboard, const char *text)
 {
+	enum { COLUMNS_MIN = 20 };
+	size_t rows = 0;
+	for (const char *s = text; (s = strchr(s, '\n')); s++)
+		rows++;
+	unsigned columns = keyboard->style.columns;
+	return columns < COLUMNS_MIN ? rows * (COLUMNS_MIN / columns + 1) : rows;
+}
+
+/* The question in as much detail as fits on the screen with the answers below it. Where even the
+ * least does not, it counts as not seen. */
+static int show(struct question *question)
+{
+	enum { ANSWER_ROWS = 6, COMMAND_ROWS_MIN = 3 };
 	struct keyboard *keyboard = question->keyboard;
+	const size_t third = keyboard->rows / 3;
+	const struct prompt_room rooms[] = {
+		{third > COMMAND_ROWS_MIN ? third : COMMAND_ROWS_MIN, 4, 5},
+		{COMMAND_ROWS_MIN, 1, 2},
+	};
 	cleanup_buffer struct buffer text = BUFFER_INIT(SCREEN_BYTES_MAX);
-	size_t hidden = 0;
-	int r = prompt_question(question->request, command_rows, &keyboard->style, &text, &hidden);
-	if (r == 0 && keyboard->contested)
-		buffer_append_string(&text,
-			"  note   another program has this terminal in raw mode: it may take keys "
-			"from\n         here, and what you type for it comes here\n");
-	question->whole = hidden == 0;
+	bool folded = true, fits = false;
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(rooms) && !fits; i++) {
+		buffer_clear(&text);
+		r = prompt_question(question->request, &rooms[i], &keyboard->style, &text, &folded);
+		if (r == 0 && keyboard->contested)
+			buffer_append_string(&text,
+				"  note   another program has this terminal in raw mode: it may "
+				"take keys from\n         here, and what you type for it comes "
+				"here\n");
+		fits = r == 0 && count_rows(keyboard, text.data) + ANSWER_ROWS <= keyboard->rows;
+	}
+	question->whole = !folded && fits;
 	if (r == 0)
 		r = keyboard_write_buffer(keyboard, &text);
 	return r < 0 ? failed(question, r) : OUTCOME_CHOOSE;
 }
 
-/* A screenful at a time. */
+/* All of it, a screenful at a time. */
 static int show_whole(struct question *question)
 {
+	static const struct prompt_room all = {0};
 	struct keyboard *keyboard = question->keyboard;
-	cleanup_buffer struct buffer line = BUFFER_INIT(SCREEN_BYTES_MAX);
-	cleanup_buffer struct buffer rows = BUFFER_INIT(SCREEN_BYTES_MAX);
-	quote_words(question->request->request->argv, !keyboard->style.utf8, &line);
-	if (buffer_error(&line) == 0)
-		show_rows(&rows, line.data, "  | ", "    ", 0, &keyboard->style);
-	if (buffer_error(&line) || buffer_error(&rows))
-		return failed(question, -ENOMEM);
+	cleanup_buffer struct buffer text = BUFFER_INIT(SCREEN_BYTES_MAX);
+	bool folded;
+	int r = prompt_question(question->request, &all, &keyboard->style, &text, &folded);
+	if (r < 0)
+		return failed(question, r);
 	unsigned page = keyboard->rows > 4 ? keyboard->rows - 2 : 2, shown = 0;
-	say(question, "\n");
-	for (char *row = rows.data, *next; *row; row = next) {
+	for (char *row = text.data, *next; *row; row = next) {
 		next = row + strcspn(row, "\n");
 		next += *next == '\n';
 		char saved = *next;
 		*next = '\0';
-		int r = say(question, row);
+		r = say(question, row);
 		*next = saved;
 		struct key key = {KEY_CHARACTER, ' '};
 		if (r == 0 && ++shown % page == 0 && saved) {
@@ -161,17 +185,14 @@ static int read_choice(struct question *question, enum prompt_choice *ret)
 {
 	struct keyboard *keyboard = question->keyboard;
 	char typed[256];
+	bool lines = keyboard->plain || question->offer.words;
 	int r = keyboard_quiet(keyboard);
 	if (r == 0)
-		r = say(question, "> ");
+		r = lines ? keyboard_line(keyboard, "> ", typed, sizeof(typed))
+			  : say(question, "> ");
 	if (r < 0)
 		return failed(question, r);
-	if (keyboard->plain || question->offer.words) {
-		r = keyboard_line(keyboard, typed, sizeof(typed));
-		r = r < 0 ? failed(question, r) : OUTCOME_CHOOSE;
-	} else {
-		r = read_key(question, typed);
-	}
+	r = lines ? OUTCOME_CHOOSE : read_key(question, typed);
 	*ret = r == OUTCOME_CHOOSE ? prompt_choice(typed, &question->offer) : CHOICE_NONE;
 	return r;
 }
@@ -183,9 +204,7 @@ static int read_text(struct question *question, const char *label, const char *i
 	char typed[REASON_BYTES_MAX];
 	if (!keyboard->plain && !question->offer.words)
 		return keyboard_edit(keyboard, label, initial, ret);
-	int r = say(question, label);
-	if (r == 0)
-		r = keyboard_line(keyboard, typed, sizeof(typed));
+	int r = keyboard_line(keyboard, label, typed, sizeof(typed));
 	if (r < 0 || !*typed)
 		return r < 0 && r != -ENODATA ? r : -ECANCELED;
 	*ret = strdup(typed);
@@ -260,7 +279,7 @@ static int act(struct question *question, enum prompt_choice choice)
 	if (choice == CHOICE_VIEW)
 		return show_whole(question);
 	if (yes && !question->whole) {
-		say(question, "not yet: this is the whole command");
+		say(question, "not yet: this is all of it\n");
 		return show_whole(question);
 	}
 	switch (choice) {
@@ -287,11 +306,10 @@ static int act(struct question *question, enum prompt_choice choice)
 static int put(struct question *question)
 {
 	struct keyboard *keyboard = question->keyboard;
-	size_t rows = keyboard->rows / 3;
 	int r = keyboard_take(keyboard, question->error);
 	if (r < 0)
 		return r;
-	r = show(question, rows > COMMAND_ROWS_MIN ? rows : COMMAND_ROWS_MIN);
+	r = show(question);
 	while (r == OUTCOME_CHOOSE) {
 		question->offer = (struct prompt_offer){.session = question->request->before,
 			.always = question->rule,
@@ -335,6 +353,16 @@ static void terminal_free(struct approver *approver)
 	free(terminal);
 }
 
+/* There is none, or none for us: that is for whoever wants to ask to say, and not a fault. */
+static bool is_absence(int error)
+{
+	static const int errors[] = {-ENXIO, -ENODEV, -EIO, -EACCES, -EPERM};
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++)
+		if (error == errors[i])
+			return true;
+	return false;
+}
+
 int approver_terminal(struct approver **ret, struct error *error)
 {
 	struct terminal_approver *terminal = calloc(1, sizeof(*terminal));
@@ -347,7 +375,7 @@ int approver_terminal(struct approver **ret, struct error *error)
 		*ret = &terminal->approver;
 	else
 		free(terminal);
-	return r == -ENXIO ? 0 : r;
+	return is_absence(r) ? 0 : r;
 }
 
 void approver_free(struct approver *approver)

@@ -5,7 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+enum { GIT_TIMEOUT_MS = 60 * 1000 };
 
 static int take_error(const struct coffer_error *from, struct error *error)
 {
@@ -16,69 +19,74 @@ static int take_error(const struct coffer_error *from, struct error *error)
 static struct coffer_policy *reading_policy(struct coffer_error *error)
 {
 	struct coffer_policy *policy = coffer_policy_new();
-	if (!policy)
-		return NULL;
-	if (coffer_policy_set(policy, "mode", "read-only", error) < 0 ||
-		coffer_policy_set(policy, "limit", "time=60s", error) < 0) {
+	if (policy && coffer_policy_set(policy, "mode", "read-only", error) < 0) {
 		coffer_policy_free(policy);
 		return NULL;
 	}
 	return policy;
 }
 
-static int read_all(int fd, struct buffer *out, struct error *error)
+/* What was written to a file in memory: its size is fixed, so the offset tells the length. */
+static int read_back(int fd, struct buffer *out, struct error *error)
 {
 	char chunk[64 * 1024];
-	for (;;) {
-		ssize_t got = read(fd, chunk, sizeof(chunk));
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got < 0)
-			return error_set_errno(error, errno, "diff", "what git says");
-		if (got == 0)
-			return 0;
+	off_t left = lseek(fd, 0, SEEK_CUR), at = 0;
+	while (left > 0) {
+		size_t want = left < (off_t)sizeof(chunk) ? (size_t)left : sizeof(chunk);
+		ssize_t got = pread(fd, chunk, want, at);
+		if (got <= 0)
+			return error_set_errno(error, got < 0 ? errno : EIO, "diff", "what git says");
 		buffer_append(out, chunk, got);
-		if (buffer_error(out) < 0)
-			return error_set(error, EFBIG, "diff",
-				"the diff is larger than %zu MiB", out->max_bytes >> 20);
+		at += got;
+		left -= got;
 	}
+	return left < 0 ? error_set_errno(error, errno, "diff", "what git says") : buffer_error(out);
 }
 
-static int run_git(const struct coffer_policy *policy, struct buffer *out, struct error *error)
+/* A file that can hold max_bytes and no more. -1: errno. */
+static int bounded_file(size_t max_bytes)
+{
+	cleanup_close int fd = memfd_create("git diff", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (fd < 0 || ftruncate(fd, max_bytes) < 0 ||
+		fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
+		return -1;
+	return steal_fd(&fd);
+}
+
+static int run_git(struct coffer_box *box, int said, int *ret_status, struct coffer_error *failure)
 {
 	/* Nothing of the repository's or the user's own making shapes the diff. */
 	char *argv[] = {"git", "--no-pager", "diff", "--no-color", "--no-ext-diff", "--no-textconv",
 		"--no-renames", "--src-prefix=a/", "--dst-prefix=b/", "--submodule=short", "HEAD",
 		"--", NULL};
+	struct coffer_stdio stdio = {.fds = {-1, said, STDERR_FILENO}};
+	uint32_t id;
+	int r = coffer_box_exec(box, argv, NULL, NULL, &stdio, &id, failure);
+	return r < 0 ? r : coffer_box_wait_exec(box, id, GIT_TIMEOUT_MS, ret_status, failure);
+}
+
+static int diff_in_box(const struct coffer_policy *policy, struct buffer *out, struct error *error)
+{
+	char *no_command[] = {NULL};
 	struct coffer_error failure = {0};
 	struct coffer_box *box = NULL;
-	struct coffer_report *report = NULL;
-	int pipe_fds[2];
-	if (pipe2(pipe_fds, O_CLOEXEC) < 0)
-		return error_set_errno(error, errno, "diff", "a pipe");
-	cleanup_close int from_git = pipe_fds[0];
-	cleanup_close int to_git = pipe_fds[1];
-	struct coffer_stdio stdio = {.fds = {-1, to_git, STDERR_FILENO}};
-	if (coffer_box_start(policy, argv, &stdio, &box, &failure) < 0)
-		return take_error(&failure, error);
-	close_fd(&to_git);
-	int r = read_all(from_git, out, error);
-	/* A git that goes on writing is told that nobody reads. */
-	close_fd(&from_git);
-	if (coffer_box_wait(box, &report, &failure) < 0 && r == 0)
+	int status = 0;
+	cleanup_close int said = bounded_file(out->max_bytes);
+	if (said < 0)
+		return error_set_errno(error, errno, "diff", "a file in memory");
+	int r = 0;
+	if (coffer_box_start(policy, no_command, NULL, &box, &failure) < 0 ||
+		run_git(box, said, &status, &failure) < 0)
 		r = take_error(&failure, error);
-	if (r == 0 && coffer_report_exit_code(report) != 0) {
-		const struct coffer_error *why = coffer_report_error(report);
-		r = why ? take_error(why, error)
-			: error_set(error, EINVAL, "diff", "git diff HEAD failed with code %d",
-				  coffer_report_exit_code(report));
-		if (!why)
-			error_hint(error, "is this a git repository with a commit? A diff can also "
-					  "be given: coffer check --diff FILE");
-	}
-	coffer_report_free(report);
 	coffer_box_free(box);
-	return r;
+	if (r < 0)
+		return r;
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+		error_set(error, EINVAL, "diff", "git diff HEAD failed");
+		return error_hint(error, "is this a git repository with a commit? A diff can also be "
+					 "given: coffer check --diff FILE");
+	}
+	return read_back(said, out, error);
 }
 
 int check_git_diff(struct buffer *out, struct error *error)
@@ -87,7 +95,7 @@ int check_git_diff(struct buffer *out, struct error *error)
 	struct coffer_policy *policy = reading_policy(&failure);
 	if (!policy)
 		return take_error(&failure, error);
-	int r = run_git(policy, out, error);
+	int r = diff_in_box(policy, out, error);
 	coffer_policy_free(policy);
 	return r;
 }

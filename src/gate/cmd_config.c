@@ -1,4 +1,5 @@
-/* `coffer config`: what is in force, whether files are right, and what another tool's files come to. */
+/* `coffer config`: what is in force, whether files are right, and what another tool's files come
+ * to. */
 #include "gate/command.h"
 
 #include "base/cleanup.h"

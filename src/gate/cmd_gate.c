@@ -28,6 +28,7 @@ static const struct {
 } verbs[] = {
 	{"check", gate_check, "what the gate decides about a command, and why; runs nothing"},
 	{"parts", gate_parts, "every command that a command line or script would run"},
+	{"review", gate_review, "what the reviewer makes of a request"},
 	{"table", gate_table, "the decision table, as Markdown"},
 };
 
@@ -56,7 +57,7 @@ int cmd_gate(int argc, char *argv[])
 	}
 	struct error error;
 	error_set(&error, EINVAL, "gate", "coffer gate has no '%.64s'", word);
-	error_hint(&error, "it takes check, parts or table");
+	error_hint(&error, "it takes check, parts, review or table");
 	say_error(&error);
 	return EXIT_USAGE;
 }

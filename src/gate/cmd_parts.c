@@ -1,4 +1,5 @@
-/* `coffer gate parts`: what a command line would run, as the gate takes it apart. Decides nothing. */
+/* `coffer gate parts`: what a command line would run, as the gate takes it apart. Decides
+ * nothing. */
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -76,16 +77,15 @@ static void append_part(struct buffer *out, const struct gate_part *part)
 	append_list(out, "argv", &part->argv);
 	buffer_append_string(out, ",\"known\":[");
 	for (size_t i = 0; i < part->argv.count; i++)
-		buffer_append_format(out, "%s%s", i ? "," : "",
-			part->word_known[i] ? "true" : "false");
+		buffer_append_format(
+			out, "%s%s", i ? "," : "", part->word_known[i] ? "true" : "false");
 	buffer_append_string(out, "]");
 	if (part->assignments.count)
 		append_list(out, "assignments", &part->assignments);
 	append_redirections(out, part);
 	append_text(out, "text", part->text);
 	if (part->line)
-		buffer_append_format(
-			out, ",\"line\":%u,\"column\":%u", part->line, part->column);
+		buffer_append_format(out, ",\"line\":%u,\"column\":%u", part->line, part->column);
 	buffer_append_format(out, ",\"depth\":%u", part->depth);
 	if (part->piped_from)
 		buffer_append_format(out, ",\"piped_from\":%zu", part->piped_from - 1);
@@ -120,8 +120,7 @@ static void append_lines(struct buffer *out, const struct analysis *analysis)
 		const struct gate_part *part = &analysis->parts[i];
 		if (part->line)
 			buffer_append_format(out, "%u:%u ", part->line, part->column);
-		buffer_append_format(
-			out, "%*s%s", (int)part->depth * 2, "", kind_name(part->kind));
+		buffer_append_format(out, "%*s%s", (int)part->depth * 2, "", kind_name(part->kind));
 		for (size_t k = 0; k < part->assignments.count; k++) {
 			buffer_append_string(out, " ");
 			buffer_append_json(out, part->assignments.items[k]);
@@ -133,8 +132,7 @@ static void append_lines(struct buffer *out, const struct analysis *analysis)
 		for (size_t k = 0; k < part->redirections_count; k++) {
 			const struct redirection *redirection = &part->redirections[k];
 			buffer_append_format(out, ", %ss ", redirection_name(redirection->kind));
-			buffer_append_json(
-				out, redirection->target ? redirection->target : "?");
+			buffer_append_json(out, redirection->target ? redirection->target : "?");
 		}
 		if (part->undecidable)
 			buffer_append_format(out, "  (undecidable: %s)", part->why_undecidable);
@@ -157,8 +155,8 @@ static int verdict(const struct analysis *analysis)
 	return analysis->incomplete ? EXIT_UNDECIDABLE : EXIT_KNOWN;
 }
 
-static int read_script(void *data, const char *path, size_t max_bytes, char **ret,
-	size_t *ret_length_bytes)
+static int read_script(
+	void *data, const char *path, size_t max_bytes, char **ret, size_t *ret_length_bytes)
 {
 	(void)data;
 	return fd_read_file(AT_FDCWD, path, max_bytes, ret, ret_length_bytes);
@@ -173,10 +171,10 @@ struct request {
 static bool parse_flags(int argc, char *argv[], struct request *request)
 {
 	for (int i = 1; i < argc; i++) {
-		const char **value = strcmp(argv[i], "--line") == 0 ? &request->line
-			: strcmp(argv[i], "--script") == 0          ? &request->script
-			: strcmp(argv[i], "-C") == 0                ? &request->directory
-								    : NULL;
+		const char **value = strcmp(argv[i], "--line") == 0     ? &request->line
+				     : strcmp(argv[i], "--script") == 0 ? &request->script
+				     : strcmp(argv[i], "-C") == 0       ? &request->directory
+									: NULL;
 		if (strcmp(argv[i], "--") == 0) {
 			request->command = argv + i + 1;
 			break;
@@ -189,7 +187,7 @@ static bool parse_flags(int argc, char *argv[], struct request *request)
 			return false;
 	}
 	int given = (request->line != NULL) + (request->script != NULL) +
-		(request->command && request->command[0]);
+		    (request->command && request->command[0]);
 	return given == 1;
 }
 
@@ -200,7 +198,7 @@ static int analyze(const struct request *request, const struct analysis_context 
 		return analyze_command(request->command, context, ret);
 	if (request->line)
 		return analyze_shell(request->line, strlen(request->line), context, ret);
-	char *text cleanup_free = NULL;
+	cleanup_free char *text = NULL;
 	size_t length = 0;
 	int r = fd_read_file(AT_FDCWD, request->script, MAX_SCRIPT_BYTES, &text, &length);
 	return r < 0 ? r : analyze_shell(text, length, context, ret);
@@ -213,7 +211,7 @@ int gate_parts(int argc, char *argv[])
 		fputs(help, stderr);
 		return EXIT_USAGE;
 	}
-	char *here cleanup_free = realpath(request.directory ? request.directory : ".", NULL);
+	cleanup_free char *here = realpath(request.directory ? request.directory : ".", NULL);
 	const struct analysis_context context = {.directory = here, .read_file = read_script};
 	struct analysis *analysis = NULL;
 	int r = here ? analyze(&request, &context, &analysis) : -errno;
@@ -221,7 +219,7 @@ int gate_parts(int argc, char *argv[])
 		fprintf(stderr, "coffer gate parts: %s\n", strerror(-r));
 		return EXIT_USAGE;
 	}
-	struct buffer out cleanup_buffer = BUFFER_INIT(MAX_MESSAGE_BYTES);
+	cleanup_buffer struct buffer out = BUFFER_INIT(MAX_MESSAGE_BYTES);
 	if (request.json)
 		append_json(&out, analysis);
 	else

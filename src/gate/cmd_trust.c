@@ -1,5 +1,5 @@
-/* `coffer trust`: what a project's own configuration says, and whether it is to count. What is shown,
- * hashed and recorded is the same content, read once. */
+/* `coffer trust`: what a project's own configuration says, and whether it is to count. What is
+ * shown, hashed and recorded is the same content, read once. */
 #include "gate/command.h"
 
 #include "base/cleanup.h"

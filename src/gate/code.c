@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { STEPS_BASE = 1000 * 1000, STEPS_A_BYTE = 64 };
+enum { STEPS_BASE = 100 * 1000, STEPS_A_BYTE = 8 }; /* a program needs less than one a byte */
 
 static int check_python(const char *source, size_t length_bytes, struct findings_list *findings)
 {
@@ -122,7 +122,7 @@ int code_check_tree(const struct code_grammar *grammar, const char *source, size
 		.non_ascii = any_non_ascii(source, length_bytes),
 	};
 	int r = tree_open(&run);
-	if (r == -ETIME) {
+	if (r == -ETIME || r == -E2BIG) {
 		findings->incomplete = true;
 		r = 0;
 	} else if (r == 0) {
@@ -176,6 +176,7 @@ int code_check(const char *language, const char *name, const char *source, size_
 		findings_free(findings);
 		return r;
 	}
+	findings_sort(findings);
 	*ret = findings;
 	return 0;
 }

@@ -14,10 +14,10 @@ enum severity { SEVERITY_INFO, SEVERITY_LOW, SEVERITY_MEDIUM, SEVERITY_HIGH, SEV
 struct finding {
 	const char *rule; /* "py-subprocess", static; listed by `coffer check --rules` */
 	enum severity severity;
-	unsigned line, column;
-	char *text; /* the offending source, one line, bounded */
-	char *why;  /* one sentence */
-	char *file; /* of a diff; or NULL */
+	unsigned line, column; /* from 1, in characters; 0 and 0: a file as a whole */
+	char *text;            /* the offending source, one line, bounded */
+	char *why;             /* one sentence */
+	char *file;            /* of a diff; or NULL */
 };
 
 struct findings_list {
@@ -43,6 +43,8 @@ const struct code_rule *code_rules(size_t *ret_count);
  * MAX_SCRIPT_BYTES are not read: `incomplete`. */
 int code_check(const char *language, const char *name, const char *source, size_t length_bytes,
 	struct findings_list **ret);
+/* A unified diff, as git or diff write it. Findings of a file carry its name; those of the diff
+ * itself (malformed) have none, and its own line. Returns 0 or -ENOMEM. */
 int code_check_diff(const char *diff, size_t length_bytes, struct findings_list **ret);
 void findings_free(struct findings_list *findings);
 

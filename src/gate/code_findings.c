@@ -99,9 +99,10 @@ void findings_add(struct findings_list *list, const char *id, const char *file, 
 }
 
 /* Columns count characters, as editors and SARIF do; far into a line of a machine's making, bytes. */
-static unsigned column_of(const struct code_run *run, uint32_t start, uint32_t column_bytes)
+unsigned node_column(const struct code_run *run, TSNode node)
 {
 	enum { MAX_COUNTED_BYTES = 4096 };
+	uint32_t start = ts_node_start_byte(node), column_bytes = ts_node_start_point(node).column;
 	unsigned column = 1;
 	if (column_bytes > MAX_COUNTED_BYTES)
 		return column_bytes + 1;
@@ -119,8 +120,25 @@ void report(struct code_run *run, const char *rule, TSNode where)
 	uint32_t start = ts_node_start_byte(where);
 	const struct finding *origin = run->origin;
 	findings_add(run->findings, id, NULL, origin ? origin->line : point.row + 1,
-		origin ? origin->column : column_of(run, start, point.column), run->source + start,
+		origin ? origin->column : node_column(run, where), run->source + start,
 		ts_node_end_byte(where) - start, origin ? "within text that is evaluated" : NULL);
+}
+
+static int compare_places(const void *a, const void *b)
+{
+	const struct finding *x = a, *y = b;
+	if (x->line != y->line)
+		return x->line < y->line ? -1 : 1;
+	if (x->column != y->column)
+		return x->column < y->column ? -1 : 1;
+	return x->severity != y->severity ? (x->severity > y->severity ? -1 : 1)
+					  : strcmp(x->rule, y->rule);
+}
+
+void findings_sort(struct findings_list *findings)
+{
+	if (findings->count > 1)
+		qsort(findings->items, findings->count, sizeof(*findings->items), compare_places);
 }
 
 void findings_free(struct findings_list *findings)

@@ -12,12 +12,23 @@ static int compare_fold(const void *name, const void *fold)
 	return strcmp(name, ((const struct fold *)fold)->name);
 }
 
+static const struct fold *find_fold(const struct code_run *run, const char *name)
+{
+	return name ? bsearch(name, run->grammar->folds, *run->grammar->folds_count,
+			      sizeof(struct fold), compare_fold)
+		    : NULL;
+}
+
 bool fold_call(struct code_run *run, const struct call *call, unsigned depth, struct value *ret)
 {
-	const struct code_grammar *grammar = run->grammar;
-	const struct fold *fold = bsearch(call->function.name, grammar->folds, *grammar->folds_count,
-		sizeof(*fold), compare_fold);
+	const struct fold *fold = find_fold(run, call->function.name);
 	return fold && fold->fold(run, call, depth, ret);
+}
+
+bool fold_stands_for_first(const struct code_run *run, const char *name)
+{
+	const struct fold *fold = find_fold(run, name);
+	return fold && fold->fold == fold_first;
 }
 
 /* What stands for its first argument: str(x), promisify(f). */

@@ -15,6 +15,7 @@
 
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "config/syntax.h"
 #include "gate/code.h"
 #include "gate/code_text.h"
 #include "gate/grammars.h"
@@ -166,7 +167,7 @@ struct code_run {
 	const struct code_grammar *grammar;
 	const char *source;
 	size_t length_bytes;
-	TSTree *tree;
+	struct syntax syntax;
 	uint8_t *kinds;         /* [symbol] */
 	TSFieldId fields[FIELDS];
 	struct findings_list *findings;
@@ -177,6 +178,7 @@ struct code_run {
 	unsigned nesting;
 	const struct finding *origin; /* for what was found within evaluated text: where that is */
 	uint32_t loop_end, text_end;  /* the ends of the loop and the text that were entered */
+	uint32_t sum_start, sum_end;  /* the sum that was looked at last, with all its terms */
 	const char *wildcards[4];     /* modules whose every name was imported */
 	bool non_ascii;
 	unsigned hexadecimal_names;
@@ -203,12 +205,14 @@ void tree_walk(struct code_run *run,
 void tree_find_error(struct code_run *run);
 enum node_kind node_kind(const struct code_run *run, TSNode node);
 TSNode node_field(const struct code_run *run, TSNode node, enum node_field field);
+/* These take a null node, too, and give one where there is none. */
+TSNode node_child(TSNode node, uint32_t index);
+TSNode node_last_child(TSNode node);
+size_t node_children(TSNode node, TSNode *ret, size_t room); /* the named ones but comments */
 /* Copies of source text, in the scratch arena, at most MAX_VALUE_BYTES; never NULL. */
 const char *node_text(struct code_run *run, TSNode node);
 /* An identifier, as the language compares them (Python: NFKC). */
 const char *node_identifier(struct code_run *run, TSNode node);
-size_t node_children(TSNode node, TSNode *ret, size_t room); /* the named ones but comments */
-TSNode node_last_child(TSNode node);
 bool node_is(TSNode node, const char *type);
 
 /* ---- code_value.c ---- */
@@ -243,6 +247,8 @@ void call_collect(struct code_run *run, TSNode arguments, struct call *call);
 
 /* ---- code_fold.c ---- */
 bool fold_call(struct code_run *run, const struct call *call, unsigned depth, struct value *ret);
+/* Whether calling name gives what its first argument is. */
+bool fold_stands_for_first(const struct code_run *run, const char *name);
 /* A method of a text: "x".join(...), ... */
 bool fold_method(struct code_run *run, const struct call *call, unsigned depth, struct value *ret);
 bool fold_first(struct code_run *run, const struct call *call, unsigned depth, struct value *ret);
@@ -261,7 +267,8 @@ void check_reference(struct code_run *run, TSNode node);
 const struct sink *sink_of(const struct code_run *run, const char *name);
 const char *module_rule_of(const struct code_run *run, const char *module);
 void check_module(struct code_run *run, TSNode where, const char *module);
-void check_text(struct code_run *run, TSNode where, struct value value);
+/* Whether it was looked at: what is too long to be a path is not. */
+bool check_text(struct code_run *run, TSNode where, struct value value);
 void check_variable_name(struct code_run *run, TSNode where, const char *name);
 void judge_plain(struct code_run *run, const struct call *call, const char *rule);
 void judge_process(struct code_run *run, const struct call *call, const char *rule);
@@ -287,6 +294,10 @@ void findings_add(struct findings_list *list, const char *rule, const char *file
 /* ---- code_output.c ---- */
 /* What strangers wrote, as a terminal may show it. */
 void findings_append_shown(struct buffer *out, const char *text);
+
+/* ---- code_findings.c ---- */
+unsigned node_column(const struct code_run *run, TSNode node);
+void findings_sort(struct findings_list *findings);
 
 extern const struct code_grammar code_python, code_javascript;
 

@@ -134,7 +134,7 @@ static void bind_import(struct code_run *run, TSNode node)
 {
 	struct value source = value_of(run, node_field(run, node, FIELD_SOURCE), 0);
 	const char *module = source.text ? javascript_module(run, source.text) : NULL;
-	TSNode clause = ts_node_named_child(node, 0), parts[MAX_ARGUMENTS], names[MAX_ARGUMENTS];
+	TSNode clause = node_child(node, 0), parts[MAX_ARGUMENTS], names[MAX_ARGUMENTS];
 	uint32_t position = ts_node_start_byte(node);
 	if (!module || !node_is(clause, "import_clause"))
 		return;
@@ -414,6 +414,21 @@ static void visit_identifier(struct code_run *run, TSNode node)
 	}
 }
 
+static void visit_sum(struct code_run *run, TSNode node)
+{
+	uint32_t start = ts_node_start_byte(node);
+	/* a + b + c holds a + b: with each of a long sum's it would take the square. */
+	bool within = start == run->sum_start && start < run->sum_end;
+	if (within || start < run->text_end)
+		return;
+	run->sum_start = start;
+	run->sum_end = ts_node_end_byte(node);
+	struct value value = value_of(run, node, 0);
+	/* Its pieces need no second look. */
+	if (check_text(run, node, value))
+		run->text_end = ts_node_end_byte(node);
+}
+
 static void visit(struct code_run *run, TSNode node, enum node_kind kind)
 {
 	switch (kind) {
@@ -438,7 +453,7 @@ static void visit(struct code_run *run, TSNode node, enum node_kind kind)
 		visit_string(run, node);
 		break;
 	case NODE_BINARY:
-		check_text(run, node, value_of(run, node, 0));
+		visit_sum(run, node);
 		break;
 	case NODE_LOOP:
 		if (ts_node_end_byte(node) > run->loop_end)

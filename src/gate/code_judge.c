@@ -68,7 +68,7 @@ void check_module(struct code_run *run, TSNode where, const char *module)
 		report(run, rule, where);
 }
 
-void check_text(struct code_run *run, TSNode where, struct value value)
+bool check_text(struct code_run *run, TSNode where, struct value value)
 {
 	enum { MAX_PATH_LIKE_BYTES = 512 }; /* longer text is help, or a program's own data */
 	static const char *const rules[] = {
@@ -77,15 +77,16 @@ void check_text(struct code_run *run, TSNode where, struct value value)
 		[TEXT_PERSISTENCE] = "persistence",
 	};
 	if (!value.text || strlen(value.text) > MAX_PATH_LIKE_BYTES)
-		return;
+		return false;
 	enum text_kind kind = text_kind_of(value.text);
 	if (kind == TEXT_ORDINARY)
-		return;
+		return true;
 	report(run, rules[kind], where);
 	if (kind != TEXT_PERSISTENCE) {
 		run->credential.seen = true;
 		run->credential.node = where;
 	}
+	return true;
 }
 
 void check_variable_name(struct code_run *run, TSNode where, const char *name)
@@ -193,10 +194,8 @@ void judge_dump(struct code_run *run, const struct call *call, const char *rule)
 	struct value value = call_value(run, call, 0);
 	if (!value.name)
 		return;
-	if (strncmp(value.name, "os.environ", strlen("os.environ")) != 0 &&
+	if (strcmp(value.name, "os.environ") != 0 && strcmp(value.name, "os.environ.copy()") != 0 &&
 		strcmp(value.name, "process.env") != 0)
-		return;
-	if (strchr(value.name, '['))
 		return;
 	report(run, rule, call->node);
 	run->credential.seen = true;
@@ -230,6 +229,8 @@ static enum origin origin_of(struct code_run *run, TSNode node)
 {
 	enum { MAX_LOOKS = 512 };
 	enum origin origin = origin_of_name(run, value_of(run, node, 1).name);
+	if (ts_node_is_null(node))
+		return origin;
 	TSTreeCursor cursor = ts_tree_cursor_new(node);
 	unsigned looks = 0;
 	bool more = true;
@@ -260,7 +261,7 @@ void judge_evaluation(struct code_run *run, const struct call *call, const char 
 	bool timer = strcmp(rule, "js-timer-text") == 0 || strcmp(rule, "timer-text") == 0;
 	if (timer && !code.text && kind != NODE_BINARY)
 		return;
-	enum origin origin = ts_node_is_null(argument) ? ORIGIN_UNKNOWN : origin_of(run, argument);
+	enum origin origin = origin_of(run, argument);
 	if (origin == ORIGIN_FETCHED)
 		report(run, "evaluate-fetched", call->node);
 	else if (origin == ORIGIN_DECODED || (code.text && code.exact && code.folded && !timer))
@@ -404,7 +405,8 @@ static const char *rule_of_reference(const char *rule)
 void check_reference(struct code_run *run, TSNode node)
 {
 	enum node_kind kind = node_kind(run, node);
-	if (kind != NODE_IDENTIFIER && kind != NODE_ATTRIBUTE && kind != NODE_SUBSCRIPT)
+	if (kind != NODE_IDENTIFIER && kind != NODE_ATTRIBUTE && kind != NODE_SUBSCRIPT &&
+		kind != NODE_CALL)
 		return;
 	const struct sink *sink = sink_of(run, value_of(run, node, 1).name);
 	const char *rule = sink && sink->judge ? rule_of_reference(sink->rule) : NULL;
@@ -434,8 +436,9 @@ void check_call(struct code_run *run, const struct call *call)
 			report(run, "disguised", call->node);
 		sink->judge(run, call, sink->rule);
 	}
-	/* What is bound to its first argument, or called through another function. */
-	for (size_t i = 0; i < call->count; i++)
+	/* What only stands for its argument (promisify, partial) is looked at where it is used. */
+	bool stands = fold_stands_for_first(run, call->function.name);
+	for (size_t i = 0; i < call->count && !stands; i++)
 		check_reference(run, call->arguments[i]);
 	for (size_t i = 0; i < call->keywords_count; i++)
 		check_reference(run, call->keywords[i].value);

@@ -85,13 +85,14 @@ static void place_all(const struct cells *cells, struct findings_list *findings)
 	for (size_t i = 0; i < findings->count; i++)
 		place(cells, &findings->items[i]);
 	unsigned line, column;
+	int used = 0;
 	if (!findings->syntax.errno_value ||
-		sscanf(findings->syntax.message, "%u:%u", &line, &column) != 2)
+		sscanf(findings->syntax.message, "%u:%u: %n", &line, &column, &used) != 2)
 		return;
-	struct finding where = {.line = line, .why = strdup("")};
+	struct finding where = {.line = line, .why = strdup(findings->syntax.message + used)};
 	place(cells, &where);
-	error_set(&findings->syntax, EINVAL, "syntax", "%u:%u: %ssyntax error", where.line, column,
-		where.why ? where.why : "");
+	error_set(&findings->syntax, EINVAL, "syntax", "%u:%u: %s", where.line, column,
+		where.why ? where.why : "syntax error");
 	free(where.why);
 }
 

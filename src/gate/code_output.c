@@ -31,8 +31,12 @@ int findings_text(const struct findings_list *findings, const char *name, struct
 	for (size_t i = 0; i < findings->count; i++) {
 		const struct finding *finding = &findings->items[i];
 		findings_append_shown(out, finding->file ? finding->file : name);
-		buffer_append_format(out, ":%u:%u: %s: %s (%s)\n", finding->line, finding->column,
-			severity_name(finding->severity), finding->why, finding->rule);
+		if (finding->line > 0)
+			buffer_append_format(out, ":%u:%u", finding->line, finding->column);
+		buffer_append_format(
+			out, ": %s: ", severity_name(finding->severity));
+		findings_append_shown(out, finding->why);
+		buffer_append_format(out, " (%s)\n", finding->rule);
 		if (*finding->text) {
 			buffer_append_string(out, "    ");
 			findings_append_shown(out, finding->text);

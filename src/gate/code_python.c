@@ -276,8 +276,8 @@ static void bind_node(struct code_run *run, TSNode node, enum node_kind kind)
 		bind_augmented(run, node);
 		break;
 	case NODE_AS: /* with open(...) as f */
-		bind_target(run, ts_node_named_child(node_field(run, node, FIELD_ALIAS), 0),
-			ts_node_named_child(node, 0), ts_node_end_byte(node));
+		bind_target(run, node_child(node_field(run, node, FIELD_ALIAS), 0),
+			node_child(node, 0), ts_node_end_byte(node));
 		break;
 	case NODE_LOOP:
 		bind_unknown(run, node_field(run, node, FIELD_LEFT));
@@ -287,7 +287,7 @@ static void bind_node(struct code_run *run, TSNode node, enum node_kind kind)
 		for (size_t i = 0; i < count; i++)
 			bind_unknown(run, node_kind(run, names[i]) == NODE_IDENTIFIER
 						  ? names[i]
-						  : ts_node_named_child(names[i], 0));
+						  : node_child(names[i], 0));
 		break;
 	case NODE_DEFINITION:
 		/* Only the module's own functions are meant by their plain name. */
@@ -409,7 +409,7 @@ static void visit_string(struct code_run *run, TSNode node, enum node_kind kind)
 
 static void visit_statement(struct code_run *run, TSNode node)
 {
-	TSNode inner = ts_node_named_child(node, 0);
+	TSNode inner = node_child(node, 0);
 	enum node_kind kind = node_kind(run, inner);
 	if (kind == NODE_STRING || kind == NODE_STRINGS)
 		run->text_end = ts_node_end_byte(node); /* a docstring */
@@ -424,7 +424,8 @@ static void visit_call(struct code_run *run, TSNode node)
 	struct value value = value_of(run, node, 0);
 	if (value.folded || (value.text && call.count > 1))
 		check_text(run, node, value);
-	if (call.object.name && strcmp(call.object.name, "os.environ") == 0)
+	bool environment = call.object.name && strcmp(call.object.name, "os.environ") == 0;
+	if (environment || (call.function.name && strcmp(call.function.name, "os.getenv") == 0))
 		check_variable_name(run, node, call_value(run, &call, 0).text);
 }
 
@@ -434,6 +435,21 @@ static void visit_subscript(struct code_run *run, TSNode node)
 	struct value index = value_of(run, node_field(run, node, FIELD_INDEX), 1);
 	if (object.name && strcmp(object.name, "os.environ") == 0)
 		check_variable_name(run, node, index.text);
+}
+
+static void visit_sum(struct code_run *run, TSNode node)
+{
+	uint32_t start = ts_node_start_byte(node);
+	/* a + b + c holds a + b: with each of a long sum's it would take the square. */
+	bool within = start == run->sum_start && start < run->sum_end;
+	if (within || start < run->text_end)
+		return;
+	run->sum_start = start;
+	run->sum_end = ts_node_end_byte(node);
+	struct value value = value_of(run, node, 0);
+	/* Its pieces need no second look. */
+	if (check_text(run, node, value))
+		run->text_end = ts_node_end_byte(node);
 }
 
 static void visit(struct code_run *run, TSNode node, enum node_kind kind)
@@ -447,7 +463,7 @@ static void visit(struct code_run *run, TSNode node, enum node_kind kind)
 		visit_call(run, node);
 		break;
 	case NODE_DECORATOR:
-		check_reference(run, ts_node_named_child(node, 0));
+		check_reference(run, node_child(node, 0));
 		break;
 	case NODE_ASSIGNMENT:
 		visit_assignment(run, node);
@@ -469,7 +485,7 @@ static void visit(struct code_run *run, TSNode node, enum node_kind kind)
 		visit_string(run, node, kind);
 		break;
 	case NODE_BINARY:
-		check_text(run, node, value_of(run, node, 0));
+		visit_sum(run, node);
 		break;
 	case NODE_EXECUTION:
 		report(run, "evaluate", node);

@@ -44,11 +44,15 @@ void python_check_tampering(
 {
 	static const char *const guarded[] = {
 		"os", "subprocess", "socket", "ssl", "importlib", "urllib.request", "requests"};
+	static const char *const builtins[] = {"__import__", "open", "eval", "exec", "compile",
+		"print", "input", "getattr", "setattr", "type", "str", "bytes", "int", "len", "list",
+		"dict", "isinstance", "hash", "id", "iter", "range", "sorted", "repr", ""};
 	if (strcmp(object.name, "builtins") == 0 || strcmp(object.name, "__builtins__") == 0 ||
 		strcmp(object.name, "__builtin__") == 0) {
 		/* Installing a name of one's own (gettext's _) replaces nothing. */
-		if (strcmp(name, "_") != 0)
-			report(run, "tamper-builtins", where);
+		for (size_t i = 0; i < ARRAY_SIZE(builtins); i++)
+			if (strcmp(name, builtins[i]) == 0)
+				report(run, "tamper-builtins", where);
 		return;
 	}
 	if (strcmp(object.name, "sys") == 0) {
@@ -87,6 +91,13 @@ static bool python_fold_path(
 	}
 	*ret = path_of(run, joined);
 	return true;
+}
+
+/* bytes([101, 118]), or what it is made of. */
+static bool python_fold_bytes(
+	struct code_run *run, const struct call *call, unsigned depth, struct value *ret)
+{
+	return fold_characters(run, call, depth, ret) || fold_first(run, call, depth, ret);
 }
 
 static bool python_fold_same(
@@ -456,9 +467,9 @@ const struct fold python_folds[] = {
 	{"binascii.a2b_base64", fold_base64},
 	{"binascii.a2b_hex", fold_hexadecimal},
 	{"binascii.unhexlify", fold_hexadecimal},
-	{"bytearray", fold_first},
+	{"bytearray", python_fold_bytes},
 	{"bytearray.fromhex", fold_hexadecimal},
-	{"bytes", fold_first},
+	{"bytes", python_fold_bytes},
 	{"bytes.fromhex", fold_hexadecimal},
 	{"chr", fold_characters},
 	{"codecs.decode", python_fold_codecs},

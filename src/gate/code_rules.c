@@ -49,7 +49,7 @@ static const struct code_rule rules[] = {
 
 	BOTH("credential-file", SEVERITY_MEDIUM, "names a place where credentials are kept"),
 	BOTH("credential-variable", SEVERITY_LOW, "reads a secret from the environment"),
-	BOTH("credential-metadata", SEVERITY_HIGH,
+	BOTH("credential-metadata", SEVERITY_MEDIUM,
 		"names the address where a cloud hands out credentials"),
 	BOTH("persistence", SEVERITY_LOW, "names a file that is run later without being asked"),
 	BOTH("persistence-write", SEVERITY_HIGH,
@@ -125,6 +125,8 @@ static const struct code_rule rules[] = {
 	{"diff-executable", "diff", SEVERITY_LOW, "a file becomes executable"},
 	{"diff-symlink", "diff", SEVERITY_LOW, "a symbolic link"},
 	{"diff-symlink-outside", "diff", SEVERITY_HIGH, "a symbolic link that leads out of the tree"},
+	{"diff-path-outside", "diff", SEVERITY_CRITICAL,
+		"a path that leads out of the tree, or into git's own directory"},
 	{"diff-submodule", "diff", SEVERITY_MEDIUM, "a submodule: code from another repository"},
 	{"diff-binary", "diff", SEVERITY_LOW, "a binary file: its content is not seen"},
 	{"diff-binary-program", "diff", SEVERITY_MEDIUM,

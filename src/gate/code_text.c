@@ -179,8 +179,8 @@ long text_find_misleading(const char *text, size_t length_bytes, bool *ret_turns
 {
 	for (size_t i = 0; i < length_bytes; i++) {
 		const unsigned char *s = (const unsigned char *)text + i;
-		/* All of them have three bytes but U+061C, U+00AD and the tags. */
-		if (s[0] < 0xc2)
+		/* All of them have three bytes but U+061C and the tags. */
+		if (s[0] < 0xd8)
 			continue;
 		unsigned char sequence[5] = {0};
 		memcpy(sequence, s, length_bytes - i < 4 ? length_bytes - i : 4);
@@ -191,7 +191,7 @@ long text_find_misleading(const char *text, size_t length_bytes, bool *ret_turns
 		bool turns = c == 0x61c || c == 0x200e || c == 0x200f ||
 			     (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 		/* U+200C and U+200D are letters' joiners in many scripts and emoji. */
-		bool unseen = c == 0xad || c == 0x200b || (c >= 0x2060 && c <= 0x2064) ||
+		bool unseen = c == 0x200b || (c >= 0x2060 && c <= 0x2064) ||
 			      c == 0xfeff || c == 0x3164 || c == 0xffa0 || c == 0x115f ||
 			      c == 0x1160 || c == 0x180e || (c >= 0xe0000 && c <= 0xe007f);
 		/* Marks alone change little; embeddings, overrides and isolates do. */

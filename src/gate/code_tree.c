@@ -1,13 +1,10 @@
 /* Theory of operation: the tree is walked with a cursor, never by recursion: what strangers wrote
- * can nest a hundred thousand levels deep. Parsing is linear but for error recovery, which a time
- * limit bounds; a source that takes longer is reported as not analysed. */
+ * can nest a hundred thousand levels deep. */
 #include "gate/code_internal.h"
 
 #include <errno.h>
 #include <string.h>
 #include <uninorm.h>
-
-enum { PARSE_TIMEOUT_US = 5 * 1000 * 1000 };
 
 static int prepare_language(struct code_run *run, const TSLanguage *language)
 {
@@ -37,21 +34,12 @@ int tree_open(struct code_run *run)
 	int r = prepare_language(run, language);
 	if (r < 0)
 		return r;
-	TSParser *parser = ts_parser_new();
-	if (!parser)
-		return -ENOMEM;
-	if (ts_parser_set_language(parser, language)) {
-		ts_parser_set_timeout_micros(parser, PARSE_TIMEOUT_US);
-		run->tree = ts_parser_parse_string(parser, NULL, run->source, run->length_bytes);
-	}
-	ts_parser_delete(parser);
-	return run->tree ? 0 : -ETIME;
+	return syntax_parse(language, run->source, run->length_bytes, &run->syntax);
 }
 
 void tree_close(struct code_run *run)
 {
-	if (run->tree)
-		ts_tree_delete(run->tree);
+	syntax_close(&run->syntax);
 	free(run->kinds);
 }
 
@@ -82,10 +70,11 @@ static bool cursor_next(TSTreeCursor *cursor, unsigned *depth, bool descend)
 void tree_walk(struct code_run *run,
 	void (*visit)(struct code_run *run, TSNode node, enum node_kind kind))
 {
-	TSTreeCursor cursor = ts_tree_cursor_new(ts_tree_root_node(run->tree));
+	TSTreeCursor cursor = ts_tree_cursor_new(ts_tree_root_node(run->syntax.tree));
 	run->depth = 0;
 	run->loop_end = 0;
 	run->text_end = 0;
+	run->sum_end = 0;
 	do {
 		TSNode node = ts_tree_cursor_current_node(&cursor);
 		enum node_kind kind = node_kind(run, node);
@@ -97,35 +86,75 @@ void tree_walk(struct code_run *run,
 	ts_tree_cursor_delete(&cursor);
 }
 
+static bool is_error(TSNode node)
+{
+	return ts_node_is_missing(node) || ts_node_symbol(node) == (TSSymbol)-1;
+}
+
+static void tell_error(struct code_run *run, TSNode node, const char *what)
+{
+	TSPoint point = ts_node_start_point(node);
+	bool missing = !what && ts_node_is_missing(node);
+	error_set(&run->findings->syntax, EINVAL, "syntax", "%u:%u: syntax error%s%s%s",
+		point.row + 1, node_column(run, node), what || missing ? ": " : "",
+		what      ? what
+		: missing ? ts_node_type(node)
+			  : "",
+		what      ? " is never closed"
+		: missing ? " is missing"
+			  : "");
+}
+
+/* Where a bracket is open the whole of a source can be one error, from its first word: what it holds
+ * tells better where. Its own children are the pieces that were understood, in their order. */
 void tree_find_error(struct code_run *run)
 {
-	TSNode root = ts_tree_root_node(run->tree);
+	enum { MAX_OPEN = 64 };
+	TSNode open[MAX_OPEN], outer = {0}, inner = {0}, root = ts_tree_root_node(run->syntax.tree);
+	size_t opened = 0;
+	unsigned depth = 0, outer_depth = 0;
+	bool descend;
 	if (!ts_node_has_error(root))
 		return;
 	TSTreeCursor cursor = ts_tree_cursor_new(root);
-	unsigned depth = 0;
-	bool descend;
 	do {
 		TSNode node = ts_tree_cursor_current_node(&cursor);
 		descend = ts_node_has_error(node);
-		if (!ts_node_is_missing(node) && ts_node_symbol(node) != (TSSymbol)-1)
-			continue;
-		TSPoint point = ts_node_start_point(node);
-		if (ts_node_is_missing(node))
-			error_set(&run->findings->syntax, EINVAL, "syntax",
-				"%u:%u: syntax error: %s is missing", point.row + 1,
-				point.column + 1, ts_node_type(node));
-		else
-			error_set(&run->findings->syntax, EINVAL, "syntax", "%u:%u: syntax error",
-				point.row + 1, point.column + 1);
-		break;
+		if (!ts_node_is_null(outer) && depth <= outer_depth)
+			break;
+		if (is_error(node)) {
+			if (!ts_node_is_null(outer)) {
+				inner = node;
+				break;
+			}
+			outer = node;
+			outer_depth = depth;
+			if (ts_node_is_missing(node))
+				break;
+		} else if (depth == outer_depth + 1 && !ts_node_is_null(outer) &&
+			   !ts_node_is_named(node)) {
+			const char *type = ts_node_type(node);
+			if (type[1])
+				continue;
+			if (strchr("([{", type[0]) && opened < MAX_OPEN)
+				open[opened++] = node;
+			else if (strchr(")]}", type[0]) && opened > 0)
+				opened--;
+		}
 	} while (cursor_next(&cursor, &depth, descend));
 	ts_tree_cursor_delete(&cursor);
+	if (!ts_node_is_null(inner))
+		tell_error(run, inner, NULL);
+	else if (opened > 0)
+		tell_error(run, open[opened - 1], ts_node_type(open[opened - 1]));
+	else
+		tell_error(run, ts_node_is_null(outer) ? root : outer, NULL);
 }
 
 TSNode node_field(const struct code_run *run, TSNode node, enum node_field field)
 {
-	return ts_node_child_by_field_id(node, run->fields[field]);
+	TSNode none = {0};
+	return ts_node_is_null(node) ? none : ts_node_child_by_field_id(node, run->fields[field]);
 }
 
 const char *node_text(struct code_run *run, TSNode node)
@@ -188,6 +217,8 @@ const char *node_identifier(struct code_run *run, TSNode node)
 size_t node_children(TSNode node, TSNode *ret, size_t room)
 {
 	size_t count = 0;
+	if (ts_node_is_null(node) || room == 0)
+		return 0;
 	TSTreeCursor cursor = ts_tree_cursor_new(node);
 	if (ts_tree_cursor_goto_first_child(&cursor)) {
 		do {
@@ -200,10 +231,15 @@ size_t node_children(TSNode node, TSNode *ret, size_t room)
 	return count;
 }
 
+TSNode node_child(TSNode node, uint32_t index)
+{
+	return ts_node_is_null(node) ? node : ts_node_named_child(node, index);
+}
+
 TSNode node_last_child(TSNode node)
 {
-	uint32_t count = ts_node_named_child_count(node);
-	return ts_node_named_child(node, count ? count - 1 : 0);
+	uint32_t count = ts_node_is_null(node) ? 0 : ts_node_named_child_count(node);
+	return count ? ts_node_named_child(node, count - 1) : (TSNode){0};
 }
 
 bool node_is(TSNode node, const char *type)

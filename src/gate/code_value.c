@@ -329,7 +329,7 @@ static void add_string(struct code_run *run, TSNode node, unsigned depth, struct
 				add_bytes(pieces, run->source + at, start - at);
 			add_bytes(pieces, character, unescape(node_text(run, child), character));
 		} else if (node_kind(run, child) == NODE_INTERPOLATION) {
-			TSNode inner = ts_node_named_child(child, 0);
+			TSNode inner = node_child(child, 0);
 			add_piece(pieces, value_of(run, inner, depth + 1));
 		}
 		at = end;

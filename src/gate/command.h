@@ -7,6 +7,7 @@ int config_import(int argc, char *argv[]);
 int cmd_trust(int argc, char *argv[]);
 int cmd_rule(int argc, char *argv[]);    /* test */
 int cmd_gate(int argc, char *argv[]);    /* check, table */
+int gate_review(int argc, char *argv[]); /* gate review: a verb of cmd_gate */
 int cmd_check(int argc, char *argv[]);   /* code and diffs */
 int cmd_hooks(int argc, char *argv[]);   /* list, trust, test */
 int cmd_compile(int argc, char *argv[]); /* for the front: writes the compiled configuration */

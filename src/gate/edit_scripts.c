@@ -1,5 +1,5 @@
-/* Programs in sed and awk, as far as it takes to say that they start nothing and write no file: what is
- * not certain says no. */
+/* Programs in sed and awk, as far as it takes to say that they start nothing and write no file:
+ * what is not certain says no. */
 #include "gate/wrappers.h"
 
 #include "base/cleanup.h"

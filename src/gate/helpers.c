@@ -1,5 +1,5 @@
-/* Options with which programs that are no wrappers start others: what they start then is a word that only
- * they understand, so the part is undecidable. And git, which has the most of them. */
+/* Options with which programs that are no wrappers start others: what they start then is a word
+ * that only they understand, so the part is undecidable. And git, which has the most of them. */
 #include "base/cleanup.h"
 #include "gate/wrappers.h"
 
@@ -53,7 +53,8 @@ static const struct helper helpers[] = {
 	{"zip", "-T -TT --unzip-command"},
 };
 
-/* Whether a word is this option: attached values, --option=value, and abbreviations of long ones. */
+/* Whether a word is this option: attached values, --option=value, and abbreviations of long
+ * ones. */
 static bool is_option(const char *word, const char *option, size_t length)
 {
 	if (option[0] == '-' && option[1] == '-') {
@@ -106,7 +107,7 @@ void look_at_options(const struct look *look, const char *name)
 	if (strcmp(helper->options, "*") == 0)
 		look_doubt(look, "it can start other programs while it runs");
 	else if (has_option(look, 1, helper->options) ||
-		(strcmp(name, "tar") == 0 && tar_letters(look)))
+		 (strcmp(name, "tar") == 0 && tar_letters(look)))
 		look_doubt(look, why);
 }
 
@@ -198,8 +199,8 @@ void on_git(struct look *look, const struct wrapper *wrapper)
 	if (!bsearch(look->words[at], git_commands, ARRAY_SIZE(git_commands),
 		    sizeof(git_commands[0]), by_word))
 		look_doubt(look, "it may be an alias, which can run anything");
-	const struct helper *helper = bsearch(look->words[at], git_helpers,
-		ARRAY_SIZE(git_helpers), sizeof(git_helpers[0]), by_program);
+	const struct helper *helper = bsearch(look->words[at], git_helpers, ARRAY_SIZE(git_helpers),
+		sizeof(git_helpers[0]), by_program);
 	if (helper && has_option(look, at + 1, helper->options))
 		look_doubt(look, "an option may make it start other programs");
 	git_starts(look, at);

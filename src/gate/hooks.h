@@ -20,6 +20,9 @@ struct hooks_where {
 	const char *permission_mode; /* as hooks know it: "default", "plan", "bypassPermissions" */
 	const char *model;           /* or NULL */
 };
+/* config is borrowed until hooks_free(), where is copied. The scripts are read, compared with what
+ * was trusted, and copied now: what they become afterwards does not matter to hooks_fire(). One
+ * that is no longer what config knows is a hook that fails. */
 int hooks_new(const struct config *config, const struct hooks_where *where, struct hooks **ret);
 void hooks_free(struct hooks *hooks);
 
@@ -37,8 +40,10 @@ struct hook_outcome {
 void hook_outcome_release(struct hook_outcome *outcome);
 
 /* Fires every trusted hook of the event whose matcher fits subject (the tool's name; the source of
- * a SessionStart; NULL elsewhere). fields: what the event adds to the common ones (tool_name,
- * tool_input, prompt, ...), borrowed. Hooks of one event run at the same time. */
+ * a SessionStart; see docs/HOOKS.md; NULL elsewhere). fields: what the event adds to the common
+ * ones (tool_name, tool_input, prompt, ...), borrowed. Hooks of one event run at the same time, and
+ * none of their processes is left when this returns. An error (0 or -errno) says DENY in *ret,
+ * which is to be released even then. */
 int hooks_fire(struct hooks *hooks, enum hook_event event, const char *subject, json_t *fields,
 	struct hook_outcome *ret, struct error *error);
 /* A sentence for each hook that waits for trust. */

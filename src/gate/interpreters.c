@@ -1,6 +1,7 @@
-/* Programs that take a program: shells, whose script is taken apart; interpreters of other languages,
- * whose source is handed to code analysis where there is one (gate/code.h) and is undecidable where there
- * is none; and script files, which name their interpreter in their first line. */
+/* Programs that take a program: shells, whose script is taken apart; interpreters of other
+ * languages, whose source is handed to code analysis where there is one (gate/code.h) and is
+ * undecidable where there is none; and script files, which name their interpreter in their first
+ * line. */
 #include "gate/wrappers.h"
 
 #include "base/cleanup.h"
@@ -37,7 +38,7 @@ static const char *out_of_reach(const struct analyzer *a, const struct scope *sc
 		return "the script file is not looked into";
 	if (frame->elsewhere)
 		return "the file is on another system or in another directory";
-	if (!absolute && scope && scope->moved)
+	if (!absolute && (frame->moved || (scope && scope->moved)))
 		return "the working directory may have changed before";
 	return NULL;
 }
@@ -50,10 +51,12 @@ int shell_read_file(struct analyzer *a, const struct scope *scope, const struct 
 	*ret = (struct script_file){.why = out_of_reach(a, scope, frame, absolute)};
 	if (ret->why)
 		return -ECANCELED;
-	char *full cleanup_free = path_absolute(absolute ? "/" : context->directory, path);
+	const char *directory = scope && scope->directory ? scope->directory
+				: frame->directory        ? frame->directory
+							  : context->directory;
+	cleanup_free char *full = path_absolute(absolute ? "/" : directory, path);
 	size_t max = a->bytes_left < MAX_SCRIPT_BYTES ? a->bytes_left : MAX_SCRIPT_BYTES;
-	int r = full ? context->read_file(
-			       context->data, full, max, &ret->text, &ret->length_bytes)
+	int r = full ? context->read_file(context->data, full, max, &ret->text, &ret->length_bytes)
 		     : -errno;
 	if (r == -ENOMEM)
 		analyzer_no_memory(a);
@@ -83,8 +86,9 @@ static bool may_write(const struct gate_part *part, const char *name)
 	return false;
 }
 
-/* What was read may be another file by the time it runs. Whatever stands before the part, and does not
- * merely wrap it, could have written it; and a script may write itself while it is read. */
+/* What was read may be another file by the time it runs. Whatever stands before the part, and
+ * does not merely wrap it, could have written it; and a script may write itself while it is
+ * read. */
 bool file_may_change(const struct analyzer *a, size_t reader, const char *path, size_t after)
 {
 	const struct analysis *analysis = a->analysis;
@@ -113,7 +117,7 @@ static void doubt_if_changed(const struct look *look, const char *path, size_t a
 
 static void run_file(const struct look *look, enum dialect dialect, const char *path)
 {
-	struct script_file file cleanup_script_file;
+	cleanup_script_file struct script_file file;
 	size_t after = look->a->analysis->count;
 	if (shell_read_file(look->a, look->scope, &look->frame, path, &file) < 0)
 		return look_doubt(look, file.why);
@@ -214,13 +218,13 @@ struct interpreter {
 	const char *name; /* digits and dots may follow: python3.11 */
 	const char *language;
 	struct options options;
-	const char *code;       /* letters whose value is source */
-	const char *long_code;  /* blank-separated */
-	const char *harmful;    /* letters that load other code */
+	const char *code;      /* letters whose value is source */
+	const char *long_code; /* blank-separated */
+	const char *harmful;   /* letters that load other code */
 	const char *long_harmful;
-	const char *module;     /* letters after which the rest is the program's (python -m) */
-	bool analysed;          /* there is a code analysis for the language */
-	bool first_is_code;     /* the first operand is source, not a file (awk, sed) */
+	const char *module; /* letters after which the rest is the program's (python -m) */
+	bool analysed;      /* there is a code analysis for the language */
+	bool first_is_code; /* the first operand is source, not a file (awk, sed) */
 };
 
 static const struct interpreter interpreters[] = {
@@ -238,42 +242,44 @@ static const struct interpreter interpreters[] = {
 	{
 		.name = "node",
 		.language = "javascript",
-		.options = {.flags = "chivp",
-			.values = "erC",
-			.long_flags = "check help interactive version print no-warnings trace-warnings "
+		.options = {.flags = "chiv",
+			.values = "eprC",
+			.long_flags = "check help interactive version no-warnings trace-warnings "
 				      "enable-source-maps use-strict harmony test watch "
 				      "no-deprecation throw-deprecation trace-uncaught "
 				      "preserve-symlinks experimental-modules "
 				      "experimental-vm-modules",
-			.long_values = "eval require import loader experimental-loader conditions "
-				       "input-type max-old-space-size env-file",
+			.long_values =
+				"eval print require import loader experimental-loader conditions "
+				"input-type max-old-space-size env-file",
 			.long_optional = "inspect inspect-brk unhandled-rejections"},
-		.code = "e",
-		.long_code = "eval",
+		.code = "ep",
+		.long_code = "eval print",
 		.harmful = "r",
 		.long_harmful = "require import loader experimental-loader env-file",
 		.analysed = true,
 	},
 	{.name = "perl",
 		.language = "perl",
-		.options = {.flags = "acfnpsStTuUvwWX",
-			.values = "eEImMFx",
-			.optional = "0CdDiVl"},
+		.options = {.flags = "acfnpsStTuUvwWX", .values = "eEImMFx", .optional = "0CdDiVl"},
 		.code = "eE"},
 	{.name = "ruby",
 		.language = "ruby",
 		.options = {.flags = "acdhlnpsSvw", .values = "eIrCE", .optional = "0FiTWxK"},
 		.code = "e"},
-	{.name = "php", .language = "php", .options = {.flags = "ainqsw", .values = "rdcfBREFzt"},
+	{.name = "php",
+		.language = "php",
+		.options = {.flags = "ainqsw", .values = "rdcfBREFzt"},
 		.code = "rBRE"},
-	{.name = "lua", .language = "lua", .options = {.flags = "iEvW", .values = "el"},
+	{.name = "lua",
+		.language = "lua",
+		.options = {.flags = "iEvW", .values = "el"},
 		.code = "e"},
 	{.name = "Rscript", .language = "r", .options = {.values = "e"}, .code = "e"},
 	{.name = "tclsh", .language = "tcl"},
 	{.name = "deno", .language = "typescript"},
 	{.name = "bun", .language = "typescript"},
-	{.name = "osascript", .language = "applescript", .options = {.values = "el"},
-		.code = "e"},
+	{.name = "osascript", .language = "applescript", .options = {.values = "el"}, .code = "e"},
 	{.name = "awk",
 		.language = "awk",
 		.options = {.values = "Ffv"},
@@ -366,8 +372,8 @@ static void judge_code(const struct look *look, const struct interpreter *interp
 }
 
 /* The program is a file, or standard input. */
-static void take_file(const struct look *look, const struct interpreter *interpreter,
-	const char *path)
+static void take_file(
+	const struct look *look, const struct interpreter *interpreter, const char *path)
 {
 	const struct input *input = look->input;
 	if (!path && input && input->known && input->text) {
@@ -377,9 +383,9 @@ static void take_file(const struct look *look, const struct interpreter *interpr
 		look->a->analysis->parts[look->part].language = interpreter->language;
 		look_doubt(look, "it takes its program from standard input");
 	} else if (interpreter->analysed) {
-		struct script_file file cleanup_script_file;
-		if (shell_read_file(look->a, look->scope, &look->frame,
-			    path ? path : input->file, &file) == 0 &&
+		cleanup_script_file struct script_file file;
+		if (shell_read_file(look->a, look->scope, &look->frame, path ? path : input->file,
+			    &file) == 0 &&
 			!memchr(file.text, '\0', file.length_bytes))
 			take_code(look, interpreter, file.text);
 	} else {
@@ -407,6 +413,12 @@ bool look_at_interpreter(const struct look *look, const char *name)
 			!listed(interpreter->long_code, &option))
 			continue;
 		code = true;
+		/* node -pe CODE: two letters, one argument. */
+		if (option.letter == 'p' && option.value == look->words[at - 1] + 2 &&
+			strcmp(option.value, "e") == 0 && at < look->count) {
+			option.value_known = look->known[at];
+			option.value = look->words[at++];
+		}
 		if (!option.value_known)
 			look_doubt(look, "its program is known only when it runs");
 		else
@@ -430,7 +442,8 @@ bool look_at_interpreter(const struct look *look, const char *name)
 	return true;
 }
 
-/* Where programs are installed by the system: what lies there is a program whatever its first line. */
+/* Where programs are installed by the system: what lies there is a program whatever its first
+ * line. */
 static bool is_system_program(const char *path)
 {
 	static const char *const roots[] = {"/bin", "/lib", "/lib64", "/sbin", "/usr"};
@@ -459,8 +472,8 @@ static void run_by_first_line(const struct look *look, const char *text)
 		argument += strspn(argument, " \t");
 	}
 	size_t extra = *argument ? 2 : 1, count = look->count + extra;
-	char **words cleanup_free = calloc(count + 1, sizeof(*words));
-	bool *known cleanup_free = calloc(count + 1, sizeof(*known));
+	cleanup_free char **words = calloc(count + 1, sizeof(*words));
+	cleanup_free bool *known = calloc(count + 1, sizeof(*known));
 	if (!words || !known)
 		return analyzer_no_memory(look->a);
 	words[0] = interpreter;
@@ -477,7 +490,7 @@ static void run_by_first_line(const struct look *look, const char *text)
 
 void look_at_file(const struct look *look)
 {
-	struct script_file file cleanup_script_file = {0};
+	cleanup_script_file struct script_file file = {0};
 	const char *path = look->words[0];
 	if (!strchr(path, '/') || is_system_program(path) || !look->a->context->read_file)
 		return;
@@ -486,15 +499,14 @@ void look_at_file(const struct look *look)
 	/* Too big for a script, or not readable as one has to be: some other program. */
 	if (r < 0 && r != -EFBIG && r != -EACCES)
 		return look_doubt(look, file.why);
-	doubt_if_changed(look, path, after);
-	if (r < 0 || file.length_bytes < 2)
-		return;
-	if (file.text[0] == '#' && file.text[1] == '!') {
+	if (r == 0 && file.length_bytes > 1 && file.text[0] == '#' && file.text[1] == '!') {
 		run_by_first_line(look, file.text);
-	} else if (!memchr(file.text, '\0', file.length_bytes < 128 ? file.length_bytes : 128)) {
+	} else if (r == 0 &&
+		   !memchr(file.text, '\0', file.length_bytes < 128 ? file.length_bytes : 128)) {
 		/* The kernel refuses it, and a shell or execvp() hands it to a shell. */
 		struct frame frame = look->frame;
 		frame.depth = look->a->analysis->parts[look->part].depth + 1;
 		shell_process(look->a, DIALECT_POSIX, &frame, file.text, file.length_bytes, path);
 	}
+	doubt_if_changed(look, path, after);
 }

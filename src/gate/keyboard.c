@@ -371,15 +371,18 @@ int keyboard_byte(struct keyboard *keyboard, int wait_ms, unsigned char *ret)
 	return n < 0 ? (int)n : 0;
 }
 
-int keyboard_line(struct keyboard *keyboard, char *text, size_t text_bytes)
+int keyboard_line(struct keyboard *keyboard, const char *label, char *text, size_t text_bytes)
 {
 	struct error error;
 	terminal_release(&keyboard->terminal);
 	int r = claim(keyboard, true, &error);
 	if (r < 0)
 		return r;
+	/* Before the label, after which keys count. */
 	tcflush(keyboard->terminal.fd, TCIFLUSH);
-	ssize_t n = read_some(keyboard, -1, text, text_bytes - 1);
+	ssize_t n = keyboard_write(keyboard, label);
+	if (n == 0)
+		n = read_some(keyboard, -1, text, text_bytes - 1);
 	terminal_release(&keyboard->terminal);
 	int again = claim(keyboard, false, &error);
 	if (n < 0 || again < 0)

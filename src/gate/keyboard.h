@@ -68,9 +68,9 @@ struct key {
 int keyboard_key(struct keyboard *keyboard, struct key *ret);
 /* One byte, for the line editor; wait_ms < 0: however long. -ETIME; errors as above. */
 int keyboard_byte(struct keyboard *keyboard, int wait_ms, unsigned char *ret);
-/* A line as the terminal itself edits it, without its Enter, in text. -ENODATA: none (end of file,
- * or longer than there is room). Errors as above. */
-int keyboard_line(struct keyboard *keyboard, char *text, size_t text_bytes);
+/* A line as the terminal itself edits it, after label, without its Enter, in text. -ENODATA: none
+ * (end of file, or longer than there is room). Errors as above. */
+int keyboard_line(struct keyboard *keyboard, const char *label, char *text, size_t text_bytes);
 
 /* A line that is edited here, starting from initial. *ret: caller frees. -ECANCELED: ^C, or nothing
  * typed. Errors as above. */

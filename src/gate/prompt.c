@@ -8,10 +8,19 @@
 
 enum {
 	QUESTION_BYTES_MAX = 8 * MAX_ARGV_BYTES, /* every byte of a command may be shown as \xff */
-	FIELD_ROWS_MAX = 4,
-	PARTS_SHOWN_MAX = 5,
 	LINE_BYTES_MAX = 64 * 1024,
 };
+
+/* The question as it is written, and what of it had no room. */
+struct sheet {
+	struct buffer *out;
+	const struct approval_request *request;
+	const struct prompt_room *room;
+	const struct show_style *style;
+	bool folded; /* of what a yes is about, not all is here */
+};
+
+static const char indent[] = "         ";
 
 static void append_bold(struct buffer *out, const char *text, const struct show_style *style)
 {
@@ -19,51 +28,62 @@ static void append_bold(struct buffer *out, const char *text, const struct show_
 		style->attributes ? "\033[22m" : "");
 }
 
-/* A labelled text, which cannot reach the column of the labels whatever it holds. */
-static void append_field(
-	struct buffer *out, const char *label, const char *text, const struct show_style *style)
+/* A labelled text, which cannot reach the column of the labels whatever it holds. Returns whether
+ * all of it was shown. */
+static bool append_field(struct sheet *sheet, const char *label, const char *text)
 {
-	char first[16];
-	static const char next[] = "         ";
-	snprintf(first, sizeof(first), "  %-6s ", label);
-	struct buffer rows = BUFFER_INIT(QUESTION_BYTES_MAX);
-	/* Newlines within a field begin at its own indent. */
-	size_t hidden = show_rows(&rows, text, next, next, FIELD_ROWS_MAX, style);
-	buffer_append_string(out, first);
+	struct buffer *out = sheet->out, rows = BUFFER_INIT(QUESTION_BYTES_MAX);
+	size_t hidden =
+		show_rows(&rows, text, indent, indent, sheet->room->field_rows, sheet->style);
+	buffer_append_format(out, "  %-6s ", label);
 	if (buffer_error(&rows) == 0)
-		buffer_append_string(out, rows.data + strlen(next));
+		buffer_append_string(out, rows.data + strlen(indent));
 	else
 		out->error = buffer_error(&rows);
 	if (hidden)
-		buffer_append_format(out, "%s(%zu characters more)\n", next, hidden);
+		buffer_append_format(out, "%s(%zu characters more)\n", indent, hidden);
 	buffer_release(&rows);
+	return hidden == 0;
 }
 
-static size_t append_command(struct buffer *out, const struct approval_request *request,
-	size_t rows_max, const struct show_style *style)
+static void append_more(struct sheet *sheet, size_t count, const char *what)
 {
-	cleanup_buffer struct buffer line = BUFFER_INIT(QUESTION_BYTES_MAX);
-	quote_words(request->request->argv, !style->utf8, &line);
+	if (count)
+		buffer_append_format(sheet->out, "%sand %zu more %s%s\n", indent, count, what,
+			count > 1 ? "s" : "");
+}
+
+static bool has_room(const struct sheet *sheet, size_t shown)
+{
+	return !sheet->room->items || shown < sheet->room->items;
+}
+
+static void append_command(struct sheet *sheet)
+{
+	cleanup_buffer struct buffer line = BUFFER_INIT(QUESTION_BYTES_MAX),
+				     note = BUFFER_INIT(128);
+	quote_words(sheet->request->request->argv, !sheet->style->utf8, &line);
 	if (buffer_error(&line) || !line.data) {
-		out->error = buffer_error(&line) ? buffer_error(&line) : -EINVAL;
-		return 0;
+		sheet->out->error = buffer_error(&line) ? buffer_error(&line) : -EINVAL;
+		return;
 	}
-	size_t hidden = show_rows(out, line.data, "  | ", "    ", rows_max, style);
-	if (hidden) {
-		cleanup_buffer struct buffer note = BUFFER_INIT(128);
-		buffer_append_format(&note, "  ... %zu characters more; v shows all of it", hidden);
-		append_bold(out, note.data ? note.data : "", style);
-		buffer_append_string(out, "\n");
-	}
-	return hidden;
+	size_t hidden = show_rows(
+		sheet->out, line.data, "  | ", "    ", sheet->room->command_rows, sheet->style);
+	if (hidden == 0)
+		return;
+	sheet->folded = true;
+	buffer_append_format(&note, "  ... %zu characters more; v shows all of it", hidden);
+	append_bold(sheet->out, note.data ? note.data : "", sheet->style);
+	buffer_append_string(sheet->out, "\n");
 }
 
 /* Letters of other scripts can look like ASCII's: that there are any is said. */
-static void append_foreign(struct buffer *out, char *const argv[], const struct show_style *style)
+static void append_foreign(struct sheet *sheet)
 {
 	enum { NAMED_MAX = 4 };
+	char *const *argv = sheet->request->request->argv;
 	unsigned named[NAMED_MAX], named_count = 0, count = 0;
-	for (size_t i = 0; argv[i] && style->utf8; i++)
+	for (size_t i = 0; argv[i] && sheet->style->utf8; i++)
 		for (const unsigned char *s = (const unsigned char *)argv[i]; *s;) {
 			size_t length = utf8_sequence(s);
 			unsigned character = length > 1 ? utf8_character(s, length) : 0;
@@ -84,11 +104,10 @@ static void append_foreign(struct buffer *out, char *const argv[], const struct 
 	for (unsigned i = 0; i < named_count; i++)
 		buffer_append_format(&text, " U+%04X", named[i]);
 	buffer_append_string(&text, count > named_count ? " ..." : "");
-	append_field(out, "note", text.data, style);
+	append_field(sheet, "note", text.data);
 }
 
-static void append_wants(
-	struct buffer *out, const struct gate_request *request, const struct show_style *style)
+static void append_wants(struct sheet *sheet)
 {
 	static const char *const wants[] = {
 		[GRANT_WRITE] = "to write below ",
@@ -96,64 +115,73 @@ static void append_wants(
 		[GRANT_UNSANDBOXED] = "to run WITHOUT the box",
 		[GRANT_SECRET] = "to read the secret ",
 	};
-	for (size_t i = 0; i < request->asks_count; i++) {
+	const struct gate_request *request = sheet->request->request;
+	size_t shown = 0;
+	for (; shown < request->asks_count && has_room(sheet, shown); shown++) {
 		cleanup_buffer struct buffer text = BUFFER_INIT(LINE_BYTES_MAX);
-		const struct grant *ask = &request->asks[i];
+		const struct grant *ask = &request->asks[shown];
 		buffer_append_string(&text, wants[ask->kind]);
 		buffer_append_string(&text, ask->value ? ask->value : "");
-		append_field(out, i ? "" : "wants",
-			buffer_error(&text) ? "more than can be shown" : text.data, style);
+		if (buffer_error(&text))
+			sheet->out->error = buffer_error(&text);
+		else if (!append_field(sheet, shown ? "" : "wants", text.data))
+			sheet->folded = true;
 	}
+	append_more(sheet, request->asks_count - shown, "request");
+	sheet->folded = sheet->folded || shown < request->asks_count;
 }
 
-static void append_part(struct buffer *out, const struct approval_request *request,
-	const struct part_decision *part, const char *label, const struct show_style *style)
+static void append_part(struct sheet *sheet, const struct part_decision *part, const char *label)
 {
-	const struct analysis *analysis = request->decision->analysis;
+	const struct analysis *analysis = sheet->request->decision->analysis;
 	cleanup_buffer struct buffer text = BUFFER_INIT(LINE_BYTES_MAX);
 	if (analysis && part->part < analysis->count) {
 		const struct gate_part *source = &analysis->parts[part->part];
 		if (source->line)
 			buffer_append_format(&text, "line %u: ", source->line);
-		if (source->argv.count)
-			quote_words(source->argv.items, !style->utf8, &text);
-		else
-			buffer_append_string(&text, source->text ? source->text : "?");
-		buffer_append_string(&text, ": ");
+		/* A reason that begins with a word in back quotes names the part itself. */
+		if (part->reason && part->reason[0] != '`') {
+			quote_words(source->argv.items, !sheet->style->utf8, &text);
+			buffer_append_string(&text, ": ");
+		}
 	}
 	if (part->reason)
 		buffer_append_string(&text, part->reason);
 	if (part->rule)
 		buffer_append_format(
 			&text, " (%s:%u)", part->rule->place.file, part->rule->place.line);
-	append_field(out, label,
-		buffer_error(&text) || !text.data ? "a part that is too long to be shown"
-						  : text.data,
-		style);
+	bool ok = buffer_error(&text) == 0 && text.data;
+	append_field(sheet, label, ok ? text.data : "a part that is too long to be shown");
 }
 
-/* The reason for the whole; and for each part that asks, where there are several. */
-static void append_why(
-	struct buffer *out, const struct approval_request *request, const struct show_style *style)
+/* Whether the part says no more than the reason for the whole does. */
+static bool is_said(const struct gate_decision *decision, const struct part_decision *part)
 {
-	const struct gate_decision *decision = request->decision;
-	append_field(out, "why", decision->reason ? decision->reason : "no reason given", style);
+	return !part->rule &&
+	       (decision->parts_count == 1 || !part->reason ||
+		       (decision->reason && strcmp(part->reason, decision->reason) == 0));
+}
+
+/* The reason for the whole; and for each part that asks for another one. */
+static void append_why(struct sheet *sheet)
+{
+	const struct gate_decision *decision = sheet->request->decision;
+	append_field(sheet, "why", decision->reason ? decision->reason : "no reason given");
 	size_t asking = 0, shown = 0;
-	for (size_t i = 0; i < decision->parts_count; i++)
-		asking += decision->parts[i].verdict == VERDICT_ASK;
-	bool alone = decision->parts_count == 1 && !decision->parts[0].rule;
-	for (size_t i = 0; i < decision->parts_count && shown < PARTS_SHOWN_MAX && !alone; i++)
-		if (decision->parts[i].verdict == VERDICT_ASK)
-			append_part(
-				out, request, &decision->parts[i], shown++ ? "" : "parts", style);
-	if (!alone && asking > shown)
-		buffer_append_format(out, "         and %zu parts more that ask\n", asking - shown);
+	for (size_t i = 0; i < decision->parts_count; i++) {
+		const struct part_decision *part = &decision->parts[i];
+		if (part->verdict != VERDICT_ASK || is_said(decision, part))
+			continue;
+		asking++;
+		if (has_room(sheet, shown))
+			append_part(sheet, part, shown++ ? "" : "also");
+	}
+	append_more(sheet, asking - shown, "part");
 }
 
-static void append_new_part(struct buffer *out, const struct approval_request *request,
-	const json_t *part, const char *label, const struct show_style *style)
+static void append_new_part(struct sheet *sheet, const json_t *part, const char *label)
 {
-	const struct analysis *analysis = request->decision->analysis;
+	const struct analysis *analysis = sheet->request->decision->analysis;
 	size_t index = (size_t)json_integer_value(json_object_get(part, "part"));
 	const json_t *words = json_object_get(part, "words");
 	cleanup_buffer struct buffer text = BUFFER_INIT(LINE_BYTES_MAX);
@@ -168,37 +196,33 @@ static void append_new_part(struct buffer *out, const struct approval_request *r
 		buffer_append_string(&text, i ? ", " : " ");
 		buffer_append_string(&text, json_string_value(json_array_get(words, i)));
 	}
-	append_field(out, label, buffer_error(&text) ? "much" : text.data, style);
+	append_field(sheet, label, buffer_error(&text) ? "much" : text.data);
 }
 
-static void append_new(
-	struct buffer *out, const struct approval_request *request, const struct show_style *style)
+static void append_new(struct sheet *sheet)
 {
-	json_t *new = session_answers_novelty(request->before, request);
+	json_t *new = session_answers_novelty(sheet->request->before, sheet->request);
 	const json_t *parts = json_object_get(new, "parts");
 	size_t shown = 0;
-	for (size_t i = 0; i < json_array_size(parts) && i < PARTS_SHOWN_MAX; i++)
-		append_new_part(
-			out, request, json_array_get(parts, i), shown++ ? "" : "new", style);
-	if (json_array_size(parts) > PARTS_SHOWN_MAX)
-		buffer_append_format(out, "         and %zu parts more\n",
-			json_array_size(parts) - PARTS_SHOWN_MAX);
+	for (; shown < json_array_size(parts) && has_room(sheet, shown); shown++)
+		append_new_part(sheet, json_array_get(parts, shown), shown ? "" : "new");
+	append_more(sheet, json_array_size(parts) - shown, "part");
 	if (json_is_true(json_object_get(new, "directory")))
-		append_field(out, shown++ ? "" : "new",
-			"nothing was approved in this directory yet", style);
-	if (json_array_size(json_object_get(new, "asks")))
 		append_field(
-			out, shown++ ? "" : "new", "what it wants was not granted before", style);
+			sheet, shown++ ? "" : "new", "nothing was approved in this directory yet");
+	if (json_array_size(json_object_get(new, "asks")))
+		append_field(sheet, shown++ ? "" : "new", "what it wants was not granted before");
 	if (json_is_object(new) && shown == 0)
-		append_field(out, "new", "nothing; each part was approved before", style);
+		append_field(sheet, "new", "nothing; each part was approved before");
 	if (!new)
-		out->error = -ENOMEM;
+		sheet->out->error = -ENOMEM;
 	json_decref(new);
 }
 
-int prompt_question(const struct approval_request *request, size_t command_rows,
-	const struct show_style *style, struct buffer *out, size_t *ret_hidden)
+int prompt_question(const struct approval_request *request, const struct prompt_room *room,
+	const struct show_style *style, struct buffer *out, bool *ret_folded)
 {
+	struct sheet sheet = {.out = out, .request = request, .room = room, .style = style};
 	cleanup_buffer struct buffer where = BUFFER_INIT(LINE_BYTES_MAX);
 	buffer_append_format(&where, "%s (%s)", request->request->directory,
 		policy_mode_name(request->request->mode));
@@ -208,16 +232,17 @@ int prompt_question(const struct approval_request *request, size_t command_rows,
 				       : "coffer asks: may this run?",
 		style);
 	buffer_append_string(out, "\n");
-	*ret_hidden = append_command(out, request, command_rows, style);
-	append_foreign(out, request->request->argv, style);
-	append_field(out, "in", buffer_error(&where) ? "?" : where.data, style);
-	append_wants(out, request->request, style);
-	append_why(out, request, style);
+	append_command(&sheet);
+	append_foreign(&sheet);
+	append_field(&sheet, "in", buffer_error(&where) ? "?" : where.data);
+	append_wants(&sheet);
+	append_why(&sheet);
 	if (request->after_failure)
-		append_field(out, "failed", request->after_failure, style);
-	append_new(out, request, style);
+		append_field(&sheet, "failed", request->after_failure);
+	append_new(&sheet);
 	if (request->justification)
-		append_field(out, "agent", request->justification, style);
+		append_field(&sheet, "agent", request->justification);
+	*ret_folded = sheet.folded;
 	return buffer_error(out);
 }
 

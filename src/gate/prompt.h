@@ -5,11 +5,15 @@
 #include "gate/settle.h"
 #include "gate/show.h"
 
-/* The question: the command (at most command_rows of it; 0: all), what it wants, why somebody is
- * asked, what of it is new, what the agent says. *ret_hidden: how many characters of the command
- * are not shown. */
-int prompt_question(const struct approval_request *request, size_t command_rows,
-	const struct show_style *style, struct buffer *out, size_t *ret_hidden);
+/* How much a question may take; 0: as much as it needs. */
+struct prompt_room {
+	size_t command_rows, field_rows;
+	size_t items; /* of each kind: wishes, parts that ask, parts that are new */
+};
+/* The question: the command, what it wants, why somebody is asked, what of it is new, what the
+ * agent says. *ret_folded: of the command or of what it wants, not all is shown. */
+int prompt_question(const struct approval_request *request, const struct prompt_room *room,
+	const struct show_style *style, struct buffer *out, bool *ret_folded);
 
 enum prompt_choice {
 	CHOICE_ONCE,

@@ -70,7 +70,7 @@ int session_answers_add(struct session_answers *answers, const char *canonical);
 void session_answers_note(struct session_answers *answers, const struct approval_request *request);
 /* The same for a question as approval_request_json() wrote it in another process. */
 void session_answers_note_json(struct session_answers *answers, const json_t *question);
-/* What of a request was in none that was noted: {"program":bool,"directory":bool,
+/* What of a request was in none that was noted: {"directory":bool,
  * "parts":[{"part":N,"program":bool,"words":[...]}],"asks":[...]}; null where nothing was noted.
  * NULL: out of memory. */
 json_t *session_answers_novelty(

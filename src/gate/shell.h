@@ -29,19 +29,22 @@ struct frame {
 	unsigned depth;
 	size_t piped_from;
 	bool background, as_other_user;
-	bool elsewhere;   /* on another host, root or image: files here say nothing */
-	bool argv_only;   /* not a script: parts have no line */
-	bool environment; /* the surroundings set variables for it */
+	bool elsewhere;        /* on another host, root or image: files here say nothing */
+	bool moved;            /* in a directory that is not known */
+	const char *directory; /* if not the context's; borrowed */
+	bool environment;      /* the surroundings set variables for it */
 };
 
 /* A shell process, as far as the analysis follows it: scripts that it evals or sources share it. */
 struct scope {
 	enum dialect dialect;
-	size_t first;      /* its first part */
-	const char *doom;  /* why nothing of it can be known; static */
+	size_t first;        /* its first part */
+	const char *doom;    /* why nothing of it can be known; static */
 	bool trusts_numbers; /* variables come from nowhere else */
 	bool functions_unsure;
 	bool moved;             /* may have changed its directory */
+	char *directory;        /* where it surely is by now, if not where it began; owned */
+	unsigned shared;        /* scripts that it evals or sources, around the one at hand */
 	struct strv functions;  /* sure to be defined from here on */
 	struct strv numbers;    /* variables that are only ever given numbers... */
 	struct strv texts;      /* ... and those that get something else */
@@ -98,12 +101,12 @@ struct script_file {
 	size_t length_bytes;
 	const char *why; /* it could not be read; static */
 };
-/* Reads a script file through the context. 0, or what the context said, or -ECANCELED where what lies at
- * the path now says nothing of what will be there. */
+/* Reads a script file through the context. 0, or what the context said, or -ECANCELED where what
+ * lies at the path now says nothing of what will be there. */
 int shell_read_file(struct analyzer *a, const struct scope *scope, const struct frame *frame,
 	const char *path, struct script_file *ret);
-/* Whether the file may be another one by the time that the part reads it. after: the first part of what it
- * holds. */
+/* Whether the file may be another one by the time that the part reads it. after: the first part
+ * of what it holds. */
 bool file_may_change(const struct analyzer *a, size_t reader, const char *path, size_t after);
 void script_file_release(struct script_file *file);
 #define cleanup_script_file __attribute__((cleanup(script_file_release)))
@@ -114,8 +117,19 @@ struct name_place {
 	bool seldom; /* the grammar is known not to see a command here */
 };
 enum tree_verdict { TREE_AGREES, TREE_DIFFERS, TREE_TOO_SLOW, TREE_NO_MEMORY };
+struct tree_check {
+	struct name_place *names; /* put in order by shell_tree_begin() */
+	size_t names_count, next; /* next: the first that is not compared yet */
+	uint64_t left_us;         /* of MAX_SYNTAX_TREE_US */
+};
+void shell_tree_begin(struct tree_check *check);
+/* Compares a piece of the script; pieces in their order. */
 enum tree_verdict shell_tree_check(
-	const char *script, size_t length_bytes, struct name_place *names, size_t count);
+	struct tree_check *check, const char *script, size_t from, size_t to);
+
+/* shell_plain.c: text of which nothing can be read in two ways... */
+bool shell_is_plain(const char *text, size_t length_bytes); /* ... in bash's own syntax */
+bool shell_is_plain_everywhere(const char *text, size_t length_bytes); /* ... by any shell */
 
 /* shell_braces.c */
 struct brace_words {
@@ -123,8 +137,8 @@ struct brace_words {
 	bool too_many;
 };
 /* quoted: for each byte of text, whether it was quoted. 0 or -ENOMEM. */
-int shell_expand_braces(const char *text, const char *quoted, size_t length_bytes,
-	struct brace_words *ret);
+int shell_expand_braces(
+	const char *text, const char *quoted, size_t length_bytes, struct brace_words *ret);
 bool shell_has_braces(const char *text, const char *quoted, size_t length_bytes);
 
 /* shell_builtins.c */
@@ -166,11 +180,11 @@ void look_doubt(const struct look *look, const char *why);
 
 /* What an option scanner found. */
 struct options {
-	const char *flags;        /* letters without an argument */
-	const char *values;       /* letters with one */
-	const char *optional;     /* letters that take one only when attached */
-	const char *long_flags;   /* words, blank-separated; abbreviations are understood */
-	const char *long_values;  /* the same, with an argument */
+	const char *flags;         /* letters without an argument */
+	const char *values;        /* letters with one */
+	const char *optional;      /* letters that take one only when attached */
+	const char *long_flags;    /* words, blank-separated; abbreviations are understood */
+	const char *long_values;   /* the same, with an argument */
 	const char *long_optional; /* the same, --word or --word=VALUE */
 };
 struct option {
@@ -180,8 +194,8 @@ struct option {
 	const char *value; /* or NULL */
 	bool value_known;
 };
-/* Takes the option at *at, moving on. 1: one was found; 0: no option here (also after "--"); -1: not
- * in the table, or not known. *cluster holds the place within combined letters: 0 to begin. */
+/* Takes the option at *at, moving on. 1: one was found; 0: no option here (also after "--"); -1:
+ * not in the table, or not known. *cluster holds the place within combined letters: 0 to begin. */
 int option_next(const struct look *look, const struct options *table, size_t *at, size_t *cluster,
 	struct option *ret);
 bool option_is(const struct option *option, const char *word);

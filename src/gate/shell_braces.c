@@ -1,6 +1,6 @@
-/* Brace expansion: a{b,c}d makes abd acd. Only lists are expanded here; a sequence {1..9} leaves the
- * word unknown, and so do too many words. Bash expands before it removes quotes, so every byte
- * carries whether it was quoted. */
+/* Brace expansion: a{b,c}d makes abd acd. Only lists are expanded here; a sequence {1..9} leaves
+ * the word unknown, and so do too many words. Bash expands before it removes quotes, so every
+ * byte carries whether it was quoted. */
 #include "gate/shell.h"
 
 #include "base/cleanup.h"
@@ -97,16 +97,14 @@ static int expand(const char *text, const char *quoted, size_t length, unsigned 
 		return ret->too_many ? 0 : strv_add(&ret->words, text);
 	}
 	/* Only whole lists: what is nested oddly is left to the word's being unknown. */
-	if (!braces.list || depth == MAX_SCRIPT_NESTING ||
-		length > MAX_PATH_BYTES) {
+	if (!braces.list || depth == MAX_SCRIPT_NESTING || length > MAX_PATH_BYTES) {
 		ret->too_many = true;
 		return 0;
 	}
 	unsigned level = 0;
 	size_t from = braces.open + 1;
 	for (size_t i = from; i <= braces.close && !ret->too_many; i++) {
-		bool ends = i == braces.close ||
-			(text[i] == ',' && !quoted[i] && level == 0);
+		bool ends = i == braces.close || (text[i] == ',' && !quoted[i] && level == 0);
 		if (text[i] == '{' && !quoted[i])
 			level++;
 		else if (text[i] == '}' && !quoted[i] && i != braces.close)
@@ -126,8 +124,8 @@ static int expand(const char *text, const char *quoted, size_t length, unsigned 
 	return 0;
 }
 
-int shell_expand_braces(const char *text, const char *quoted, size_t length_bytes,
-	struct brace_words *ret)
+int shell_expand_braces(
+	const char *text, const char *quoted, size_t length_bytes, struct brace_words *ret)
 {
 	return expand(text, quoted, length_bytes, 0, ret);
 }

@@ -1,5 +1,5 @@
-/* The shell's own words. Most do nothing that matters here; the others run text as a script, start a
- * command, or change what later words mean, which is a doubt about the whole shell. */
+/* The shell's own words. Most do nothing that matters here; the others run text as a script,
+ * start a command, or change what later words mean, which is a doubt about the whole shell. */
 #include "gate/shell.h"
 
 #include "base/cleanup.h"
@@ -34,15 +34,14 @@ static void doom(const struct call *call, const char *why)
 static void take_name(const struct call *call, size_t i)
 {
 	const char *word = call->words[i];
-	size_t n = strspn(word,
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
+	size_t n = strspn(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
 	const char *rest = word + n + (word[n] == '+');
 	if (n == 0 || (*rest != '=' && (*rest || !call->known[i])))
 		return doom(call, "which variable it sets is not known");
-	char *name cleanup_free = analyzer_copy(call->a, word, n);
+	cleanup_free char *name = analyzer_copy(call->a, word, n);
 	const char *value = rest + 1;
 	bool number = *rest == '=' && call->known[i] && *value && *(rest - 1) != '+' &&
-		strspn(value, "0123456789") == strlen(value);
+		      strspn(value, "0123456789") == strlen(value);
 	if (name)
 		scope_assign(call->a, call->scope, name, number);
 }
@@ -110,8 +109,8 @@ static void on_printf(const struct call *call)
 	if (call->count < 2)
 		return;
 	const char *first = call->words[1];
-	if (!call->known[1] && (first[0] == '$' || first[0] == '`' ||
-				       (first[0] == '"' && strchr("$`", first[1]))))
+	if (!call->known[1] &&
+		(first[0] == '$' || first[0] == '`' || (first[0] == '"' && strchr("$`", first[1]))))
 		doubt(call, "it may set a variable that is not known");
 	else if (strcmp(first, "-v") == 0 && call->count > 2)
 		take_name(call, 2);
@@ -143,12 +142,12 @@ static bool is_one_word(const struct call *call, size_t i)
 	size_t n = strlen(word);
 	if (call->known[i] || strcmp(word, "$#") == 0 || strcmp(word, "$?") == 0)
 		return true;
-	return n >= 2 && word[0] == '"' && word[n - 1] == '"' &&
-		!memchr(word + 1, '"', n - 2) && !strchr(word, '@');
+	return n >= 2 && word[0] == '"' && word[n - 1] == '"' && !memchr(word + 1, '"', n - 2) &&
+	       !strchr(word, '@');
 }
 
-/* test -v NAME evaluates a subscript in NAME: with words that are not known, only where an operator can
- * be nothing but what it seems. */
+/* test -v NAME evaluates a subscript in NAME: with words that are not known, only where an
+ * operator can be nothing but what it seems. */
 static void on_test(const struct call *call)
 {
 	size_t first = 1, end = call->count;
@@ -160,15 +159,14 @@ static void on_test(const struct call *call)
 	for (size_t i = first; i < end; i++) {
 		all_known &= call->known[i];
 		single &= is_one_word(call, i);
-		names |= call->known[i] && strpbrk(call->words[i], "[") &&
-			call->words[i][0] != '[';
-		if (call->known[i] && (strcmp(call->words[i], "-v") == 0 ||
-					      strcmp(call->words[i], "-R") == 0))
+		names |= call->known[i] && strpbrk(call->words[i], "[") && call->words[i][0] != '[';
+		if (call->known[i] &&
+			(strcmp(call->words[i], "-v") == 0 || strcmp(call->words[i], "-R") == 0))
 			names |= !all_known || (i + 1 < end && !call->known[i + 1]);
 	}
 	size_t n = end > first ? end - first : 0;
-	bool shaped = n <= 1 || (n == 2 && call->known[first]) ||
-		(n == 3 && call->known[first + 1]);
+	bool shaped =
+		n <= 1 || (n == 2 && call->known[first]) || (n == 3 && call->known[first + 1]);
 	if (names || (!all_known && !(single && shaped)))
 		doubt(call, "a test evaluates what a name may hold");
 }
@@ -254,16 +252,19 @@ static void on_hidden_commands(const struct call *call)
 	doubt(call, "it may run commands that are not followed");
 }
 
-static void run_text(const struct call *call, const char *text, const char *file)
+/* In this same shell. */
+static void run_text(const struct call *call, const char *text, size_t length, const char *file)
 {
 	struct frame frame = *call->frame;
 	frame.depth++;
-	shell_script(call->a, call->scope, &frame, text, strlen(text), file);
+	call->scope->shared++;
+	shell_script(call->a, call->scope, &frame, text, length, file);
+	call->scope->shared--;
 }
 
 static void on_eval(const struct call *call)
 {
-	struct buffer text cleanup_buffer = BUFFER_INIT(MAX_SCRIPT_BYTES);
+	cleanup_buffer struct buffer text = BUFFER_INIT(MAX_SCRIPT_BYTES);
 	size_t first = call->count > 1 && strcmp(call->words[1], "--") == 0 ? 2 : 1;
 	for (size_t i = first; i < call->count; i++) {
 		if (!call->known[i])
@@ -277,14 +278,13 @@ static void on_eval(const struct call *call)
 	if (buffer_error(&text))
 		return doom(call, "eval of too much");
 	if (text.data)
-		run_text(call, text.data, NULL);
+		run_text(call, text.data, text.length_bytes, NULL);
 }
 
 static void on_trap(const struct call *call)
 {
 	size_t i = 1;
-	while (i < call->count && call->known[i] && call->words[i][0] == '-' &&
-		call->words[i][1])
+	while (i < call->count && call->known[i] && call->words[i][0] == '-' && call->words[i][1])
 		if (strcmp(call->words[i++], "--") == 0)
 			break;
 	if (i >= call->count)
@@ -293,7 +293,7 @@ static void on_trap(const struct call *call)
 		return doom(call, "the trap's commands are known only when it runs");
 	const char *word = call->words[i];
 	if (strcmp(word, "-") != 0 && strspn(word, "0123456789") != strlen(word))
-		run_text(call, word, NULL);
+		run_text(call, word, strlen(word), NULL);
 }
 
 static void on_source(const struct call *call)
@@ -305,13 +305,11 @@ static void on_source(const struct call *call)
 		return doom(call, "the sourced file is known only when it runs");
 	if (!strchr(call->words[i], '/'))
 		return doom(call, "the sourced file is looked for in PATH");
-	struct script_file file cleanup_script_file;
+	cleanup_script_file struct script_file file;
 	if (shell_read_file(call->a, call->scope, call->frame, call->words[i], &file) < 0)
 		return doom(call, file.why);
-	struct frame frame = *call->frame;
 	size_t after = call->a->analysis->count;
-	frame.depth++;
-	shell_script(call->a, call->scope, &frame, file.text, file.length_bytes, call->words[i]);
+	run_text(call, file.text, file.length_bytes, call->words[i]);
 	if (file_may_change(call->a, call->part, call->words[i], after))
 		doom(call, "the sourced file may change before it is read");
 }

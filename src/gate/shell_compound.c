@@ -1,4 +1,5 @@
-/* Compound commands: each reads from its reserved word to its last one, and the redirections behind. */
+/* Compound commands: each reads from its reserved word to its last one, and the redirections
+ * behind. */
 #include "gate/shell_reader.h"
 
 #include "base/cleanup.h"
@@ -51,12 +52,44 @@ static void read_while(struct reader *r)
 	read_do_group(r);
 }
 
+/* A word that is digits, whatever it expands to. */
+static bool is_number(const struct reader *r, const struct shell_word *word)
+{
+	static const char *const numbers[] = {"$#", "$?", "\"$#\"", "\"$?\""};
+	const char *text = word->value.data, *written = r->script + word->start;
+	for (size_t i = 0; i < ARRAY_SIZE(numbers); i++)
+		if (word->end - word->start == strlen(numbers[i]) &&
+			memcmp(written, numbers[i], strlen(numbers[i])) == 0)
+			return true;
+	return !word->unknown && *text && strspn(text, "0123456789") == strlen(text);
+}
+
+/* The usual beginning of a counting loop, NAME=DIGITS: then it is a number that is counted. */
+static void take_counter(struct reader *r)
+{
+	size_t at = r->at;
+	while (at < r->end && r->script[at] == ' ')
+		at++;
+	size_t name = at;
+	while (at < r->end && is_name_byte(r->script[at]))
+		at++;
+	size_t name_end = at++;
+	size_t digits = strspn(r->script + at, "0123456789");
+	if (name == name_end || !is_name_start(r->script[name]) || digits == 0 ||
+		r->script[name_end] != '=' || r->script[at + digits] != ';')
+		return;
+	cleanup_free char *copy = analyzer_copy(r->a, r->script + name, name_end - name);
+	if (copy)
+		scope_assign(r->a, r->scope, copy, true);
+}
+
 /* for ((a; b; c)), behind "((". */
 static void read_counting_for(struct reader *r)
 {
 	size_t start = r->at;
 	reader_bash_only(r);
 	r->at += 2;
+	take_counter(r);
 	read_arithmetic(r, ";");
 	if (!r->stopped)
 		read_arithmetic(r, ";");
@@ -80,23 +113,26 @@ static void read_for(struct reader *r)
 	skip_blanks(r);
 	if (peek(r, 0) == '(' && peek(r, 1) == '(')
 		return read_counting_for(r);
-	struct shell_word name cleanup_word = {0};
+	cleanup_word struct shell_word name = {0};
 	size_t start = r->at;
 	if (!read_word(r, &name, PLACE_ARGUMENT) || !name.plain || name.unknown) {
 		if (!r->stopped)
 			reader_syntax(r, "a loop wants a variable's name");
 		return;
 	}
-	scope_assign(r->a, r->scope, name.value.data, false);
+	bool numbers = false;
 	skip_newlines(r);
 	if (at_keyword(r, "in")) {
 		r->at += 2;
+		numbers = true;
 		for (skip_blanks(r); !r->stopped; skip_blanks(r)) {
-			struct shell_word word cleanup_word = {0};
+			cleanup_word struct shell_word word = {0};
 			if (!read_word(r, &word, PLACE_ARGUMENT))
 				break;
+			numbers &= is_number(r, &word);
 		}
 	}
+	scope_assign(r->a, r->scope, name.value.data, numbers);
 	flush_hazards(r, start);
 	if (peek(r, 0) == ';')
 		r->at++;
@@ -124,7 +160,7 @@ static bool read_branch(struct reader *r)
 	if (peek(r, 0) == '(')
 		r->at++;
 	for (;;) {
-		struct shell_word pattern cleanup_word = {0};
+		cleanup_word struct shell_word pattern = {0};
 		skip_blanks(r);
 		if (!read_word(r, &pattern, PLACE_PATTERN)) {
 			if (!r->stopped)
@@ -153,7 +189,7 @@ static bool read_branch(struct reader *r)
 
 static void read_case(struct reader *r)
 {
-	struct shell_word word cleanup_word = {0};
+	cleanup_word struct shell_word word = {0};
 	size_t start = r->at;
 	skip_blanks(r);
 	if (!read_word(r, &word, PLACE_ARGUMENT)) {
@@ -172,7 +208,7 @@ static void read_function(struct reader *r)
 {
 	reader_bash_only(r);
 	skip_blanks(r);
-	struct shell_word name cleanup_word = {0};
+	cleanup_word struct shell_word name = {0};
 	if (!read_word(r, &name, PLACE_ARGUMENT) || !name.plain) {
 		if (!r->stopped)
 			reader_odd(r, "a function's name is not plain");
@@ -208,6 +244,24 @@ void read_function_body(struct reader *r, char *name)
 	r->defined = name;
 }
 
+/* coproc NAME COMPOUND: the name is one only before a compound command. */
+static void skip_coproc_name(struct reader *r)
+{
+	static const char *const starts[] = {"(", "{", "if", "while", "until", "for", "case", "[["};
+	size_t before = r->at;
+	if (!is_name_start(peek(r, 0)))
+		return;
+	while (is_name_byte(peek(r, 0)))
+		r->at++;
+	if (peek(r, 0) == ' ' || peek(r, 0) == '\t') {
+		skip_blanks(r);
+		for (size_t i = 0; i < ARRAY_SIZE(starts); i++)
+			if (at_keyword(r, starts[i]) || (i == 0 && peek(r, 0) == '('))
+				return;
+	}
+	r->at = before;
+}
+
 /* coproc [NAME] command: in the background, its descriptors in an array. */
 static void read_coproc(struct reader *r)
 {
@@ -216,6 +270,7 @@ static void read_coproc(struct reader *r)
 	/* The grammar takes it for a command's name, as it does `time`. */
 	reader_name(r, r->at - strlen("coproc"), true);
 	skip_blanks(r);
+	skip_coproc_name(r);
 	r->seldom = true;
 	if (reader_enter(r)) {
 		read_command(r);
@@ -233,12 +288,6 @@ static bool compares_numbers(const struct shell_word *word)
 		if (strcmp(word->value.data, names[i]) == 0)
 			return true;
 	return false;
-}
-
-static bool is_number(const struct shell_word *word)
-{
-	const char *text = word->value.data;
-	return !word->unknown && *text && strspn(text, "0123456789") == strlen(text);
 }
 
 /* [[ ... ]]: words and signs until its end. */
@@ -261,7 +310,7 @@ static void read_condition(struct reader *r)
 			compared = false;
 			continue;
 		}
-		struct shell_word word cleanup_word = {0};
+		cleanup_word struct shell_word word = {0};
 		if (!read_word(r, &word, place)) {
 			if (!r->stopped)
 				reader_syntax(r, "a sign that does not fit in [[");
@@ -270,16 +319,16 @@ static void read_condition(struct reader *r)
 		if (word.plain && strcmp(word.value.data, "]]") == 0)
 			break;
 		bool counts = compares_numbers(&word);
-		if ((counts && !was_number) || (compared && !is_number(&word)))
+		if ((counts && !was_number) || (compared && !is_number(r, &word)))
 			reader_hazard(r, "[[ runs what a value that it counts with may hold");
 		compared = counts;
-		was_number = is_number(&word);
+		was_number = is_number(r, &word);
 		const char *text = word.plain ? word.value.data : "";
 		place = strcmp(text, "=~") == 0 ? PLACE_REGEX
 			: strcmp(text, "==") == 0 || strcmp(text, "!=") == 0 ||
-				strcmp(text, "=") == 0
-			? PLACE_PATTERN
-			: PLACE_CONDITION;
+					strcmp(text, "=") == 0
+				? PLACE_PATTERN
+				: PLACE_CONDITION;
 	}
 	flush_hazards(r, start);
 }
@@ -291,6 +340,7 @@ static void read_parentheses_command(struct reader *r)
 		reader_bash_only(r);
 		if (!closes_as_arithmetic(r))
 			return reader_odd(r, "parentheses that may be no arithmetic");
+		reader_name(r, start, true); /* so the grammar says */
 		r->at += 2;
 		read_arithmetic(r, "))");
 		return flush_hazards(r, start);
@@ -321,7 +371,7 @@ static const struct {
 static void read_redirections(struct reader *r)
 {
 	struct gate_part part = {0};
-	struct input ignored cleanup_input = {0};
+	cleanup_input struct input ignored = {0};
 	skip_blanks(r);
 	size_t start = r->at, first_heredoc = r->heredocs_count;
 	while (!r->stopped && redirection_here(r)) {

@@ -1,5 +1,6 @@
-/* What stands behind a $, between quotes and backquotes. No value is computed but that of $'...': what
- * is wanted are the commands inside, and what an expansion may do beside giving a value. */
+/* What stands behind a $, between quotes and backquotes. No value is computed but that of
+ * $'...': what is wanted are the commands inside, and what an expansion may do beside giving a
+ * value. */
 #include "gate/shell_reader.h"
 
 #include "base/cleanup.h"
@@ -121,10 +122,10 @@ static unsigned long read_number(struct reader *r, unsigned base, size_t digits_
 	unsigned long value = 0;
 	for (size_t i = 0; i < digits_max; i++, r->at++) {
 		char c = peek(r, 0);
-		unsigned digit = c >= '0' && c <= '9' ? (unsigned)(c - '0') :
-			c >= 'a' && c <= 'f'          ? (unsigned)(c - 'a') + 10 :
-			c >= 'A' && c <= 'F'          ? (unsigned)(c - 'A') + 10 :
-							99;
+		unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+				 : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
+				 : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10
+							: 99;
 		if (digit >= base)
 			break;
 		value = value * base + digit;
@@ -256,7 +257,7 @@ static void read_operand(struct reader *r, struct shell_word *scratch)
 
 void read_arithmetic(struct reader *r, const char *close)
 {
-	struct shell_word scratch cleanup_word = {
+	cleanup_word struct shell_word scratch = {
 		.value = BUFFER_INIT(MAX_SCRIPT_BYTES), .quoted = BUFFER_INIT(MAX_SCRIPT_BYTES)};
 	if (!reader_enter(r))
 		return;
@@ -325,8 +326,7 @@ static void read_operand_word(struct reader *r, struct shell_word *scratch, bool
 		} else if (c == '\'' && in_quotes) {
 			reader_odd(r, "a ' inside of \"${...}\"");
 		} else if (c == '\'') {
-			const char *shut =
-				memchr(r->script + r->at + 1, '\'', r->end - r->at - 1);
+			const char *shut = memchr(r->script + r->at + 1, '\'', r->end - r->at - 1);
 			if (!shut)
 				return reader_syntax(r, "a ' is not closed");
 			r->at = (size_t)(shut - r->script) + 1;
@@ -378,12 +378,12 @@ static char *read_parameter(struct reader *r)
 
 static void read_braced(struct reader *r, bool in_quotes)
 {
-	struct shell_word scratch cleanup_word = {
+	cleanup_word struct shell_word scratch = {
 		.value = BUFFER_INIT(MAX_SCRIPT_BYTES), .quoted = BUFFER_INIT(MAX_SCRIPT_BYTES)};
 	if (!reader_enter(r))
 		return;
 	r->at += 2;
-	char *name cleanup_free = read_parameter(r);
+	cleanup_free char *name = read_parameter(r);
 	bool expression = false;
 	if (!r->stopped && peek(r, 0) != '}')
 		read_operator(r, name, &expression);

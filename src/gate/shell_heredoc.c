@@ -8,7 +8,7 @@
 /* The delimiter, at its first byte: quotes are removed, nothing is expanded. */
 static char *read_delimiter(struct reader *r, bool *ret_quoted)
 {
-	struct shell_word word cleanup_word = {0};
+	cleanup_word struct shell_word word = {0};
 	size_t start = r->at;
 	for (size_t i = start; i < r->end && !is_meta(r->script[i]); i++)
 		if (r->script[i] == '$' || r->script[i] == '`') {
@@ -56,10 +56,10 @@ void own_heredocs(struct reader *r, size_t first, size_t part)
 		r->heredocs[i].part = part;
 }
 
-/* Where the body ends, and where the line behind its delimiter begins. Unless the delimiter was quoted,
- * a backslash joins lines before they are compared with it. */
-static bool find_end(struct reader *r, const struct heredoc *heredoc, size_t *ret_end,
-	size_t *ret_next)
+/* Where the body ends, and where the line behind its delimiter begins. Unless the delimiter was
+ * quoted, a backslash joins lines before they are compared with it. */
+static bool find_end(
+	struct reader *r, const struct heredoc *heredoc, size_t *ret_end, size_t *ret_next)
 {
 	size_t wanted = strlen(heredoc->delimiter);
 	bool joined = false;
@@ -71,7 +71,7 @@ static bool find_end(struct reader *r, const struct heredoc *heredoc, size_t *re
 		while (heredoc->strip_tabs && tabs < length && text[tabs] == '\t')
 			tabs++;
 		bool same = length - tabs == wanted &&
-			memcmp(text + tabs, heredoc->delimiter, wanted) == 0;
+			    memcmp(text + tabs, heredoc->delimiter, wanted) == 0;
 		if (same && !joined) {
 			*ret_end = line;
 			*ret_next = line + length + (stop != NULL);
@@ -96,11 +96,12 @@ static bool find_end(struct reader *r, const struct heredoc *heredoc, size_t *re
 /* The commands in the body of an unquoted here-document. */
 static bool read_body(struct reader *r, size_t body_end)
 {
-	struct shell_word scratch cleanup_word = {
+	cleanup_word struct shell_word scratch = {
 		.value = BUFFER_INIT(MAX_SCRIPT_BYTES), .quoted = BUFFER_INIT(MAX_SCRIPT_BYTES)};
 	size_t end = r->end;
 	bool seldom = r->seldom, known = true;
 	r->end = body_end;
+	r->seldom = true; /* the grammar misses some: backquotes, what follows a tab */
 	while (!r->stopped && r->at < r->end) {
 		char c = peek(r, 0);
 		known &= c != '$' && c != '`' && c != '\\';
@@ -109,14 +110,13 @@ static bool read_body(struct reader *r, size_t body_end)
 		} else if (c == '$') {
 			read_dollar(r, &scratch, true);
 		} else if (c == '`') {
-			r->seldom = true;
 			read_backquote(r);
-			r->seldom = seldom;
 		} else {
 			r->at++;
 		}
 	}
 	r->end = end;
+	r->seldom = seldom;
 	return known;
 }
 
@@ -165,8 +165,8 @@ void read_heredocs(struct reader *r)
 			last &= heredocs[k].part != heredoc->part || !heredocs[k].is_stdin;
 		const struct input unknown = {.given = true};
 		if (heredoc->part != SIZE_MAX && heredoc->is_stdin && last)
-			look_further(r, heredoc->part,
-				heredoc->input.text ? &heredoc->input : &unknown);
+			look_further(
+				r, heredoc->part, heredoc->input.text ? &heredoc->input : &unknown);
 		free(heredoc->delimiter);
 		input_release(&heredoc->input);
 	}

@@ -30,6 +30,9 @@ struct reader {
 	struct name_place *names;
 	size_t names_count, names_capacity;
 	bool seldom; /* here the grammar sees no commands */
+	/* Where the script's own lists begin, not those inside of others. */
+	uint32_t *items;
+	size_t items_count, items_capacity;
 	/* Offsets of line ends, to tell line and column. */
 	uint32_t *lines;
 	size_t lines_count;
@@ -48,14 +51,14 @@ enum word_place {
 };
 
 struct shell_word {
-	size_t start, end;     /* in the script */
-	struct buffer value;   /* quotes removed; exact unless unknown */
-	struct buffer quoted;  /* a byte for each of value's: 1 where it was quoted */
-	bool unknown;          /* expansions, globs: what it will be is not known */
-	bool plain;            /* nothing but ordinary characters, unquoted */
-	size_t name_bytes;     /* of an assignment: the variable's name; else 0 */
-	size_t value_at;       /* of an assignment: where in `value` it begins */
-	bool element;          /* name[...]= */
+	size_t start, end;    /* in the script */
+	struct buffer value;  /* quotes removed; exact unless unknown */
+	struct buffer quoted; /* a byte for each of value's: 1 where it was quoted */
+	bool unknown;         /* expansions, globs: what it will be is not known */
+	bool plain;           /* nothing but ordinary characters, unquoted */
+	size_t name_bytes;    /* of an assignment: the variable's name; else 0 */
+	size_t value_at;      /* of an assignment: where in `value` it begins */
+	bool element;         /* name[...]= */
 };
 void shell_word_release(struct shell_word *word);
 #define cleanup_word __attribute__((cleanup(shell_word_release)))
@@ -68,7 +71,7 @@ static inline char peek(const struct reader *r, size_t ahead)
 static inline bool is_meta(char c)
 {
 	return c == '\0' || c == ' ' || c == '\t' || c == '\n' || c == ';' || c == '&' ||
-		c == '|' || c == '<' || c == '>' || c == '(' || c == ')';
+	       c == '|' || c == '<' || c == '>' || c == '(' || c == ')';
 }
 bool is_name_start(char c);
 bool is_name_byte(char c);
@@ -90,14 +93,17 @@ bool at_keyword(const struct reader *r, const char *word);
 void read_list(struct reader *r); /* up to what can close it; leaves that */
 void read_pipeline(struct reader *r);
 void read_command(struct reader *r);
-/* At what the part starts in its turn, and what it does to its shell. */
-void look_further(struct reader *r, size_t part, const struct input *input);
-bool redirection_here(const struct reader *r);
-void read_redirection(struct reader *r, struct gate_part *part, struct input *input);
 /* A part without a command: assignments, redirections, arithmetic. Taken. */
 size_t add_silent_part(struct reader *r, struct gate_part *part, size_t start);
 /* Adds one for the hazards met since, if there are any. */
 void flush_hazards(struct reader *r, size_t start);
+
+/* shell_command.c */
+/* At what the part starts in its turn, and what it does to its shell. */
+void look_further(struct reader *r, size_t part, const struct input *input);
+void read_simple(struct reader *r);
+bool redirection_here(const struct reader *r);
+void read_redirection(struct reader *r, struct gate_part *part, struct input *input);
 
 /* shell_compound.c: true if a compound command began here, and was read. */
 bool read_compound(struct reader *r);

@@ -1,10 +1,11 @@
-/* What a shell remembers from one command to the next, as far as it changes what later words mean.
- * Order in the source is not the order of execution (loops, functions), so a doubt about a shell is a
- * doubt about every part of it, and is told at the end.
+/* What a shell remembers from one command to the next, as far as it changes what later words
+ * mean. Order in the source is not the order of execution (loops, functions), so a doubt about a
+ * shell is a doubt about every part of it, and is told at the end.
  *
- * Arithmetic deserves a word: bash evaluates what a variable holds as an expression, and an array's
- * subscript in it may hold a command substitution: x='a[$(reboot)]'; ((x)). So arithmetic is known
- * only if every variable in it was given nothing but numbers by this very script. */
+ * Arithmetic deserves a word: bash evaluates what a variable holds as an expression, and an
+ * array's subscript in it may hold a command substitution: x='a[$(reboot)]'; ((x)). So
+ * arithmetic is known only if every variable in it was given nothing but numbers by this very
+ * script. */
 #include "gate/shell.h"
 
 #include "base/cleanup.h"
@@ -19,6 +20,7 @@ void scope_release(struct scope *scope)
 	strv_release(&scope->texts);
 	strv_release(&scope->arithmetic);
 	free(scope->counting);
+	free(scope->directory);
 	*scope = (struct scope){0};
 }
 
@@ -28,8 +30,7 @@ void scope_doom(struct scope *scope, const char *why)
 		scope->doom = why;
 }
 
-static void remember(
-	struct analyzer *a, struct scope *scope, struct strv *names, const char *name)
+static void remember(struct analyzer *a, struct scope *scope, struct strv *names, const char *name)
 {
 	if (scope->names_full || strv_contains(names, name))
 		return;

@@ -1,15 +1,16 @@
 /* Theory of operation: a shell's text is read twice.
  *
- * This reader follows bash's own rules, character by character: quotes, reserved words only where they
- * are reserved, here-documents, backslash-newline. It adds a part for every command, wherever that
- * stands: in substitutions, here-documents, arithmetic, subscripts, patterns. Then a syntax tree is made of
- * the same text (shell_tree.c), by a grammar that was written by others in another way. Every command
- * must have been seen by both at the same place; else the whole script is undecidable. Somebody who
- * wants a command to be overlooked has to deceive both in the same way.
+ * This reader follows bash's own rules, character by character: quotes, reserved words only
+ * where they are reserved, here-documents, backslash-newline. It adds a part for every command,
+ * wherever that stands: in substitutions, here-documents, arithmetic, subscripts, patterns. Then
+ * a syntax tree is made of the same text (shell_tree.c), by a grammar that was written by others
+ * in another way. Every command must have been seen by both at the same place; else the whole
+ * script is undecidable. Somebody who wants a command to be overlooked has to deceive both in
+ * the same way.
  *
- * What the reader does not follow (carriage returns, bytes that are no UTF-8, nested backquotes, ...) is
- * undecidable, not guessed. A syntax error is told with its place. In both cases what was found until
- * then stays, since bash too runs a script line by line.
+ * What the reader does not follow (carriage returns, bytes that are no UTF-8, nested backquotes,
+ * ...) is undecidable, not guessed. A syntax error is told with its place. In both cases what
+ * was found until then stays, since bash too runs a script line by line.
  *
  * The reader recurses; reader_enter() bounds it. */
 #include "gate/shell_reader.h"
@@ -56,8 +57,8 @@ void reader_syntax(struct reader *r, const char *what)
 		return;
 	unsigned line, column;
 	reader_place(r, r->at < r->end ? r->at : r->end, &line, &column);
-	error_set(&r->a->analysis->syntax, EINVAL, "shell", "%s%s%u:%u: %s",
-		r->file ? r->file : "", r->file ? ":" : "", line, column, what);
+	error_set(&r->a->analysis->syntax, EINVAL, "shell", "%s%s%u:%u: %s", r->file ? r->file : "",
+		r->file ? ":" : "", line, column, what);
 }
 
 void reader_odd(struct reader *r, const char *why)
@@ -139,7 +140,7 @@ bool at_keyword(const struct reader *r, const char *word)
 {
 	size_t length = strlen(word);
 	return length <= r->end - r->at && memcmp(r->script + r->at, word, length) == 0 &&
-		is_meta(peek(r, length));
+	       is_meta(peek(r, length));
 }
 
 /* What ends a list, and belongs to whoever began it. */
@@ -211,9 +212,33 @@ void read_pipeline(struct reader *r)
 	r->frame.piped_from = outer;
 }
 
+/* `cd DIR &&`: what follows in this list is surely there. */
+static void follow_cd(struct reader *r, size_t first)
+{
+	const struct gate_part *part = &r->a->analysis->parts[first];
+	struct scope *scope = r->scope;
+	if (r->depth || scope->shared || r->a->analysis->count != first + 1 || scope->directory ||
+		r->siblings != 1 || part->kind != PART_BUILTIN || part->argv.count != 2 ||
+		strcmp(part->argv.items[0], "cd") != 0 || !part->word_known[1] ||
+		part->argv.items[1][0] == '-' || !r->a->context->directory || r->frame.moved)
+		return;
+	const char *base = r->frame.directory ? r->frame.directory : r->a->context->directory;
+	scope->directory = path_absolute(base, part->argv.items[1]);
+	scope->moved = !scope->directory;
+}
+
+/* Once a list is over, it is not known whether its cd was done. */
+static void forget_cd(struct scope *scope)
+{
+	scope->moved |= scope->directory != NULL;
+	free(scope->directory);
+	scope->directory = NULL;
+}
+
 /* One and-or list with its separator. */
 static void read_item(struct reader *r)
 {
+	bool moved = r->scope->moved;
 	size_t first = r->a->analysis->count;
 	free(r->defined);
 	r->defined = NULL;
@@ -221,10 +246,16 @@ static void read_item(struct reader *r)
 	read_pipeline(r);
 	while (!r->stopped && ((peek(r, 0) == '&' && peek(r, 1) == '&') ||
 				      (peek(r, 0) == '|' && peek(r, 1) == '|'))) {
+		if (peek(r, 0) == '|')
+			forget_cd(r->scope);
+		else if (!moved)
+			follow_cd(r, first);
 		r->at += 2;
 		skip_newlines(r);
 		read_pipeline(r);
 	}
+	if (!r->depth && !r->scope->shared)
+		forget_cd(r->scope);
 	if (r->stopped)
 		return;
 	char c = peek(r, 0);
@@ -241,12 +272,28 @@ static void read_item(struct reader *r)
 		scope_define(r->a, r->scope, r->defined);
 }
 
+/* Remembers where a command list at the top of the script begins. */
+static void add_item(struct reader *r)
+{
+	if (r->items_count == r->items_capacity) {
+		size_t capacity = r->items_capacity ? r->items_capacity * 2 : 16;
+		uint32_t *grown = reallocarray(r->items, capacity, sizeof(*grown));
+		if (!grown)
+			return analyzer_no_memory(r->a);
+		r->items = grown;
+		r->items_capacity = capacity;
+	}
+	r->items[r->items_count++] = (uint32_t)r->at;
+}
+
 void read_list(struct reader *r)
 {
 	for (;;) {
 		skip_newlines(r);
 		if (r->stopped || at_closer(r))
 			return;
+		if (r->depth == 0)
+			add_item(r);
 		read_item(r);
 		if (r->stopped)
 			return;
@@ -280,321 +327,6 @@ void flush_hazards(struct reader *r, size_t start)
 		add_silent_part(r, &part, start);
 }
 
-bool redirection_here(const struct reader *r)
-{
-	size_t i = 0;
-	char c = peek(r, 0);
-	if (c == '&')
-		return peek(r, 1) == '>';
-	while (peek(r, i) >= '0' && peek(r, i) <= '9')
-		i++;
-	if (c == '{' && is_name_start(peek(r, 1))) {
-		for (i = 2; is_name_byte(peek(r, i)); i++)
-			;
-		if (peek(r, i++) != '}')
-			return false;
-	}
-	c = peek(r, i);
-	return (c == '<' || c == '>') && peek(r, i + 1) != '(';
-}
-
-/* Each kind of redirection; longer signs first. */
-static const struct redirect_sign {
-	const char *sign;
-	enum { IS_FILE, IS_COPY, IS_HEREDOC, IS_STRING } takes;
-	enum redirection_kind kind;
-	bool bash_only;
-} operators[] = {
-	{"&>>", IS_FILE, REDIRECT_APPEND, true},
-	{"&>", IS_FILE, REDIRECT_WRITE, true},
-	{"<<<", IS_STRING, REDIRECT_READ, true},
-	{"<<-", IS_HEREDOC, REDIRECT_READ, false},
-	{"<<", IS_HEREDOC, REDIRECT_READ, false},
-	{"<&", IS_COPY, REDIRECT_READ, false},
-	{"<>", IS_FILE, REDIRECT_WRITE, false},
-	{"<", IS_FILE, REDIRECT_READ, false},
-	{">>", IS_FILE, REDIRECT_APPEND, false},
-	{">&", IS_COPY, REDIRECT_WRITE, false},
-	{">|", IS_FILE, REDIRECT_WRITE, false},
-	{">", IS_FILE, REDIRECT_WRITE, false},
-};
-
-static const struct redirect_sign *read_operator_sign(struct reader *r)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(operators); i++) {
-		size_t length = strlen(operators[i].sign);
-		if (length > r->end - r->at ||
-			memcmp(r->script + r->at, operators[i].sign, length) != 0)
-			continue;
-		r->at += length;
-		return &operators[i];
-	}
-	return NULL;
-}
-
-/* Words that are a descriptor's number, "-", or both: no file. */
-static bool names_descriptor(const struct shell_word *word)
-{
-	size_t digits = strspn(word->value.data, "0123456789");
-	const char *rest = word->value.data + digits;
-	return !word->unknown && (*rest == '\0' || strcmp(rest, "-") == 0);
-}
-
-static void read_target(struct reader *r, const struct redirect_sign *sign, bool is_stdin,
-	struct gate_part *part, struct input *input)
-{
-	struct shell_word word cleanup_word = {0};
-	skip_blanks(r);
-	size_t begin = r->at;
-	if (peek(r, 0) == '\n' || !read_word(r, &word, PLACE_ARGUMENT)) {
-		if (!r->stopped)
-			reader_syntax(r, "a redirection wants a word");
-		return;
-	}
-	if (shell_has_braces(word.value.data, word.quoted.data, word.value.length_bytes))
-		word.unknown = true;
-	if (is_stdin) {
-		input_release(input);
-		input->given = true;
-		part->piped_from = SIZE_MAX; /* not from a pipe, then */
-	}
-	const char *text = word.value.data;
-	if (sign->takes == IS_STRING) {
-		if (is_stdin) {
-			input->text = analyzer_copy(r->a, text, word.value.length_bytes);
-			input->length_bytes = word.value.length_bytes;
-			input->known = !word.unknown;
-		}
-		return;
-	}
-	if (sign->takes == IS_COPY && names_descriptor(&word))
-		return;
-	if (sign->takes == IS_COPY && sign->kind == REDIRECT_WRITE)
-		reader_bash_only(r);
-	char *target = word.unknown ? NULL : analyzer_copy(r->a, text, word.value.length_bytes);
-	if (is_stdin && target)
-		input->file = strdup(target);
-	char *written = target ? NULL : analyzer_copy(r->a, r->script + begin, r->at - begin);
-	part_add_redirection(r->a, part, sign->kind, target, written);
-}
-
-void read_redirection(struct reader *r, struct gate_part *part, struct input *input)
-{
-	size_t start = r->at;
-	bool is_stdin = peek(r, 0) == '<' || (peek(r, 0) == '0' && peek(r, 1) == '<');
-	if (peek(r, 0) == '{') {
-		reader_bash_only(r);
-		size_t close = 1;
-		while (peek(r, close) != '}')
-			close++;
-		char *name cleanup_free = analyzer_copy(r->a, r->script + r->at + 1, close - 1);
-		if (name)
-			scope_assign(r->a, r->scope, name, false);
-		r->at += close + 1;
-	}
-	while (peek(r, 0) >= '0' && peek(r, 0) <= '9')
-		r->at++;
-	const struct redirect_sign *sign = read_operator_sign(r);
-	if (!sign)
-		return reader_syntax(r, "a redirection that is none");
-	if (peek(r, 0) == '\\' && peek(r, 1) == '\n')
-		return reader_odd(r, "a line is continued behind a redirection's sign");
-	if (sign->bash_only)
-		reader_bash_only(r);
-	if (sign->takes == IS_HEREDOC) {
-		skip_blanks(r);
-		if (is_stdin) {
-			input_release(input);
-			part->piped_from = SIZE_MAX;
-		}
-		open_heredoc(r, start, strcmp(sign->sign, "<<-") == 0, is_stdin);
-	} else {
-		read_target(r, sign, is_stdin, part, input);
-	}
-}
-
-/* NAME=VALUE, or NAME=(...). Remembered until it is known whether a command follows. */
-static void add_assignment(struct reader *r, struct gate_part *part, struct shell_word *word)
-{
-	bool array = word->value_at == word->value.length_bytes && peek(r, 0) == '(';
-	if (array)
-		read_array(r);
-	const char *written = r->script + word->start;
-	size_t written_bytes = r->at - word->start;
-	char *text = word->unknown || array
-		? analyzer_copy(r->a, written, written_bytes)
-		: analyzer_copy(r->a, word->value.data, word->value.length_bytes);
-	if (strv_add_owned(&part->assignments, text) < 0)
-		analyzer_no_memory(r->a);
-}
-
-/* Assignments that last, when no command followed them. */
-static void keep_assignments(struct reader *r, const struct gate_part *part)
-{
-	for (size_t i = 0; i < part->assignments.count; i++) {
-		const char *text = part->assignments.items[i];
-		size_t n = 0;
-		while (is_name_byte(text[n]))
-			n++;
-		char *name cleanup_free = analyzer_copy(r->a, text, n);
-		const char *value = strchr(text, '=');
-		bool number = value && value[1] && text[n] == '=' &&
-			strspn(value + 1, "0123456789") == strlen(value + 1);
-		bool counted = value && strncmp(value, "=$((", 4) == 0 && text[n] == '=' &&
-			strlen(value) > 6 && strcmp(value + strlen(value) - 2, "))") == 0;
-		if (name)
-			scope_assign(r->a, r->scope, name, number || counted);
-	}
-}
-
-/* Whether an environment prefix makes the command something else. */
-static const char *prefix_hazard(const struct gate_part *part)
-{
-	for (size_t i = 0; i < part->assignments.count; i++) {
-		const char *text = part->assignments.items[i];
-		size_t n = 0;
-		while (is_name_byte(text[n]))
-			n++;
-		const char *why = variable_hazard(text, n);
-		if (why)
-			return why;
-	}
-	return NULL;
-}
-
-void look_further(struct reader *r, size_t part, const struct input *input)
-{
-	if (r->a->analysis->parts[part].kind == PART_BUILTIN)
-		shell_builtin(r->a, r->scope, &r->frame, part, input);
-	else
-		look_inside(r->a, r->scope, &r->frame, part, input);
-}
-
-/* Gives a command its kind, and looks at what it starts in its turn. */
-static void finish_command(struct reader *r, struct gate_part *part, size_t start,
-	size_t first_heredoc, struct input *input)
-{
-	bool known = part->word_known[0];
-	const char *name = part->argv.items[0];
-	bool builtin = known && shell_is_builtin(name);
-	bool function = known && strv_contains(&r->scope->functions, name);
-	part->kind = function ? PART_FUNCTION : builtin ? PART_BUILTIN : PART_COMMAND;
-	const char *hazard = prefix_hazard(part);
-	size_t index = add_silent_part(r, part, start);
-	if (index == SIZE_MAX)
-		return;
-	if (!known)
-		part_doubt(r->a, index, "what the command is, is known only when it runs");
-	if (hazard)
-		part_doubt(r->a, index, hazard);
-	own_heredocs(r, first_heredoc, index);
-	bool waits = false;
-	for (size_t i = first_heredoc; i < r->heredocs_count; i++)
-		waits |= r->heredocs[i].is_stdin;
-	if (known && !waits)
-		look_further(r, index, input);
-}
-
-static bool takes_assignments(const struct gate_part *part)
-{
-	static const char *const names[] = {"declare", "export", "local", "readonly", "typeset"};
-	for (size_t i = 0; part->argv.count && i < ARRAY_SIZE(names); i++)
-		if (part->word_known[0] && strcmp(part->argv.items[0], names[i]) == 0)
-			return true;
-	return false;
-}
-
-static bool at_command_end(const struct reader *r)
-{
-	char c = peek(r, 0);
-	return r->at >= r->end || c == '\n' || c == ';' || c == '|' || c == ')' ||
-		(c == '&' && peek(r, 1) != '>');
-}
-
-/* NAME ( ): the parentheses. */
-static bool at_definition(struct reader *r)
-{
-	if (peek(r, 0) != '(')
-		return false;
-	r->at++;
-	skip_blanks(r);
-	if (peek(r, 0) != ')') {
-		reader_syntax(r, "a ( that fits nowhere");
-		return false;
-	}
-	r->at++;
-	return true;
-}
-
-/* Whether the word is in use before a command; true: it was taken, as a definition or assignment. */
-static bool take_first_word(struct reader *r, struct gate_part *part, struct shell_word *word)
-{
-	if (word->name_bytes) {
-		add_assignment(r, part, word);
-		return true;
-	}
-	size_t behind = r->at;
-	skip_blanks(r);
-	if (peek(r, 0) != '(') {
-		r->at = behind;
-		reader_name(r, word->start, false);
-		return false;
-	}
-	if (!word->plain || part->assignments.count || part->redirections_count) {
-		reader_odd(r, "parentheses behind a word");
-	} else if (at_definition(r)) {
-		char *name =
-			analyzer_copy(r->a, word->value.data, word->value.length_bytes);
-		if (name)
-			read_function_body(r, name);
-	}
-	return true;
-}
-
-static void read_simple(struct reader *r)
-{
-	struct gate_part part = {0};
-	struct input input cleanup_input = {0};
-	size_t start = r->at, first_heredoc = r->heredocs_count;
-	bool defined = false;
-	for (skip_blanks(r); !r->stopped && !defined && !at_command_end(r); skip_blanks(r)) {
-		if (redirection_here(r)) {
-			read_redirection(r, &part, &input);
-			continue;
-		}
-		struct shell_word word cleanup_word = {0};
-		enum word_place place = part.argv.count == 0 || takes_assignments(&part)
-			? PLACE_ASSIGNMENT
-			: PLACE_ARGUMENT;
-		if (!read_word(r, &word, place)) {
-			if (!r->stopped)
-				reader_syntax(r, "a sign that fits nowhere");
-			break;
-		}
-		if (part.argv.count == 0 && take_first_word(r, &part, &word)) {
-			defined = word.name_bytes == 0;
-			continue;
-		}
-		if (word.name_bytes && word.value_at == word.value.length_bytes &&
-			peek(r, 0) == '(') {
-			read_array(r);
-			word.unknown = true;
-			word.end = r->at;
-		}
-		add_words(r, &part, &word);
-	}
-	if (part.argv.count && !r->a->memory_short) {
-		finish_command(r, &part, start, first_heredoc, &input);
-	} else if (part.assignments.count || part.redirections_count || r->hazard || r->counts) {
-		keep_assignments(r, &part);
-		own_heredocs(r, first_heredoc, SIZE_MAX);
-		add_silent_part(r, &part, start);
-	} else if (!defined && !r->stopped && r->at == start) {
-		reader_syntax(r, "a command is missing");
-	}
-	part_release(&part);
-}
-
 void read_command(struct reader *r)
 {
 	if (!reader_enter(r))
@@ -623,38 +355,6 @@ static const char *unreadable(const char *script, size_t length_bytes)
 	return NULL;
 }
 
-/* Words, quotes without an escape in them, and the signs that join commands: what any shell reads
- * alike. */
-static bool is_plain_everywhere(const char *script, size_t length_bytes)
-{
-	bool word_start = true, first_word = true;
-	for (size_t i = 0; i < length_bytes; i++) {
-		char c = script[i];
-		if (c == '\'' || c == '"') {
-			size_t shut = i + 1;
-			while (shut < length_bytes && script[shut] != c)
-				if (strchr("$`\\!\n", script[shut++]))
-					return false;
-			i = shut;
-			word_start = false;
-		} else if (c == ' ' || c == '\n' || c == ';') {
-			first_word = c == ' ' ? first_word && word_start : true;
-			word_start = true;
-		} else if (is_name_byte(c) || strchr("./,:@+-_", c) ||
-			(c == '=' && !word_start && !first_word)) {
-			word_start = false;
-		} else if ((c == '&' || c == '|') && i + 1 < length_bytes && script[i + 1] == c) {
-			i++;
-			word_start = first_word = true;
-		} else if (c == '|') {
-			word_start = first_word = true;
-		} else {
-			return false;
-		}
-	}
-	return true;
-}
-
 static void index_lines(struct reader *r)
 {
 	size_t count = 0, capacity = 0;
@@ -672,9 +372,30 @@ static void index_lines(struct reader *r)
 	}
 }
 
+/* Gives the second reader what is not plain, in pieces as long as there are. */
+static enum tree_verdict ask_tree(struct reader *r)
+{
+	enum tree_verdict verdict = TREE_AGREES;
+	struct tree_check check = {.names = r->names, .names_count = r->names_count};
+	shell_tree_begin(&check);
+	size_t from = SIZE_MAX;
+	for (size_t i = 0; i <= r->items_count && verdict == TREE_AGREES; i++) {
+		bool last = i == r->items_count;
+		size_t start = last ? r->end : r->items[i];
+		size_t next = i + 1 < r->items_count ? r->items[i + 1] : r->end;
+		if (!last && !shell_is_plain(r->script + start, next - start)) {
+			from = from == SIZE_MAX ? start : from;
+		} else if (from != SIZE_MAX) {
+			verdict = shell_tree_check(&check, r->script, from, start);
+			from = SIZE_MAX;
+		}
+	}
+	return verdict;
+}
+
 static void check_with_tree(struct reader *r)
 {
-	switch (shell_tree_check(r->script, r->end, r->names, r->names_count)) {
+	switch (ask_tree(r)) {
 	case TREE_AGREES:
 		break;
 	case TREE_DIFFERS:
@@ -712,8 +433,7 @@ void shell_script(struct analyzer *a, struct scope *scope, const struct frame *f
 	};
 	struct reader *r = &reader;
 	r->frame.background = false;
-	if (length_bytes > MAX_SCRIPT_BYTES || length_bytes > a->bytes_left ||
-		!analyzer_enter(a)) {
+	if (length_bytes > MAX_SCRIPT_BYTES || length_bytes > a->bytes_left || !analyzer_enter(a)) {
 		a->analysis->incomplete = true;
 		return;
 	}
@@ -723,7 +443,8 @@ void shell_script(struct analyzer *a, struct scope *scope, const struct frame *f
 	const char *why = unreadable(script, length_bytes);
 	if (why)
 		reader_odd(r, why);
-	else if (scope->dialect == DIALECT_OTHER && !is_plain_everywhere(script, length_bytes))
+	else if (scope->dialect == DIALECT_OTHER &&
+		 !shell_is_plain_everywhere(script, length_bytes))
 		scope_doom(scope, "this shell may read it otherwise than bash");
 	if (!r->stopped)
 		read_list(r);
@@ -733,12 +454,14 @@ void shell_script(struct analyzer *a, struct scope *scope, const struct frame *f
 		reader_odd(r, "a here-document is not closed");
 		read_heredocs(r);
 	}
-	if (!r->stopped && !a->memory_short && r->names_count)
+	/* What is doubted as a whole already can gain nothing. */
+	if (!r->stopped && !a->memory_short && !scope->doom)
 		check_with_tree(r);
 	keep_visible(r, first);
 	for (size_t i = first; frame->background && i < a->analysis->count; i++)
 		a->analysis->parts[i].background = true;
 	free(r->names);
+	free(r->items);
 	free(r->lines);
 	free(r->defined);
 	analyzer_leave(a);
@@ -747,7 +470,7 @@ void shell_script(struct analyzer *a, struct scope *scope, const struct frame *f
 void shell_process(struct analyzer *a, enum dialect dialect, const struct frame *frame,
 	const char *script, size_t length_bytes, const char *file)
 {
-	struct scope scope cleanup_scope = {.dialect = dialect, .first = a->analysis->count};
+	cleanup_scope struct scope scope = {.dialect = dialect, .first = a->analysis->count};
 	shell_script(a, &scope, frame, script, length_bytes, file);
 	scope_settle(a, &scope);
 }

@@ -1,12 +1,13 @@
-/* The second reader: the syntax tree of tree-sitter-bash. Only one thing is asked of it: at which places
- * it sees commands, and that it understood everything. See shell_script.c for why.
+/* The second reader: the syntax tree of tree-sitter-bash. Only one thing is asked of it: at
+ * which places it sees commands, and that it understood everything. See shell_script.c for why.
  *
- * Where grammar and bash are known to differ without harm (`time` is a command's name to the grammar,
- * backquotes in here-documents are text) the first reader marks the place `seldom`: it may be missing
- * here. What the tree has and the first reader has not is always a difference. */
+ * Where grammar and bash are known to differ without harm (`time` is a command's name to the
+ * grammar, backquotes in here-documents are text) the first reader marks the place `seldom`: it
+ * may be missing here. What the tree has and the first reader has not is always a difference. */
 #include "gate/shell.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "gate/grammars.h"
 
@@ -41,8 +42,7 @@ struct symbols {
 
 static TSSymbol symbol(const char *name, bool named)
 {
-	return ts_language_symbol_for_name(
-		tree_sitter_bash(), name, (uint32_t)strlen(name), named);
+	return ts_language_symbol_for_name(tree_sitter_bash(), name, (uint32_t)strlen(name), named);
 }
 
 static bool begins_with_bracket(TSNode node, const struct symbols *symbols)
@@ -87,16 +87,20 @@ static int by_name_place(const void *a, const void *b)
 	return by_place(&((const struct name_place *)a)->at, &((const struct name_place *)b)->at);
 }
 
+/* The places of the piece, which begins at `from`, with the names that are before `to`. */
 static bool same_places(
-	const struct places *places, const struct name_place *names, size_t count)
+	struct tree_check *check, const struct places *places, size_t from, size_t to)
 {
-	size_t k = 0;
-	for (size_t i = 0; i < count; i++) {
-		if (k < places->count && places->items[k] == names[i].at)
+	size_t k = 0, i = check->next;
+	while (i < check->names_count && check->names[i].at < from)
+		i++;
+	for (; i < check->names_count && check->names[i].at < to; i++) {
+		if (k < places->count && places->items[k] + from == check->names[i].at)
 			k++;
-		else if (!names[i].seldom)
+		else if (!check->names[i].seldom)
 			return false;
 	}
+	check->next = i;
 	return k == places->count;
 }
 
@@ -114,8 +118,14 @@ static TSParser *parser(void)
 	return kept;
 }
 
-enum tree_verdict shell_tree_check(
-	const char *script, size_t length_bytes, struct name_place *names, size_t count)
+void shell_tree_begin(struct tree_check *check)
+{
+	if (check->names_count)
+		qsort(check->names, check->names_count, sizeof(*check->names), by_name_place);
+	check->left_us = MAX_SYNTAX_TREE_US;
+}
+
+static enum tree_verdict compare(struct tree_check *check, TSTree *tree, size_t from, size_t to)
 {
 	static struct symbols symbols;
 	if (!symbols.command_name)
@@ -126,28 +136,36 @@ enum tree_verdict shell_tree_check(
 			.test = symbol("test_command", true),
 			.bracket = symbol("[", false),
 		};
+	TSNode root = ts_tree_root_node(tree);
+	if (ts_node_has_error(root))
+		return TREE_DIFFERS;
+	struct places places = {0};
+	walk(root, &symbols, &places);
+	if (places.count)
+		qsort(places.items, places.count, sizeof(*places.items), by_place);
+	bool same = same_places(check, &places, from, to);
+	free(places.items);
+	return places.memory_short ? TREE_NO_MEMORY : same ? TREE_AGREES : TREE_DIFFERS;
+}
+
+enum tree_verdict shell_tree_check(
+	struct tree_check *check, const char *script, size_t from, size_t to)
+{
 	TSParser *reader = parser();
 	if (!reader)
 		return TREE_NO_MEMORY;
+	uint64_t start_us = clock_now_us();
 	ts_parser_reset(reader);
-	ts_parser_set_timeout_micros(reader, MAX_SYNTAX_TREE_US);
-	TSTree *tree = ts_parser_parse_string(reader, NULL, script, (uint32_t)length_bytes);
-	if (!tree)
+	/* Whole seconds: tree-sitter 0.20 adds fractions without a carry, and is early then. */
+	ts_parser_set_timeout_micros(reader, (check->left_us / 1000000 + 1) * 1000000);
+	TSTree *tree = ts_parser_parse_string(reader, NULL, script + from, (uint32_t)(to - from));
+	uint64_t taken_us = clock_now_us() - start_us;
+	if (!tree || taken_us > check->left_us) {
+		ts_tree_delete(tree);
 		return TREE_TOO_SLOW;
-	struct places places = {0};
-	TSNode root = ts_tree_root_node(tree);
-	enum tree_verdict verdict = TREE_DIFFERS;
-	if (!ts_node_has_error(root)) {
-		walk(root, &symbols, &places);
-		qsort(names, count, sizeof(*names), by_name_place);
-		if (places.count)
-			qsort(places.items, places.count, sizeof(*places.items), by_place);
-		if (places.memory_short)
-			verdict = TREE_NO_MEMORY;
-		else if (same_places(&places, names, count))
-			verdict = TREE_AGREES;
 	}
-	free(places.items);
+	check->left_us -= taken_us;
+	enum tree_verdict verdict = compare(check, tree, from, to);
 	ts_tree_delete(tree);
 	return verdict;
 }

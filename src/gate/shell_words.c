@@ -1,5 +1,5 @@
-/* Words: where one ends, and what it is once its quotes are removed. A word is known if nothing in it
- * is left for the run to decide: no expansion, no glob, no tilde. */
+/* Words: where one ends, and what it is once its quotes are removed. A word is known if nothing
+ * in it is left for the run to decide: no expansion, no glob, no tilde. */
 #include "gate/shell_reader.h"
 
 #include "base/cleanup.h"
@@ -190,7 +190,8 @@ static void read_piece(struct reader *r, struct shell_word *word, enum word_plac
 		read_group(r, word);
 	} else if (is_extended_glob(r)) {
 		if (place != PLACE_PATTERN && place != PLACE_CONDITION)
-			return reader_odd(r, "extended globs are read otherwise unless they are on");
+			return reader_odd(
+				r, "extended globs are read otherwise unless they are on");
 		reader_bash_only(r);
 		r->at++;
 		read_group(r, word);
@@ -230,7 +231,7 @@ void read_array(struct reader *r)
 		skip_newlines(r);
 		if (r->stopped || peek(r, 0) == ')')
 			break;
-		struct shell_word word cleanup_word = {0};
+		cleanup_word struct shell_word word = {0};
 		if (peek(r, 0) == '[') { /* [subscript]=value */
 			r->at++;
 			read_arithmetic(r, "]");

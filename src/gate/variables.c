@@ -1,4 +1,5 @@
-/* Variables that make programs start others, load code, or be other programs than their names say. */
+/* Variables that make programs start others, load code, or be other programs than their names
+ * say. */
 #include "gate/shell.h"
 
 #include "base/cleanup.h"
@@ -28,6 +29,7 @@ static const struct {
 	{"BUNDLE_GEMFILE", code},
 	{"CARGO_*", helper},
 	{"CC", helper},
+	{"CDPATH", path},
 	{"CFLAGS", helper},
 	{"CLASSPATH", code},
 	{"COMPOSER_*", code},
@@ -129,7 +131,7 @@ static int compare(const void *a, const void *b)
 const char *variable_hazard(const char *name, size_t length_bytes)
 {
 	struct key key = {name, length_bytes};
-	const void *found = bsearch(
-		&key, variables, ARRAY_SIZE(variables), sizeof(variables[0]), compare);
+	const void *found =
+		bsearch(&key, variables, ARRAY_SIZE(variables), sizeof(variables[0]), compare);
 	return found ? ((const char *const *)found)[1] : NULL;
 }

@@ -1,5 +1,5 @@
-/* One word a line, sorted as strcmp() sorts: a test checks that, and that every table of the gate has its
- * programs here. */
+/* One word a line, sorted as strcmp() sorts: a test checks that, and that every table of the
+ * gate has its programs here. */
 #include "gate/words.h"
 
 #include "base/cleanup.h"

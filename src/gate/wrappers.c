@@ -1,9 +1,9 @@
-/* Theory of operation: a wrapper is a program that starts another one which stands in its arguments. Its
- * row in the table says which options it has and which of them take an argument, so that the command is
- * found where the wrapper itself would find it; an option that is not in the row makes the part
- * undecidable, as does one that is not known. What a wrapper does beside (another user, the background,
- * a shell, another root) are its effects. Those that are not that simple have a function of their own
- * (wrappers_special.c). */
+/* Theory of operation: a wrapper is a program that starts another one which stands in its
+ * arguments. Its row in the table says which options it has and which of them take an argument,
+ * so that the command is found where the wrapper itself would find it; an option that is not in
+ * the row makes the part undecidable, as does one that is not known. What a wrapper does beside
+ * (another user, the background, a shell, another root) are its effects. Those that are not that
+ * simple have a function of their own (wrappers_special.c). */
 #include "gate/wrappers.h"
 
 #include "base/cleanup.h"
@@ -20,7 +20,7 @@ void look_doubt(const struct look *look, const char *why)
 bool option_is(const struct option *option, const char *word)
 {
 	return option->word && strlen(word) == option->word_length_bytes &&
-		memcmp(option->word, word, option->word_length_bytes) == 0;
+	       memcmp(option->word, word, option->word_length_bytes) == 0;
 }
 
 /* The one word of a blank-separated list that begins with name; -1: several do; 0: none. */
@@ -42,8 +42,8 @@ static int find_long(
 	return found > 1 ? -1 : found;
 }
 
-static int next_long(const struct look *look, const struct options *table, size_t *at,
-	struct option *ret)
+static int next_long(
+	const struct look *look, const struct options *table, size_t *at, struct option *ret)
 {
 	const char *name = look->words[*at] + 2;
 	size_t length = strcspn(name, "=");
@@ -172,7 +172,7 @@ void look_at_script(const struct look *look, const char *script, enum dialect di
 
 void look_at_line(const struct look *look, size_t first)
 {
-	struct buffer line cleanup_buffer = BUFFER_INIT(MAX_SCRIPT_BYTES);
+	cleanup_buffer struct buffer line = BUFFER_INIT(MAX_SCRIPT_BYTES);
 	for (size_t i = first; i < look->count; i++) {
 		if (!look->known[i])
 			return look_doubt(look, "its command line is known only when it runs");
@@ -295,6 +295,9 @@ void look_inside(struct analyzer *a, const struct scope *scope, const struct fra
 	look.frame.background = p->background;
 	look.frame.as_other_user = p->as_other_user;
 	look.frame.environment |= p->assignments.count > 0;
+	look.frame.moved |= scope && scope->moved;
+	if (scope && scope->directory)
+		look.frame.directory = scope->directory;
 	if (p->undecidable && p->assignments.count)
 		look.doubt = p->why_undecidable;
 	const char *slash = strrchr(p->argv.items[0], '/');

@@ -26,6 +26,8 @@ static void words_release(struct words *words)
 	strv_release(&words->items);
 }
 
+#define cleanup_words __attribute__((cleanup(words_release)))
+
 static void words_add(struct analyzer *a, struct words *words, const char *word, bool known)
 {
 	if (words->items.count == MAX_BRACE_WORDS) {
@@ -48,13 +50,13 @@ static void look_at_made(const struct look *look, struct words *words)
 /* env -S: only what is split at blanks and nothing else. */
 static void look_at_split(struct look *look, const struct option *option, size_t rest)
 {
-	struct words words __attribute__((cleanup(words_release))) = {0};
+	cleanup_words struct words words = {0};
 	if (!option->value_known || strpbrk(option->value, "\\$'\"#\n\r\v\f"))
 		return look_doubt(look, "what env splits is not followed");
 	words_add(look->a, &words, "env", true);
 	for (const char *p = option->value + strspn(option->value, " \t"); *p;) {
 		size_t n = strcspn(p, " \t");
-		char *word cleanup_free = analyzer_copy(look->a, p, n);
+		cleanup_free char *word = analyzer_copy(look->a, p, n);
 		if (word)
 			words_add(look->a, &words, word, true);
 		p += n;
@@ -74,7 +76,7 @@ void on_env(struct look *look, const struct wrapper *wrapper)
 		if (option.letter == 'S' || option_is(&option, "split-string"))
 			return look_at_split(look, &option, at);
 		if (option.letter == 'C' || option_is(&option, "chdir"))
-			look->frame.elsewhere = true;
+			look->frame.moved = true;
 		if (option_is(&option, "help") || option_is(&option, "version"))
 			return;
 	}
@@ -98,7 +100,7 @@ void on_sudo(struct look *look, const struct wrapper *wrapper)
 		static const char *const alone[] = {"edit", "help", "list", "remove-timestamp",
 			"reset-timestamp", "validate", "version"};
 		shell |= (option.letter && strchr("si", option.letter)) ||
-			option_is(&option, "shell") || option_is(&option, "login");
+			 option_is(&option, "shell") || option_is(&option, "login");
 		if (option.letter == 'e' || option_is(&option, "edit"))
 			return look_doubt(look, "it starts an editor");
 		if (option.letter && strchr("lKvV", option.letter))
@@ -136,7 +138,7 @@ void on_su(struct look *look, const struct wrapper *wrapper)
 		if (r == 0) {
 			/* su [-] [user]: more are arguments of the shell. */
 			odd |= at < look->count && strcmp(look->words[at], "-") != 0 &&
-				operands++ > 0;
+			       operands++ > 0;
 			at++;
 			continue;
 		}
@@ -332,7 +334,7 @@ void on_xargs(struct look *look, const struct wrapper *wrapper)
 	}
 	if (r < 0)
 		return look_doubt(look, option_not_known);
-	struct words words __attribute__((cleanup(words_release))) = {0};
+	cleanup_words struct words words = {0};
 	if (at >= look->count)
 		words_add(look->a, &words, "echo", true);
 	for (; at < look->count; at++)
@@ -357,11 +359,11 @@ void on_find(struct look *look, const struct wrapper *wrapper)
 		if (!start)
 			continue;
 		struct look inner = *look;
-		inner.frame.elsewhere |= strstr(look->words[i], "dir") != NULL;
-		struct words words __attribute__((cleanup(words_release))) = {0};
+		inner.frame.moved |= strstr(look->words[i], "dir") != NULL;
+		cleanup_words struct words words = {0};
 		for (i++; i < look->count && strcmp(look->words[i], ";") != 0 &&
-			!(strcmp(look->words[i], "+") == 0 &&
-				strcmp(look->words[i - 1], "{}") == 0);
+			  !(strcmp(look->words[i], "+") == 0 &&
+				  strcmp(look->words[i - 1], "{}") == 0);
 			i++)
 			add_replaced(look, &words, i, found_in_input);
 		look_at_made(&inner, &words);

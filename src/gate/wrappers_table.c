@@ -1,5 +1,5 @@
-/* The wrappers, with the options of the versions that Debian 12 has (coreutils 9.1, util-linux 2.38,
- * findutils 4.9, procps 4.0, sudo 1.9, openssh 9.2), as their manual pages give them. */
+/* The wrappers, with the options of the versions that Debian 12 has (coreutils 9.1, util-linux
+ * 2.38, findutils 4.9, procps 4.0, sudo 1.9, openssh 9.2), as their manual pages give them. */
 #include "gate/wrappers.h"
 
 #include "base/cleanup.h"
@@ -20,9 +20,7 @@ static const struct wrapper wrappers[] = {
 	{.name = "busybox", .act = on_busybox},
 	UNCLEAR("bwrap"),
 	UNCLEAR("cgexec"),
-	{.name = "choom",
-		.options = {.values = "n", .long_values = "adjust"},
-		.stops = "p"},
+	{.name = "choom", .options = {.values = "n", .long_values = "adjust"}, .stops = "p"},
 	{.name = "chroot",
 		.options = {.long_flags = "skip-chdir help version",
 			.long_values = "groups userspec"},
@@ -90,9 +88,7 @@ static const struct wrapper wrappers[] = {
 			.values = "n",
 			.long_flags = "help version",
 			.long_values = "adjustment"}},
-	{.name = "nohup",
-		.options = {.long_flags = "help version"},
-		.effects = BACKGROUND},
+	{.name = "nohup", .options = {.long_flags = "help version"}, .effects = BACKGROUND},
 	{.name = "nsenter",
 		.options = {.flags = "aeFZhV",
 			.values = "tSG",
@@ -147,8 +143,7 @@ static const struct wrapper wrappers[] = {
 		.effects = BACKGROUND},
 	UNCLEAR("socat"),
 	{.name = "ssh",
-		.options = {.flags = "46AaCfGgKkMNnqsTtVvXxYy",
-			.values = "BbcDEeFIiJLlmOopPQRSWw"},
+		.options = {.flags = "46AaCfGgKkMNnqsTtVvXxYy", .values = "BbcDEeFIiJLlmOopPQRSWw"},
 		.act = on_ssh,
 		.effects = ELSEWHERE | OTHER_USER},
 	UNCLEAR("start-stop-daemon"),

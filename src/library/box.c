@@ -37,7 +37,7 @@ struct coffer_box {
 	uint32_t last_id;
 	struct ended *ended; /* commands whose end was told and not yet asked for */
 	size_t ended_count;
-	bool ready, without_command;
+	bool ready, without_command, first_ended;
 	struct coffer_report *report; /* came with the last message */
 	struct error error;
 };
@@ -146,6 +146,7 @@ static void take_report(struct coffer_box *box, const struct message *message, i
 
 static void note_end(struct coffer_box *box, uint32_t id, int status)
 {
+	box->first_ended = box->first_ended || id == 0;
 	struct ended *ended = reallocarray(box->ended, box->ended_count + 1, sizeof(*box->ended));
 	if (!ended)
 		return;
@@ -298,6 +299,11 @@ int coffer_box_wait_exec(struct coffer_box *box, uint32_t id, int timeout_ms, in
 	}
 }
 
+int coffer_box_fd(const struct coffer_box *box)
+{
+	return box->socket;
+}
+
 int coffer_box_signal(
 	struct coffer_box *box, uint32_t id, int signal, struct coffer_error *ret_error)
 {
@@ -316,7 +322,7 @@ int coffer_box_wait(
 	struct coffer_box *box, struct coffer_report **ret, struct coffer_error *ret_error)
 {
 	int status, r = 0;
-	if (box->report == NULL && !box->without_command)
+	if (box->report == NULL && !box->without_command && !box->first_ended)
 		r = coffer_box_wait_exec(box, 0, -1, &status, ret_error);
 	if (r < 0 && r != -EPIPE)
 		return r;

@@ -25,6 +25,7 @@ struct coffer_report {
 	struct plan *plan;       /* NULL: it could not be made */
 	struct denials *denials; /* or NULL */
 	char *json;
+	char *gate; /* JSON: what the gate decided; or NULL */
 	/* A report that came from a supervisor's process has only these. */
 	bool remote;
 	int exit_code;
@@ -37,6 +38,11 @@ void library_copy_error(struct coffer_error *to, const struct error *from);
  * to be had, after a launch has found that out. */
 int library_plan(const struct policy *policy, char *const argv[], bool full,
 	const struct host_facts *known, struct plan **ret, struct error *error);
+
+/* A report of a command that the gate refused: nothing ran. gate: JSON, or NULL. */
+int library_report_refused(const char *reason, const char *gate, struct coffer_report **ret);
+/* What the gate decided (JSON), for the report's JSON, which must not have been made yet. */
+int library_report_gate(struct coffer_report *report, const char *gate);
 
 struct library_run {
 	const struct policy *policy;

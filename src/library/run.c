@@ -246,14 +246,36 @@ void coffer_report_free(struct coffer_report *report)
 	denials_free(report->denials);
 	report_release(&report->report);
 	free(report->json);
+	free(report->gate);
 	free(report);
 }
 
 const char *coffer_report_json(struct coffer_report *report)
 {
 	if (!report->json)
-		report->json = report_to_json(&report->report, report->plan, report->denials);
+		report->json = report_to_json(
+			&report->report, report->plan, report->denials, report->gate);
 	return report->json;
+}
+
+int library_report_gate(struct coffer_report *report, const char *gate)
+{
+	report->gate = strdup(gate);
+	return report->gate ? 0 : -ENOMEM;
+}
+
+int library_report_refused(const char *reason, const char *gate, struct coffer_report **ret)
+{
+	struct coffer_report *report = calloc(1, sizeof(*report));
+	if (!report || (gate && library_report_gate(report, gate) < 0)) {
+		free(report);
+		return -ENOMEM;
+	}
+	report->report.cause = CAUSE_REFUSED;
+	report->report.exit_code = 126;
+	error_set(&report->report.error, EPERM, "gate", "%s", reason);
+	*ret = report;
+	return 0;
 }
 
 int coffer_report_exit_code(const struct coffer_report *report)

@@ -62,10 +62,10 @@ struct plan_mount {
 struct plan_grant {
 	char *path; /* inside the box */
 	enum grant_rights {
-		GRANT_READ,   /* read and execute */
-		GRANT_WRITE,  /* everything that can be done to files */
-		GRANT_DEVICE, /* read, write, ioctl; nothing can be made */
-		GRANT_LIST,   /* names of directories only */
+		PLAN_RIGHTS_READ,   /* read and execute */
+		PLAN_RIGHTS_WRITE,  /* everything that can be done to files */
+		PLAN_RIGHTS_DEVICE, /* read, write, ioctl; nothing can be made */
+		PLAN_RIGHTS_LIST,   /* names of directories only */
 	} rights;
 };
 

@@ -75,10 +75,10 @@ static json_t *mounts_json(const struct plan *plan)
 
 static json_t *grants_json(const struct plan *plan)
 {
-	static const char *const rights[] = {[GRANT_READ] = "read",
-		[GRANT_WRITE] = "write",
-		[GRANT_DEVICE] = "device",
-		[GRANT_LIST] = "list"};
+	static const char *const rights[] = {[PLAN_RIGHTS_READ] = "read",
+		[PLAN_RIGHTS_WRITE] = "write",
+		[PLAN_RIGHTS_DEVICE] = "device",
+		[PLAN_RIGHTS_LIST] = "list"};
 	json_t *array = json_array();
 	for (size_t i = 0; i < plan->grants_count; i++) {
 		json_t *item = json_object();

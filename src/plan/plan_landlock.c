@@ -56,7 +56,7 @@ static int least_access(const struct points *points, const char *path)
 
 static int grant(struct plan *plan, const char *path, int access)
 {
-	return plan_grant(plan, path, access > 1 ? GRANT_WRITE : GRANT_READ);
+	return plan_grant(plan, path, access > 1 ? PLAN_RIGHTS_WRITE : PLAN_RIGHTS_READ);
 }
 
 static int grant_tree(
@@ -68,7 +68,7 @@ static int grant_entries(struct planning *planning, const struct points *points,
 {
 	/* Says to the broker that this directory was opened; listing it is granted anyway. */
 	if (point_access(points_covering(points, listing->path)) > 1) {
-		int r = plan_grant(planning->plan, listing->path, GRANT_LIST);
+		int r = plan_grant(planning->plan, listing->path, PLAN_RIGHTS_LIST);
 		if (r == 0 && given == 0)
 			r = plan_note(planning->plan, "landlock",
 				"%s holds something hidden: files made in it later, beside what is "
@@ -131,7 +131,7 @@ int plan_landlock_grants(struct planning *planning)
 		if (points.items[i].kind == POINT_WRITE)
 			r = strv_add(&plan->write_roots, points.items[i].path);
 	if (r == 0)
-		r = plan_grant(plan, "/", GRANT_LIST);
+		r = plan_grant(plan, "/", PLAN_RIGHTS_LIST);
 	if (r == 0)
 		r = grant_tree(planning, &points, "/", 0);
 	/* Not /dev/pts: the user's other terminals are there. The box's own is granted at
@@ -139,7 +139,7 @@ int plan_landlock_grants(struct planning *planning)
 	static const char *const devices[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/random",
 		"/dev/urandom", "/dev/tty", "/dev/ptmx"};
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(devices); i++)
-		r = plan_grant(plan, devices[i], GRANT_DEVICE);
+		r = plan_grant(plan, devices[i], PLAN_RIGHTS_DEVICE);
 	const struct strv *named = &planning->policy->devices;
 	for (size_t i = 0; r == 0 && i < named->count; i++) {
 		if (!path_is_below(named->items[i], "/dev")) {
@@ -147,7 +147,7 @@ int plan_landlock_grants(struct planning *planning)
 			return error_set(planning->error, EINVAL, "plan",
 				"--device %s is not below /dev", named->items[i]);
 		}
-		r = plan_grant(plan, named->items[i], GRANT_DEVICE);
+		r = plan_grant(plan, named->items[i], PLAN_RIGHTS_DEVICE);
 	}
 	points_release(&points);
 	return r < 0 ? plan_out_of_memory(planning->error) : 0;

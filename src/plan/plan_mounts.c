@@ -117,7 +117,7 @@ static int emit_tmpfs(struct planning *planning, const char *inside, bool writab
 	mount->optional = true;
 	if (writable)
 		mount->size_bytes = planning->plan->limits.tmp_bytes;
-	return writable ? plan_grant(planning->plan, inside, GRANT_WRITE) : 0;
+	return writable ? plan_grant(planning->plan, inside, PLAN_RIGHTS_WRITE) : 0;
 }
 
 static int emit_hidden(
@@ -150,7 +150,7 @@ static int emit_bind(struct planning *planning, const struct point *point, const
 		return 0;
 	if (strv_add(&planning->plan->write_roots, point->path) < 0)
 		return plan_out_of_memory(planning->error);
-	return plan_grant(planning->plan, inside, GRANT_WRITE);
+	return plan_grant(planning->plan, inside, PLAN_RIGHTS_WRITE);
 }
 
 /* The mount that point needs, given what decides for the directory above it. */
@@ -255,9 +255,9 @@ static int add_devices(struct planning *planning)
 		mount->device_nodes = true;
 		mount->recursive = true;
 	}
-	int r = plan_grant(planning->plan, "/dev", GRANT_DEVICE);
+	int r = plan_grant(planning->plan, "/dev", PLAN_RIGHTS_DEVICE);
 	if (r == 0)
-		r = plan_grant(planning->plan, "/dev/shm", GRANT_WRITE);
+		r = plan_grant(planning->plan, "/dev/shm", PLAN_RIGHTS_WRITE);
 	return r;
 }
 
@@ -351,7 +351,7 @@ static int add_private_places(struct planning *planning)
 		mount->size_bytes = planning->plan->limits.tmp_bytes;
 		if (planning->profile->view == VIEW_STRICT)
 			mount->kind = MOUNT_LAYER_DIR;
-		if (plan_grant(planning->plan, places[i], GRANT_WRITE) < 0)
+		if (plan_grant(planning->plan, places[i], PLAN_RIGHTS_WRITE) < 0)
 			return plan_out_of_memory(planning->error);
 	}
 	return 0;
@@ -368,7 +368,7 @@ static int add_workspace_layer(struct planning *planning)
 	mount->id = workspace->id;
 	mount->recursive =
 		true; /* a tree with mounts that the kernel has locked copies only whole */
-	if (plan_grant(planning->plan, "/workspace", GRANT_WRITE) < 0)
+	if (plan_grant(planning->plan, "/workspace", PLAN_RIGHTS_WRITE) < 0)
 		return plan_out_of_memory(planning->error);
 	/* What the policy hides of the workspace is hidden on top. */
 	struct points points;
@@ -404,7 +404,7 @@ static int add_git_layers(struct planning *planning)
 		mount->id = layer->id;
 		mount->writable = false; /* the lower side; the overlay itself is writable */
 		mount->recursive = true;
-		if (plan_grant(plan, layer->inside, GRANT_WRITE) < 0)
+		if (plan_grant(plan, layer->inside, PLAN_RIGHTS_WRITE) < 0)
 			return plan_out_of_memory(planning->error);
 	}
 	return 0;
@@ -419,13 +419,13 @@ int plan_mounts(struct planning *planning)
 	if (!host_view)
 		r = add_private_root(planning);
 	if (r == 0)
-		r = plan_grant(plan, "/", GRANT_READ);
+		r = plan_grant(plan, "/", PLAN_RIGHTS_READ);
 	if (r == 0)
 		r = add_devices(planning);
 	if (r == 0)
 		r = add_simple(planning, MOUNT_PROC, "/proc");
 	if (r == 0)
-		r = plan_grant(plan, "/proc", GRANT_DEVICE);
+		r = plan_grant(plan, "/proc", PLAN_RIGHTS_DEVICE);
 	if (r == 0 && !host_view)
 		r = add_private_places(planning);
 	if (r == 0 && planning->profile->anonymous)

@@ -11,6 +11,7 @@
 #include "plan/git_dirs.h"
 #include "plan/glob.h"
 #include "plan/listings.h"
+#include "plan/own_files.h"
 #include "policy/names.h"
 #include "policy/profile.h"
 #include "policy/trust.h"
@@ -387,12 +388,6 @@ static int find_defaults(struct findings *findings, const struct host_facts *fac
 		r = hide_foreign(findings, facts, system_secrets[i], "system secrets");
 	if (r == 0 && strcmp(facts->home, "/root") != 0)
 		r = hide_foreign(findings, facts, "/root", "root's home");
-	static const char *const own[] = {".config/coffer", ".cache/coffer", ".local/state/coffer"};
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(own); i++) {
-		cleanup_free char *path = path_join(facts->home, own[i]);
-		r = path ? add_default(findings, path, ACCESS_READ_ONLY, "coffer's own files")
-			 : -ENOMEM;
-	}
 	return r;
 }
 
@@ -624,6 +619,8 @@ static int resolve_all(struct findings *findings, const struct policy *policy,
 	r = find_network(findings, policy, &hide_secrets, error);
 	if (r == 0)
 		r = scan_roots(findings, mode, hide_secrets, error);
+	if (r == 0)
+		r = own_files_find(findings, facts, mode, error);
 	if (r < 0)
 		return r;
 	if (mode == MODE_WORKSPACE_WRITE && policy->profile->view == VIEW_HOST &&

@@ -210,8 +210,9 @@ static int add_secret(struct scan *scan, const char *path, const char *rule)
 	return add(scan, SCAN_SECRET, target, &st, rule);
 }
 
-/* A path that git acts on because a config says so. Outside the root nothing can write it. */
-static int add_named_by_config(struct scan *scan, const char *path, const char *rule)
+/* A path that something on the host acts on because it is told so: git by a config, coffer by its
+ * environment. Outside the root nothing can write it. */
+static int add_named(struct scan *scan, const char *path, const char *rule)
 {
 	cleanup_free char *real = realpath(path, NULL);
 	int r = add_links_on_the_way(scan, path, rule);
@@ -288,9 +289,9 @@ static int add_git_dirs(struct scan *scan, const struct git_dirs *dirs)
 	if (r == 0 && dirs->is_linked_worktree)
 		r = add_existing(scan, SCAN_PROTECTED, dirs->common_dir, ".git");
 	if (r == 0 && !path_is_below(dirs->hooks_dir, dirs->common_dir))
-		r = add_named_by_config(scan, dirs->hooks_dir, "core.hooksPath");
+		r = add_named(scan, dirs->hooks_dir, "core.hooksPath");
 	for (size_t i = 0; r == 0 && i < dirs->named.count; i++)
-		r = add_named_by_config(scan, dirs->named.items[i], "git config");
+		r = add_named(scan, dirs->named.items[i], "git config");
 	if (r < 0 || !dirs->belongs)
 		return r;
 	/* A submodule's lies inside its superproject's, if that is in the root too. */
@@ -498,6 +499,18 @@ int scan_root(const char *root, struct scan_result *result, struct error *error)
 		r = scan_submodule(scan, scan->submodules.items[i]);
 	strv_release(&scan->submodules);
 	return r < 0 ? error_set(error, -r, "scan", "out of memory") : 0;
+}
+
+int scan_named(const char *root, const char *path, const char *rule, struct scan_result *result,
+	struct error *error)
+{
+	cleanup_free struct scan *scan = malloc(sizeof(*scan));
+	if (!scan)
+		return error_set(error, ENOMEM, "scan", "out of memory");
+	scan->root = root;
+	scan->result = result;
+	return add_named(scan, path, rule) < 0 ? error_set(error, ENOMEM, "scan", "out of memory")
+					       : 0;
 }
 
 void scan_result_release(struct scan_result *result)

@@ -42,6 +42,11 @@ struct scan_result {
 
 /* Appends to *result. Unreadable directories are passed over. root is resolved. */
 int scan_root(const char *root, struct scan_result *result, struct error *error);
+/* Protects what path leads to, as far as a box with that root could have a say in it: what is
+ * there, every link on the way, and where it leads to nothing, the first part that is missing. rule
+ * is static. */
+int scan_named(const char *root, const char *path, const char *rule, struct scan_result *result,
+	struct error *error);
 void scan_result_release(struct scan_result *result);
 
 #endif

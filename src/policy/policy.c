@@ -482,8 +482,18 @@ const struct policy_key *policy_keys(size_t *ret_count)
 	return keys;
 }
 
+int policy_grant_write(struct policy *policy, const char *directory, struct error *error)
+{
+	int r = add_path(policy, "grant-write", directory, ACCESS_WRITE, error);
+	if (r == 0)
+		policy->paths[policy->paths_count - 1].granted = true;
+	return r;
+}
+
 int policy_set(struct policy *policy, const char *key, const char *value, struct error *error)
 {
+	if (strcmp(key, "grant-write") == 0 && value)
+		return policy_grant_write(policy, value, error);
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		if (strcmp(keys[i].name, key) != 0)
 			continue;
@@ -530,7 +540,7 @@ void policy_free(struct policy *policy)
 static bool policy_has(const struct policy *policy, enum path_access access)
 {
 	for (size_t i = 0; i < policy->paths_count; i++)
-		if (policy->paths[i].access == access)
+		if (policy->paths[i].access == access && !policy->paths[i].granted)
 			return true;
 	return false;
 }

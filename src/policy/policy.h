@@ -40,6 +40,7 @@ enum system_view {
 struct policy_path {
 	char *path; /* as written; a glob where path_is_glob() says so (deny-read only) */
 	enum path_access access;
+	bool granted; /* at the gate, for this run: also beside --mode read-only */
 };
 
 /* Zero means no limit. */
@@ -108,6 +109,10 @@ void policy_free(struct policy *policy);
  * for keys that take none. Unknown keys and bad values fail with the nearest known one named and
  * leave policy as it was. Keys that may be repeated add up; for others the last one counts. */
 int policy_set(struct policy *policy, const char *key, const char *value, struct error *error);
+
+/* Adds a writable root that was granted for this run: the only write that --mode read-only goes
+ * together with. To policy_set() it is "grant-write", which is no flag. */
+int policy_grant_write(struct policy *policy, const char *directory, struct error *error);
 
 /* Rejects combinations that contradict one another. Called by the planner. */
 int policy_validate(const struct policy *policy, struct error *error);

@@ -38,7 +38,7 @@
 static bool was_opened(const struct plan *plan, const char *directory)
 {
 	for (size_t i = 0; i < plan->grants_count; i++)
-		if (plan->grants[i].rights == GRANT_LIST &&
+		if (plan->grants[i].rights == PLAN_RIGHTS_LIST &&
 			strcmp(plan->grants[i].path, directory) == 0)
 			return true;
 	return false;
@@ -51,7 +51,7 @@ static const struct plan_grant *nearest_grant(const struct plan *plan, const cha
 	size_t length = 0;
 	for (size_t i = 0; i < plan->grants_count; i++) {
 		const struct plan_grant *grant = &plan->grants[i];
-		if (grant->rights == GRANT_LIST || !path_is_below(path, grant->path))
+		if (grant->rights == PLAN_RIGHTS_LIST || !path_is_below(path, grant->path))
 			continue;
 		if (!nearest || strlen(grant->path) >= length) {
 			nearest = grant;
@@ -93,7 +93,7 @@ static int look_for_carve_outs(struct broker *broker, const char *directory, str
 		if (S_ISLNK(st.st_mode) && !names_protected(entry->d_name))
 			continue;
 		const struct plan_grant *grant = nearest_grant(plan, path);
-		if (grant && grant->rights == GRANT_WRITE)
+		if (grant && grant->rights == PLAN_RIGHTS_WRITE)
 			continue;
 		int r = S_ISDIR(st.st_mode) && was_opened(plan, path)
 				? look_for_carve_outs(broker, path, error)
@@ -120,7 +120,7 @@ int territory_start(struct broker *broker, struct error *error)
 	for (size_t i = 0; i < plan->write_roots.count; i++) {
 		const char *root = plan->write_roots.items[i];
 		const struct plan_grant *grant = nearest_grant(plan, root);
-		if (grant && grant->rights == GRANT_WRITE)
+		if (grant && grant->rights == PLAN_RIGHTS_WRITE)
 			continue;
 		int r = look_for_carve_outs(broker, root, error);
 		if (r < 0)
@@ -144,7 +144,7 @@ bool territory_is_readable(const struct broker *broker, const char *path)
 		const struct plan_grant *grant = &plan->grants[i];
 		const struct file_id *id = &broker->grant_ids[i];
 		struct stat st;
-		if ((grant->rights == GRANT_READ || grant->rights == GRANT_WRITE) &&
+		if ((grant->rights == PLAN_RIGHTS_READ || grant->rights == PLAN_RIGHTS_WRITE) &&
 			path_is_below(path, grant->path) && stat(grant->path, &st) == 0 &&
 			st.st_dev == id->device && st.st_ino == id->inode)
 			return true;
@@ -164,7 +164,7 @@ static enum territory territory_of_path(const struct broker *broker, const char 
 {
 	const struct plan *plan = broker->plan;
 	const struct plan_grant *grant = nearest_grant(plan, path);
-	if (grant && grant->rights == GRANT_WRITE && grant_is_live(broker, grant))
+	if (grant && grant->rights == PLAN_RIGHTS_WRITE && grant_is_live(broker, grant))
 		return TERRITORY_LANDLOCK;
 	for (size_t i = 0; i < broker->carve_outs_count; i++)
 		if (path_is_below(path, broker->carve_outs[i]))

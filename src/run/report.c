@@ -218,8 +218,8 @@ static void add_plan(json_t *root, const struct report *report, const struct pla
 		json_object_set_new(root, "workspace", text(plan->workspace));
 }
 
-char *report_to_json(
-	const struct report *report, const struct plan *plan, const struct denials *denials)
+char *report_to_json(const struct report *report, const struct plan *plan,
+	const struct denials *denials, const char *gate)
 {
 	json_t *root = json_object();
 	if (!root)
@@ -236,6 +236,8 @@ char *report_to_json(
 		json_object_set_new(error, "hint", text(report->error.hint));
 		json_object_set_new(root, "error", error);
 	}
+	if (gate)
+		json_object_set_new(root, "gate", json_loads(gate, 0, NULL));
 	if (plan)
 		add_plan(root, report, plan);
 	json_object_set_new(root, "usage", usage_json(&report->usage));

@@ -15,7 +15,7 @@ enum cause {
 	CAUSE_TIMED_OUT,
 	CAUSE_OUT_OF_MEMORY,
 	CAUSE_LIMIT,     /* another limit, metered: disk, pids */
-	CAUSE_REFUSED,   /* it made a protected name */
+	CAUSE_REFUSED,   /* by the gate; or it made a protected name */
 	CAUSE_NOT_FOUND, /* there is no such command */
 	CAUSE_CANNOT_EXECUTE,
 	CAUSE_SETUP_FAILED, /* nothing ran */
@@ -55,9 +55,10 @@ struct report {
 
 const char *cause_name(enum cause cause);
 
-/* JSON text with 2-space indentation; caller frees. plan may be NULL when it could not be made. */
-char *report_to_json(
-	const struct report *report, const struct plan *plan, const struct denials *denials);
+/* JSON text with 2-space indentation; caller frees. plan may be NULL when it could not be made; gate
+ * is JSON, or NULL where nothing was asked of the gate. */
+char *report_to_json(const struct report *report, const struct plan *plan,
+	const struct denials *denials, const char *gate);
 void report_release(struct report *report);
 
 #endif

@@ -712,8 +712,12 @@ static void handle_client(struct supervisor *s)
 	size_t count = FD_PASS_MAX;
 	ssize_t n = fd_receive(s->options->client, &message, sizeof(message), fds, &count);
 	if (n != (ssize_t)sizeof(message)) {
-		/* It asks for the end, or is gone. A box without a command of its own has done all
-		 * that it was made for. */
+		/* It asks for the end, or is gone. How the command ended is known by then; a box
+		 * without one has done all that it was made for. */
+		if (s->command_ended) {
+			kill_box(s);
+			return;
+		}
 		bool done = s->plan->argv.count == 0;
 		if (done && !s->killed)
 			s->report->exit_code = 0;

@@ -26,7 +26,7 @@ static bool names_tmpdir(const struct plan *plan)
 
 static int enter_in_plan(struct plan *plan, const char *path)
 {
-	int r = plan_grant(plan, path, GRANT_WRITE);
+	int r = plan_grant(plan, path, PLAN_RIGHTS_WRITE);
 	if (r < 0)
 		return r;
 	r = strv_add(&plan->write_roots, path);

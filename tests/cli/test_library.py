@@ -144,6 +144,47 @@ int main(int argc, char **argv)
 """
 
 
+WITH_COMMAND = r"""
+#include "coffer.h"
+#include <stdio.h>
+int main(int argc, char **argv)
+{
+	struct coffer_error error;
+	char *const commands[][4] = {{(char *)"sh", (char *)"-c", (char *)"exit 0", NULL},
+		{(char *)"sh", (char *)"-c", (char *)"exit 4", NULL},
+		{(char *)"sh", (char *)"-c", (char *)"kill -11 $$", NULL}};
+	(void)argc;
+	for (int i = 0; i < 3; i++) {
+		struct coffer_policy *policy = coffer_policy_new();
+		struct coffer_box *box;
+		struct coffer_report *report;
+		if (coffer_policy_set(policy, "directory", argv[1], &error) < 0 ||
+		    coffer_box_start(policy, commands[i], NULL, &box, &error) < 0 ||
+		    coffer_box_wait(box, &report, &error) < 0)
+			return fprintf(stderr, "%s: %s\n", error.stage, error.message), 1;
+		printf("%s %d\n", coffer_report_cause(report), coffer_report_exit_code(report));
+		coffer_report_free(report);
+		coffer_box_free(box);
+		coffer_policy_free(policy);
+	}
+	return 0;
+}
+"""
+
+
+def test_how_the_command_ended_is_how_the_box_ended(home_directory, workspace, run_program):
+    """coffer_box_wait() hangs up on a box whose command has ended: that is no kill."""
+    source, program = home_directory / "with.c", home_directory / "with"
+    source.write_text(WITH_COMMAND)
+    subprocess.run(
+        ["gcc", "-D_GNU_SOURCE", f"-I{ROOT}/include", "-o", program, source]
+        + [COFFER.parent / "libcoffer.a", "-ljansson", "-lidn2"],
+        check=True,
+    )
+    done = run_program(program, workspace)
+    assert done.stdout == "exited 0\nexited 4\nsignaled 139\n", done.stderr
+
+
 def test_a_box_without_a_command_of_its_own_ends_well(home_directory, workspace, run_program):
     source, program = home_directory / "empty.c", home_directory / "empty"
     source.write_text(WITHOUT_COMMAND)

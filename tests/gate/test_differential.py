@@ -1,8 +1,9 @@
 """The gate's analysis against bash itself.
 
-Scripts are run by bash in a box, under strace. Every program that was started must be among the parts
-that `coffer gate parts` had found before, with the words that it had found, or the analysis must have
-called the script undecidable. The scripts: scripts/tricky.txt, and as many again from a seeded grammar.
+Scripts are run by bash in a box, under strace. Every program that was started must be among the
+parts that `coffer gate parts` had found before, with the words that it had found, or the analysis
+must have called the script undecidable. The scripts: scripts/tricky.txt, and more from a seeded
+grammar.
 """
 
 import ast
@@ -42,7 +43,9 @@ class Grammar:
         return self.random.choice(STAND_INS[:9])
 
     def literal(self):
-        return self.pick("a", "'b c'", '"d e"', "f\\ g", "$'h\\ti'", "''", "k=v", "{l,m}", "#", "-n")
+        return self.pick(
+            *["a", "'b c'", '"d e"', "f\\ g", "$'h\\ti'", "''", "k=v", "{l,m}", "#", "-n"]
+        )
 
     def word(self, depth):
         if depth <= 0:
@@ -136,7 +139,7 @@ def calls(trace):
 
 
 def read_trace(trace):
-    """By script: what bash started for it. A child belongs to the script of its parent; a child may be
+    """By script: what bash started for it. A child belongs to the script of its parent; it may be
     heard of before its parent's fork has returned."""
     parents, executed = {}, []
     for pid, call in calls(trace):
@@ -217,7 +220,8 @@ def run_all(run_coffer, directory, scripts):
     result = run_coffer(
         *["run", "--mode", "workspace-write", "--"],
         *["env", f"PATH={directory}/bin:/usr/bin:/bin", "LC_ALL=C.UTF-8"],
-        *["strace", "-f", "--seccomp-bpf", "-qq", "-s", "4096", "-e", trace, "-e", "signal=none", "-o", "trace"],
+        *["strace", "-f", "--seccomp-bpf", "-qq", "-s", "4096"],
+        *["-e", trace, "-e", "signal=none", "-o", "trace"],
         *["sh", "driver"],
         cwd=directory,
         timeout=120,
@@ -261,7 +265,8 @@ def test_the_comparison_sees_what_is_missing():
     p1 = {"argv": ["p1", "a\tb"], "known": [True, True]}
     assert not faults({"parts": [p1]}, runs["t1"])
     assert not faults({"parts": [{"argv": ["p1", "$x"], "known": [True, False]}]}, runs["t1"])
-    assert not faults({"parts": [{"argv": ["$x"], "known": [False], "undecidable": True}]}, runs["t1"])
+    unknown = {"argv": ["$x"], "known": [False], "undecidable": True}
+    assert not faults({"parts": [unknown]}, runs["t1"])
     for wrong in (["p1"], ["p1", "a"], ["p2", "a\tb"], ["p1", "a\tb", "c"]):
         part = {"argv": wrong, "known": [True] * len(wrong)}
         assert faults({"parts": [part]}, runs["t1"]), wrong

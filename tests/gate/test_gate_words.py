@@ -1,5 +1,5 @@
-"""The tables that are searched by halves are sorted, and words.c, by which the front decides what needs a
-look, has every program of the shell analysis."""
+"""The tables that are searched by halves are sorted, and words.c, by which the front decides what
+needs a look, has every program of the shell analysis."""
 
 import re
 from pathlib import Path
@@ -36,15 +36,7 @@ def test_tables_are_sorted():
     for table in TABLES:
         names = entries(*table)
         keys = [name.rstrip("*").encode() for name in names]
-        if table[1] == "variables":  # a * stands behind what it covers not
-            continue
         assert keys == sorted(set(keys)), table
-
-
-def test_variables_are_found_by_halves():
-    names = entries(*TABLES[5])
-    assert [n.encode() for n in names] == sorted({n.encode().replace(b"*", b"") + b"*" * (
-        n.endswith("*")) for n in names}, key=lambda n: n.replace(b"*", b"\x00"))
 
 
 def test_every_program_of_the_analysis_needs_a_look():

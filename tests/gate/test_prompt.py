@@ -8,12 +8,12 @@ import shlex
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 from support import COFFER, SLOWDOWN, need_program, process_exists, wait_until
 
 ASK = COFFER.parent / "tests" / "unit" / "ask_person"
-READY = r"^> ?$"
 
 
 class Terminals:
@@ -49,7 +49,6 @@ class Window:
     def __init__(self, terminals, name, command, columns, rows, variables):
         self.terminals, self.name = terminals, name
         self.file = terminals.directory / f"{name}.json"
-        self.pid_file = terminals.directory / f"{name}.pid"
         self.columns, self.rows, self.variables = columns, rows, variables
         if command:
             self.run(command)
@@ -64,8 +63,7 @@ class Window:
         return self
 
     def command(self, *words):
-        line = " ".join(shlex.quote(str(w)) for w in (ASK, "--result", self.file, *words))
-        return line
+        return " ".join(shlex.quote(str(w)) for w in (ASK, "--result", self.file, *words))
 
     def start(self, *words):
         return self.run(f"stty -a > {self.file}.stty; {self.command(*words)}; echo END; cat")
@@ -96,6 +94,16 @@ class Window:
         self.terminals.tmux("send-keys", "-t", self.name, "-l", "--", text)
         return self
 
+    def page_to(self, pattern):
+        """Turns the pages until the pattern is on the screen."""
+        for _ in range(50):
+            screen = self.expect(f"-- more|{pattern}")
+            if "-- more" not in screen:
+                return screen
+            self.keys("Space")
+            time.sleep(0.05)
+        return pytest.fail(f"{pattern} is on none of 50 pages")
+
     def result(self, seconds=10):
         wait_until(lambda: self.file.exists() and self.file.read_text(), seconds, self.screen())
         answer = json.loads(self.file.read_text())
@@ -113,15 +121,12 @@ def terminals(tmp_path_factory):
 
 
 def pid_of(window):
-    def find():
-        for name in filter(str.isdigit, os.listdir("/proc")):
-            with contextlib.suppress(OSError):
-                words = open(f"/proc/{name}/cmdline", "rb").read().split(b"\0")
-                if words[0] == str(ASK).encode() and str(window.file).encode() in words:
-                    return int(name)
-        return None
-
-    return find()
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            words = Path(f"/proc/{name}/cmdline").read_bytes().split(b"\0")
+            if words[0] == str(ASK).encode() and str(window.file).encode() in words:
+                return int(name)
+    return pytest.fail("nobody asks there")
 
 
 def test_the_question_says_what_it_is_about(terminals):
@@ -210,6 +215,7 @@ def test_always_shows_the_rule_and_asks_again(terminals):
     for window in (yes, no):
         assert "a always" in window.ready()
         window.keys("a")
+    for window in (yes, no):
         screen = window.expect(r"Write it\?[^\n]*\n> ?\s*\Z")
         assert '  [[rule]]\n  prefix = ["npm", "run"]\n  in = "/srv/project"\n' in screen
         assert '  network = ["r.example"]\n  decision = "allow"\n' in screen
@@ -274,6 +280,7 @@ def test_the_users_own_editor_edits(terminals, tmp_path):
                       'sed -i s/x/y/ "$2"; echo edited\n')  # fmt: skip
     editor.chmod(0o755)
     window = terminals.ask("--", "rm", "x", EDITOR=f"{editor} {tmp_path}/seen")
+    failing = terminals.ask("--", "rm", "x", VISUAL="false")
     window.ready()
     window.keys("e")
     result = window.result()
@@ -281,7 +288,6 @@ def test_the_users_own_editor_edits(terminals, tmp_path):
     assert (tmp_path / "seen").read_text() == "rm x\n"
     assert re.search(r"(?<!-)\bicanon\b", (tmp_path / "seen.stty").read_text())
 
-    failing = terminals.ask("--", "rm", "x", VISUAL="false")
     failing.ready()
     failing.keys("e")
     failing.expect(r"not changed\n\ny once[^>]*> ?\s*\Z")
@@ -303,7 +309,7 @@ def test_what_was_typed_before_is_no_answer(terminals):
 def test_while_keys_keep_coming_nothing_is_taken(terminals):
     window = terminals.ask("--", "rm", "x")
     window.expect("coffer asks")
-    end = time.monotonic() + 1.5
+    end = time.monotonic() + 1.0
     while time.monotonic() < end:
         window.keys("y")
         time.sleep(0.02)
@@ -334,17 +340,40 @@ def test_what_is_folded_away_cannot_be_approved_unseen(terminals):
     assert hidden and int(hidden[1]) > 2000
     assert "rm -rf" not in screen
     window.keys("y")
-    window.expect("not yet: this is the whole command")
-    for _ in range(10):
-        if "-- more" not in window.screen():
-            break
-        window.keys("Space")
-        time.sleep(0.1)
-    screen = window.expect(r"'; rm -rf ~'\n\ny once[^>]*> ?\s*\Z")
+    window.expect("not yet: this is all of it")
+    screen = window.page_to(r"'; rm -rf ~'\n  in [^>]*^> ?\s*\Z")
     assert "see all of it" not in screen.rsplit("rm -rf", 1)[1]
     assert not window.file.exists()
     window.keys("y")
     assert window.result()["answer"] == "once"
+
+
+def test_a_question_longer_than_the_screen_is_seen_before_it_is_answered(terminals):
+    """Wishes cannot push the command off the screen, nor hide behind one another."""
+    hosts = [f"h{i}.example" for i in range(30)]
+    wishes = [word for host in hosts for word in ("--net", host)]
+    tiny = terminals.ask("--", "rm", "-rf", "x", rows=6)
+    window = terminals.ask(*wishes, "--agent", "a " * 999, "--", "rm", "-rf", "x", rows=24)
+    screen = window.ready()
+    assert "  | rm -rf x\n" in screen
+    assert re.search(r"and \d\d more requests", screen)
+    window.keys("s")
+    window.expect("not yet: this is all of it")
+    window.page_to(r"  a a a[a ]*\n\ny once[^>]*> ?\s*\Z")
+    window.keys("s")
+    assert window.result()["answer"] == "session"
+
+    tiny.ready()
+    tiny.keys("y")
+    tiny.expect("-- more: any key")
+    tiny.keys("q")
+    tiny.ready()
+    assert not tiny.file.exists(), "it was not read to its end"
+    tiny.keys("v")
+    tiny.expect("-- more: any key")
+    tiny.page_to(r"why [^>]*^> ?\s*\Z")
+    tiny.keys("y")
+    assert tiny.result()["answer"] == "once"
 
 
 def test_a_narrow_window_has_whole_rows(terminals):
@@ -357,6 +386,7 @@ def test_a_narrow_window_has_whole_rows(terminals):
 
 
 def test_a_dumb_terminal_gets_plain_lines(terminals, tmp_path):
+    yes = terminals.ask("--", "rm", "x", TERM="dumb")
     window = terminals.open(None, TERM="dumb")
     raw = tmp_path / "raw"
     window.run(f"echo WAIT; read x; {window.command('--', 'rm', 'xé')}; cat")
@@ -370,7 +400,6 @@ def test_a_dumb_terminal_gets_plain_lines(terminals, tmp_path):
     shown = raw.read_bytes().split(b"coffer asks")[1].split(b"\n> ")[0]
     assert b"\x1b" not in shown and b"\x0f" not in shown
 
-    yes = terminals.ask("--", "rm", "x", TERM="dumb")
     yes.ready()
     yes.typed("yes")
     yes.keys("Enter")
@@ -417,6 +446,8 @@ def test_another_program_has_the_terminal(terminals):
     window.run(
         f"stty raw -echo; {window.command('--', 'rm', 'x')}; stty -a > {window.file}.stty; cat"
     )
+    single = terminals.open(None)
+    single.run(f"stty raw -echo; {single.command('--', 'rm', 'x')}; cat")
     screen = window.ready()
     assert "note   another program has this terminal in raw mode" in screen
     assert "Type the whole word" in screen
@@ -426,8 +457,6 @@ def test_another_program_has_the_terminal(terminals):
     assert wait_until(lambda: after.exists() and after.read_text(), 5)
     assert "-icanon" in after.read_text(), "it is the other program's again"
 
-    single = terminals.open(None)
-    single.run(f"stty raw -echo; {single.command('--', 'rm', 'x')}; cat")
     single.ready()
     single.typed("y\r")
     assert single.result()["answer"] == "no"
@@ -476,27 +505,31 @@ def test_it_can_be_suspended_and_asks_again(terminals):
     assert window.result()["answer"] == "once"
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_the_terminal_is_itself_again_when_the_asker_is_killed(terminals, number):
-    window = terminals.open(None)
-    window.run(
-        f"stty -a > {window.file}.before; {window.command('--', 'rm', 'x')}; sleep 0.5; "
-        f"stty -a > {window.file}.after; echo END; cat"
-    )
-    window.ready()
-    os.kill(pid_of(window), number)
-    window.expect("^END")
-    before, after = (
-        (terminals.directory / f"{window.name}.json.{when}").read_text()
-        for when in ("before", "after")
-    )
-    assert before == after
-    assert not window.file.exists(), "and no answer was made up"
+def test_the_terminal_is_itself_again_when_the_asker_is_killed(terminals):
+    signals = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
+    windows = [terminals.open(None) for _ in signals]
+    for window in windows:
+        window.run(
+            f"stty -a > {window.file}.before; trap : INT; {window.command('--', 'rm', 'x')}; "
+            f"sleep 0.5; stty -a > {window.file}.after; echo END; cat"
+        )
+    for window, number in zip(windows, signals, strict=True):
+        window.ready()
+        os.kill(pid_of(window), number)
+    for window in windows:
+        window.expect("END")
+        before, after = (
+            (terminals.directory / f"{window.name}.json.{when}").read_text()
+            for when in ("before", "after")
+        )
+        assert before == after
+        assert not window.file.exists(), "and no answer was made up"
 
 
 def test_a_hang_up_is_a_no(terminals):
     window = terminals.open(None)
     window.run(f"trap '' HUP; {window.command('--', 'rm', 'x')}; sleep 30")
+    plain = terminals.ask("--", "rm", "x")
     window.ready()
     pid = pid_of(window)
     terminals.tmux("kill-session", "-t", window.name)
@@ -505,7 +538,6 @@ def test_a_hang_up_is_a_no(terminals):
     assert "gone" in result["reason"]
     assert wait_until(lambda: not process_exists(pid), 5)
 
-    plain = terminals.ask("--", "rm", "x")
     plain.ready()
     pid = pid_of(plain)
     terminals.tmux("kill-session", "-t", plain.name)

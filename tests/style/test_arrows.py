@@ -21,7 +21,7 @@ MAY_USE = {
     "gate": {"base", "policy", "config", "coffer.h"},
     "session": {"base", "policy", "config", "gate", "coffer.h"},
     "cli": {"base", "policy", "config", "gate", "library", "coffer.h"},
-    "programs": {"cli", "egress", "gate", "session"},
+    "programs": {"base", "cli", "egress", "gate", "session"},
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)

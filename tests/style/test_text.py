@@ -55,6 +55,24 @@ def test_lines_are_short_and_clean():
     assert not faults, "\n".join(faults)
 
 
+def test_nothing_was_half_merged():
+    mark = re.compile(r"^(<{7} |>{7} |={7}$)", re.MULTILINE)
+    listed = subprocess.run(
+        ["git", "-c", "safe.directory=*", "-C", ROOT, "ls-files", "-z"],
+        capture_output=True, check=False,
+    ).stdout.split(b"\0")
+    texts = [ROOT / path.decode() for path in listed if path] or everything()
+    faults = [
+        name(path)
+        for path in texts
+        if path.is_file()
+        and not path.is_symlink()
+        and "corpus" not in path.parts
+        and mark.search(path.read_text(errors="replace"))
+    ]
+    assert not faults
+
+
 def test_c_is_indented_with_tabs():
     faults = [
         f"{name(path)}:{number}"

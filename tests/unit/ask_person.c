@@ -1,8 +1,8 @@
 /* Asks a person on the controlling terminal about a made-up command, and says what came of it:
  *
  *	ask_person [--directory DIR] [--why TEXT] [--agent TEXT] [--failed TEXT] [--always WORD]...
- *	           [--net HOST] [--write DIR] [--unsandboxed] [--one-shot] [--before 'WORD WORD...']...
- *	           [--result FILE] [--channel WHERE] -- COMMAND...
+ *	           [--net HOST] [--write DIR] [--unsandboxed] [--one-shot]
+ *	           [--before 'WORD WORD...']... [--result FILE] [--channel WHERE] -- COMMAND...
  *
  * The answer goes to FILE (or stdout) as one line of JSON, since the terminal is what is tested.
  * With --channel an agent's host is asked instead, two times. */
@@ -13,7 +13,7 @@
 #include <getopt.h>
 #include <string.h>
 
-static struct grant asks[8];
+static struct grant asks[64];
 static size_t asks_count;
 
 static void add_ask(enum grant_kind kind, char *value)

@@ -1194,16 +1194,16 @@ static int set_up_landlock(void **state)
 	free(git);
 	static char slash[] = "/", usr[] = "/usr", null[] = "/dev/null", ptmx[] = "/dev/ptmx",
 		    proc[] = "/proc";
-	world.grants[n++] = (struct plan_grant){slash, GRANT_LIST};
-	world.grants[n++] = (struct plan_grant){usr, GRANT_READ};
-	world.grants[n++] = (struct plan_grant){proc, GRANT_READ};
-	world.grants[n++] = (struct plan_grant){null, GRANT_DEVICE};
-	world.grants[n++] = (struct plan_grant){world.root, GRANT_READ};
-	world.grants[n++] = (struct plan_grant){src, GRANT_WRITE};
-	world.grants[n++] = (struct plan_grant){vendor, GRANT_LIST};
-	world.grants[n++] = (struct plan_grant){sub, GRANT_LIST};
-	world.grants[n++] = (struct plan_grant){world.other, GRANT_WRITE};
-	world.grants[n++] = (struct plan_grant){ptmx, GRANT_DEVICE};
+	world.grants[n++] = (struct plan_grant){slash, PLAN_RIGHTS_LIST};
+	world.grants[n++] = (struct plan_grant){usr, PLAN_RIGHTS_READ};
+	world.grants[n++] = (struct plan_grant){proc, PLAN_RIGHTS_READ};
+	world.grants[n++] = (struct plan_grant){null, PLAN_RIGHTS_DEVICE};
+	world.grants[n++] = (struct plan_grant){world.root, PLAN_RIGHTS_READ};
+	world.grants[n++] = (struct plan_grant){src, PLAN_RIGHTS_WRITE};
+	world.grants[n++] = (struct plan_grant){vendor, PLAN_RIGHTS_LIST};
+	world.grants[n++] = (struct plan_grant){sub, PLAN_RIGHTS_LIST};
+	world.grants[n++] = (struct plan_grant){world.other, PLAN_RIGHTS_WRITE};
+	world.grants[n++] = (struct plan_grant){ptmx, PLAN_RIGHTS_DEVICE};
 	world.plan.grants = world.grants;
 	world.plan.grants_count = n;
 	world.write_roots[0] = world.root;

@@ -107,8 +107,8 @@ static bool granted(const char *name, enum grant_rights rights)
 
 static bool granted_at_all(const char *name)
 {
-	return granted(name, GRANT_READ) || granted(name, GRANT_WRITE) ||
-	       granted(name, GRANT_DEVICE);
+	return granted(name, PLAN_RIGHTS_READ) || granted(name, PLAN_RIGHTS_WRITE) ||
+	       granted(name, PLAN_RIGHTS_DEVICE);
 }
 
 static void test_siblings(void **state)
@@ -120,17 +120,19 @@ static void test_siblings(void **state)
 	assert_int_equal(policy_set(world.policy, "isolation", "landlock", NULL), 0);
 	plan_now();
 	/* Opened, and readable as a whole: nothing in it is hidden. */
-	assert_true(granted("home/w", GRANT_READ) && granted("home/w", GRANT_LIST));
-	assert_true(granted("home/w/lib", GRANT_LIST) && granted("home/w/lib/sub", GRANT_LIST));
-	assert_true(granted("home/w/src", GRANT_WRITE) && granted("home/w/top", GRANT_WRITE));
-	assert_true(granted("home/w/lib/other", GRANT_WRITE));
-	assert_true(granted("home/w/lib/sub/code", GRANT_WRITE));
+	assert_true(granted("home/w", PLAN_RIGHTS_READ) && granted("home/w", PLAN_RIGHTS_LIST));
+	assert_true(granted("home/w/lib", PLAN_RIGHTS_LIST) &&
+		    granted("home/w/lib/sub", PLAN_RIGHTS_LIST));
+	assert_true(granted("home/w/src", PLAN_RIGHTS_WRITE) &&
+		    granted("home/w/top", PLAN_RIGHTS_WRITE));
+	assert_true(granted("home/w/lib/other", PLAN_RIGHTS_WRITE));
+	assert_true(granted("home/w/lib/sub/code", PLAN_RIGHTS_WRITE));
 	static const char *const never[] = {"home/w", "home/w/.git", "home/w/.env", "home/w/lib",
 		"home/w/lib/sub", "home/w/lib/sub/.git", "home/w/way-out", "home", "", "outside"};
 	for (size_t i = 0; i < ARRAY_SIZE(never); i++)
-		assert_false(granted(never[i], GRANT_WRITE));
+		assert_false(granted(never[i], PLAN_RIGHTS_WRITE));
 	/* What stands beside the credentials is readable, they and what is above them are not. */
-	assert_true(granted("home/docs", GRANT_READ));
+	assert_true(granted("home/docs", PLAN_RIGHTS_READ));
 	static const char *const unreadable[] = {"", "home", "home/.ssh", "home/keys"};
 	for (size_t i = 0; i < ARRAY_SIZE(unreadable); i++)
 		assert_false(granted_at_all(unreadable[i]));
@@ -145,8 +147,9 @@ static void test_hidden_in_root(void **state)
 	assert_false(granted_at_all("home/w/.env"));
 	assert_false(granted_at_all("home/w"));
 	assert_false(granted_at_all("home/w/way-out"));
-	assert_true(granted("home/w/.git", GRANT_READ) && granted("home/w/src", GRANT_WRITE));
-	assert_true(granted("home/w", GRANT_LIST));
+	assert_true(granted("home/w/.git", PLAN_RIGHTS_READ) &&
+		    granted("home/w/src", PLAN_RIGHTS_WRITE));
+	assert_true(granted("home/w", PLAN_RIGHTS_LIST));
 	bool noted = false;
 	for (size_t i = 0; i < world.plan->notes_count; i++)
 		noted = noted || strcmp(world.plan->notes[i].what, "landlock") == 0;
@@ -163,10 +166,11 @@ static void test_missing_names(void **state)
 	assert_int_equal(policy_set(world.policy, "isolation", "landlock", NULL), 0);
 	assert_int_equal(policy_set(world.policy, "write", path, NULL), 0);
 	plan_now();
-	assert_true(granted("home/docs", GRANT_READ) && granted("home/docs", GRANT_LIST));
-	assert_false(granted("home/docs", GRANT_WRITE));
-	assert_true(granted("home/docs/page", GRANT_WRITE));
-	assert_false(granted("home/docs/.git", GRANT_WRITE));
+	assert_true(
+		granted("home/docs", PLAN_RIGHTS_READ) && granted("home/docs", PLAN_RIGHTS_LIST));
+	assert_false(granted("home/docs", PLAN_RIGHTS_WRITE));
+	assert_true(granted("home/docs/page", PLAN_RIGHTS_WRITE));
+	assert_false(granted("home/docs/.git", PLAN_RIGHTS_WRITE));
 }
 
 static void test_unreadable_directory(void **state)
@@ -180,7 +184,7 @@ static void test_unreadable_directory(void **state)
 	assert_int_equal(policy_set(world.policy, "isolation", "landlock", NULL), 0);
 	plan_now();
 	assert_int_equal(chmod(path, 0755), 0);
-	assert_true(granted("home/w/src", GRANT_WRITE));
+	assert_true(granted("home/w/src", PLAN_RIGHTS_WRITE));
 	assert_false(granted_at_all("home/docs"));
 	assert_false(granted_at_all("home/.ssh"));
 }

@@ -205,6 +205,63 @@ static void choices(void **state)
 		assert_int_equal(prompt_choice((char[]){*key, '\0'}, &words), CHOICE_NONE);
 }
 
+static void question_is(const struct gate_decision *decision, size_t items, const char *expected)
+{
+	static const struct show_style wide = {.columns = 80, .utf8 = true};
+	struct gate_request request = {
+		.argv = (char *[]){"sh", "x.sh", NULL}, .directory = "/w", .mode = MODE_READ_ONLY};
+	struct approval_request question = {.request = &request, .decision = decision};
+	const struct prompt_room room = {.items = items};
+	cleanup_buffer struct buffer out = BUFFER_INIT(65536);
+	bool folded = true;
+	assert_int_equal(prompt_question(&question, &room, &wide, &out, &folded), 0);
+	assert_false(folded);
+	assert_string_equal(out.data, expected);
+}
+
+static void parts_that_ask_for_their_own_reasons(void **state)
+{
+	(void)state;
+	struct gate_part parts[] = {
+		{.argv = {.items = (char *[]){"rm", "-r", "a\x1b", NULL}, .count = 3}, .line = 2},
+		{.argv = {.items = (char *[]){"dd", NULL}, .count = 1}, .line = 3},
+		{.argv = {.items = (char *[]){"ls", NULL}, .count = 1}, .line = 4},
+		{.argv = {.items = (char *[]){"npm", NULL}, .count = 1}, .line = 5}};
+	struct config_rule rule = {.place = {.file = "/etc/coffer/coffer.toml", .line = 7}};
+	struct part_decision decided[] = {
+		{.part = 0, .verdict = VERDICT_ASK, .reason = "`rm -r`: it deletes"},
+		{.part = 1, .verdict = VERDICT_ASK, .reason = "it writes\n  why    to disks"},
+		{.part = 2, .verdict = VERDICT_ALLOW, .reason = "it reads"},
+		{.part = 3, .verdict = VERDICT_ASK, .rule = &rule, .reason = "`npm`: said so"}};
+	struct analysis analysis = {.parts = parts, .count = 4};
+	struct gate_decision decision = {.reason = "`rm -r`: it deletes",
+		.analysis = &analysis,
+		.parts = decided,
+		.parts_count = 4};
+	question_is(&decision, 0,
+		"\ncoffer asks: may this run?\n"
+		"  | sh x.sh\n"
+		"  in     /w (read-only)\n"
+		"  why    `rm -r`: it deletes\n"
+		"  also   line 3: dd: it writes\n"
+		"           why    to disks\n"
+		"         line 5: `npm`: said so (/etc/coffer/coffer.toml:7)\n");
+	question_is(&decision, 1,
+		"\ncoffer asks: may this run?\n"
+		"  | sh x.sh\n"
+		"  in     /w (read-only)\n"
+		"  why    `rm -r`: it deletes\n"
+		"  also   line 3: dd: it writes\n"
+		"           why    to disks\n"
+		"         and 1 more part\n");
+	decision.parts_count = 1;
+	question_is(&decision, 0,
+		"\ncoffer asks: may this run?\n"
+		"  | sh x.sh\n"
+		"  in     /w (read-only)\n"
+		"  why    `rm -r`: it deletes\n");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -216,6 +273,7 @@ int main(void)
 		cmocka_unit_test(what_needs_a_shell),
 		cmocka_unit_test(scripts),
 		cmocka_unit_test(choices),
+		cmocka_unit_test(parts_that_ask_for_their_own_reasons),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,108 @@
+/* Theory of operation. Whoever may write coffer's configuration decides what the next box may do;
+ * so may whoever puts one where there was none, or replaces a link on the way to it. Each place is
+ * held against each writable root like a path that git's own config names (scan.c): what is there
+ * becomes read-only with every directory on the way kept in its place, links are watched. What is
+ * missing could only be watched too, and with it the first missing directory above, which may be
+ * ~/.config; so the user's directories are made instead, where a root contains them. */
+#include "plan/own_files.h"
+
+#include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/path.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char rule[] = "coffer's own files";
+
+/* Where each kind is: a variable of the XDG base directory specification, else below the home. */
+static const struct {
+	const char *variable, *below;
+	const char *file; /* in it, that may be a link of its own; or NULL */
+} places[] = {
+	{"XDG_CONFIG_HOME", ".config", "coffer.toml"},
+	{"XDG_STATE_HOME", ".local/state", "trust.jsonl"},
+	{"XDG_CACHE_HOME", ".cache", NULL},
+};
+
+static const char *const system_places[] = {
+	"/etc/coffer", "/etc/coffer/coffer.toml", "/etc/coffer/requirements.toml"};
+
+/* Both the default place and the one that a variable names, since the next start may have another
+ * environment. */
+static char *place_of(const struct host_facts *facts, size_t index, bool by_variable)
+{
+	const char *value = getenv(places[index].variable);
+	if (by_variable)
+		return value && value[0] == '/' ? path_absolute(value, "coffer") : NULL;
+	cleanup_free char *base = path_join(facts->home, places[index].below);
+	return base ? path_join(base, "coffer") : NULL;
+}
+
+static int protect(struct findings *findings, const char *root, const char *path, bool make,
+	struct error *error)
+{
+	cleanup_free char *real = realpath(path, NULL);
+	if (real && path_is_below(root, real)) {
+		error_set(error, EPERM, "resolve", "%s lies among %s", root, rule);
+		return error_hint(error, "no box may write there: choose another directory");
+	}
+	if (!real && make && path_is_below(path, root)) {
+		/* What this user may not make, the box cannot either. */
+		int r = fd_make_directories(path);
+		if (r == -ENOSPC || r == -EDQUOT || r == -ENOMEM)
+			return error_set_errno(error, -r, "resolve", "%s", path);
+	}
+	return scan_named(root, path, rule, &findings->scan, error);
+}
+
+/* As root in somebody's home nothing is made: it would be root's. */
+static bool is_own_home(const struct host_facts *facts)
+{
+	struct stat st;
+	return stat(facts->home, &st) == 0 && st.st_uid == facts->uid;
+}
+
+static int protect_place(struct findings *findings, const struct host_facts *facts,
+	const char *root, size_t index, bool by_variable, struct error *error)
+{
+	cleanup_free char *directory = place_of(facts, index, by_variable);
+	if (!directory)
+		return 0;
+	int r = protect(findings, root, directory, is_own_home(facts), error);
+	if (r < 0 || !places[index].file)
+		return r;
+	cleanup_free char *file = path_join(directory, places[index].file);
+	struct stat st;
+	/* An ordinary file needs no more than its directory. */
+	if (!file || lstat(file, &st) < 0 || !S_ISLNK(st.st_mode))
+		return 0;
+	return protect(findings, root, file, false, error);
+}
+
+static int protect_from(struct findings *findings, const struct host_facts *facts, const char *root,
+	struct error *error)
+{
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(places); i++) {
+		r = protect_place(findings, facts, root, i, false, error);
+		if (r == 0)
+			r = protect_place(findings, facts, root, i, true, error);
+	}
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(system_places); i++)
+		r = protect(findings, root, system_places[i], false, error);
+	return r;
+}
+
+int own_files_find(struct findings *findings, const struct host_facts *facts, enum policy_mode mode,
+	struct error *error)
+{
+	int r = 0;
+	if (mode == MODE_WORKSPACE_WRITE && findings->workspace.path)
+		r = protect_from(findings, facts, findings->workspace.path, error);
+	for (size_t i = 0; r == 0 && i < findings->paths.count; i++)
+		if (findings->paths.items[i].access == ACCESS_WRITE)
+			r = protect_from(findings, facts, findings->paths.items[i].path, error);
+	return r;
+}

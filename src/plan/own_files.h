@@ -1,0 +1,13 @@
+#ifndef COFFER_PLAN_OWN_FILES_H
+#define COFFER_PLAN_OWN_FILES_H
+
+#include "plan/findings.h"
+
+/* Coffer's own files - configuration, trust records and state, caches - are read-only in every box,
+ * whatever its roots are: adds what lies in a writable root, or is led to from one, to the
+ * findings' scan. Directories of the user's that a root would let the box make are made first,
+ * empty. A root that lies among those files is -EPERM. */
+int own_files_find(struct findings *findings, const struct host_facts *facts, enum policy_mode mode,
+	struct error *error);
+
+#endif

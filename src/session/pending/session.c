@@ -1,2 +1,0 @@
-#include "session/session.h"
-int cmd_session(int argc, char *argv[]) { (void)argc; (void)argv; return 125; }
