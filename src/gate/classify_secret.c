@@ -69,6 +69,29 @@ static bool may_become_secret(const char *glob)
 	return false;
 }
 
+/* Whether a place below a home directory is one of credentials or lies in one. */
+static bool is_credential(const char *below)
+{
+	bool glob = has_glob(below);
+	size_t count;
+	const struct names_credential *credentials = names_credentials(&count);
+	below += strspn(below, "/");
+	for (size_t i = 0; i < count; i++) {
+		const char *path = credentials[i].path;
+		if (glob) {
+			if (leads_to(below, path))
+				return true;
+			continue;
+		}
+		/* Nearly every word is none: this is what most of them cost. */
+		size_t bytes = strlen(path);
+		if (strncmp(below, path, bytes) == 0 &&
+			(below[bytes] == '\0' || below[bytes] == '/'))
+			return true;
+	}
+	return false;
+}
+
 static const char *secret_absolute(const struct command *command, const char *path)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(system_secrets); i++)
@@ -76,11 +99,8 @@ static const char *secret_absolute(const struct command *command, const char *pa
 			(has_glob(path) && leads_to(path, system_secrets[i].glob)))
 			return system_secrets[i].what;
 	const char *below = path_below_home(command, path);
-	size_t count;
-	const struct names_credential *credentials = names_credentials(&count);
-	for (size_t i = 0; below && i < count; i++)
-		if (leads_to(below, credentials[i].path))
-			return "it reads a login, key or history in a home directory";
+	if (below && is_credential(below))
+		return "it reads a login, key or history in a home directory";
 	/* The workspace's own: a file's name, or a directory that holds nothing else. */
 	const char *name = path_name(path);
 	if (names_secret(name) || may_become_secret(name))
