@@ -77,8 +77,7 @@ static int add(struct gate_decision *decision, size_t index, const struct grant 
 			return -ENOMEM;
 		decision->parts = grown;
 	}
-	const struct gate_part *part =
-		index == SIZE_MAX ? NULL : &decision->analysis->parts[index];
+	const struct gate_part *part = index == SIZE_MAX ? NULL : &decision->analysis->parts[index];
 	struct part_decision *new = &decision->parts[count];
 	*new = (struct part_decision){.part = index,
 		.verdict = outcome->verdict,
@@ -171,7 +170,8 @@ static int conclude_canonical(struct gate_decision *decision, const struct decid
 {
 	const struct gate_request *request = d->request;
 	cleanup_buffer struct buffer out = BUFFER_INIT(4 * MAX_ARGV_BYTES);
-	buffer_append_format(&out, "{\"mode\":\"%s\",\"directory\":", policy_mode_name(request->mode));
+	buffer_append_format(
+		&out, "{\"mode\":\"%s\",\"directory\":", policy_mode_name(request->mode));
 	append_exact(&out, request->directory);
 	if (d->script) {
 		buffer_append_string(&out, ",\"script\":");
