@@ -704,20 +704,20 @@ def test_a_host_that_does_not_read_is_waited_for(workspace, gate_environment):
     session = Session(cwd=workspace, env=gate_environment, reader=False)
     with contextlib.closing(session):
         begun = session.begin("session/start")
-        pending = session.begin("tool/exec", command="head -c 40000000 /dev/zero | tr '\\0' x")
+        pending = session.begin("tool/exec", command="head -c 12000000 /dev/zero | tr '\\0' x")
         time.sleep(0.7)
         status = support.Path(f"/proc/{session.process.pid}/status").read_text()
         resident = int(status.split("VmRSS:")[1].split()[0])
         assert resident < 40 * 1024
         session.read()
         begun.wait()
-        assert pending.wait(60)["stdout"]["bytes"] == 40000000
+        assert pending.wait(60)["stdout"]["bytes"] == 12000000
         streamed = sum(
             len(message["params"]["text"])
             for _, message in session.messages
             if isinstance(message, dict) and message.get("method") == "tool/output"
         )
-        assert streamed == 40000000
+        assert streamed == 12000000
 
 
 # The end.
