@@ -434,6 +434,28 @@ static void take_statement(const struct rules_reader *reader, TSNode statement)
 		functions[i].take(reader, &call);
 }
 
+/* Where the whole cannot be parsed its pieces are not what they look like. */
+static void read_statements(const struct rules_reader *reader, TSNode root)
+{
+	TSTreeCursor cursor = ts_tree_cursor_new(root);
+	bool broken = is(root, "ERROR");
+	for (bool more = ts_tree_cursor_goto_first_child(&cursor); more;
+		more = ts_tree_cursor_goto_next_sibling(&cursor)) {
+		TSNode statement = ts_tree_cursor_current_node(&cursor);
+		if (is(statement, "comment") || (!broken && !ts_node_is_named(statement)))
+			continue;
+		if (!broken) {
+			take_statement(reader, statement);
+			continue;
+		}
+		if (!reader->programs)
+			import_note(reader->import, at(reader, statement),
+				"this cannot be parsed: nothing of the file is taken");
+		break;
+	}
+	ts_tree_cursor_delete(&cursor);
+}
+
 int import_codex_rules(struct import *import, const char *file, const char *text,
 	size_t length_bytes, bool programs, struct error *error)
 {
@@ -451,14 +473,7 @@ int import_codex_rules(struct import *import, const char *file, const char *text
 	if (tree) {
 		struct rules_reader reader = {import, file, text, programs};
 		TSNode root = ts_tree_root_node(tree);
-		TSTreeCursor cursor = ts_tree_cursor_new(root);
-		for (bool more = ts_tree_cursor_goto_first_child(&cursor); more;
-			more = ts_tree_cursor_goto_next_sibling(&cursor)) {
-			TSNode statement = ts_tree_cursor_current_node(&cursor);
-			if (ts_node_is_named(statement) && !is(statement, "comment"))
-				take_statement(&reader, statement);
-		}
-		ts_tree_cursor_delete(&cursor);
+		read_statements(&reader, root);
 		ts_tree_delete(tree);
 	}
 	ts_parser_delete(parser);
