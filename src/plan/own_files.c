@@ -58,12 +58,22 @@ static bool is_own_home(const struct host_facts *facts)
 }
 
 /* maker: on whose behalf the directory path may be made; NULL: it is none. */
+/* What a hook keeps for itself, in a directory of its own: the box that it runs in may write there,
+ * and no other can unless it is told to. */
+static bool is_state_of_a_hook(const char *directory, const char *root)
+{
+	cleanup_free char *states = path_join(directory, "hooks/state");
+	return states && strcmp(states, root) != 0 && path_is_below(root, states);
+}
+
 static int protect(struct findings *findings, const char *root, const char *path,
 	const struct host_facts *maker, struct error *error)
 {
 	if (!path_is_below(path, root) && !path_is_below(root, path) && is_plain(path))
 		return 0;
 	cleanup_free char *real = realpath(path, NULL);
+	if (real && is_state_of_a_hook(real, root))
+		return 0;
 	if (real && path_is_below(root, real)) {
 		error_set(error, EPERM, "resolve", "%s lies among %s", root, rule);
 		return error_hint(error, "no box may write there: choose another directory");
