@@ -1,5 +1,5 @@
-/* A project's configuration, on top of a user's. Whatever stands in it, what comes of it is no wider
- * than what the user has, and its compiled form is the same after it was read back. */
+/* A project's configuration, on top of a user's. Whatever stands in it, what comes of it is no
+ * wider than what the user has, and its compiled form is the same after it was read back. */
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "config/compile.h"
