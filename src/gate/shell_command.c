@@ -213,6 +213,8 @@ static void finish_command(struct reader *r, struct gate_part *part, size_t star
 		part_doubt(r->a, index, "what the command is, is known only when it runs");
 	if (hazard)
 		part_doubt(r->a, index, hazard);
+	if (hazard && (builtin || function)) /* it may reach what they run */
+		scope_doom(r->scope, hazard);
 	own_heredocs(r, first_heredoc, index);
 	bool waits = false;
 	for (size_t i = first_heredoc; i < r->heredocs_count; i++)
@@ -252,12 +254,28 @@ static bool at_definition(struct reader *r)
 	return true;
 }
 
+static bool is_reserved(const char *word)
+{
+	static const char *const reserved[] = {"!", "[[", "case", "coproc", "do", "done", "elif",
+		"else", "esac", "fi", "for", "function", "if", "select", "then", "until", "while",
+		"{", "}"};
+	for (size_t i = 0; i < ARRAY_SIZE(reserved); i++)
+		if (strcmp(word, reserved[i]) == 0)
+			return true;
+	return false;
+}
+
 /* Whether the word is in use before a command; true: it was taken, as a definition or
  * assignment. */
 static bool take_first_word(struct reader *r, struct gate_part *part, struct shell_word *word)
 {
 	if (word->name_bytes) {
 		add_assignment(r, part, word);
+		return true;
+	}
+	/* Written over two lines, or behind a pipe: what bash makes of it is not followed. */
+	if (word->plain && is_reserved(word->value.data)) {
+		reader_odd(r, "a reserved word in an unusual place");
 		return true;
 	}
 	size_t behind = r->at;

@@ -246,6 +246,13 @@ void read_function_body(struct reader *r, char *name)
 	r->defined = name;
 }
 
+static void take_coproc_name(struct reader *r, size_t start, size_t length)
+{
+	cleanup_free char *name = analyzer_copy(r->a, r->script + start, length);
+	if (name)
+		scope_assign(r->a, r->scope, name, false);
+}
+
 /* coproc NAME COMPOUND: the name is one only before a compound command. */
 static void skip_coproc_name(struct reader *r)
 {
@@ -255,11 +262,12 @@ static void skip_coproc_name(struct reader *r)
 		return;
 	while (is_name_byte(peek(r, 0)))
 		r->at++;
+	size_t name_bytes = r->at - before;
 	if (peek(r, 0) == ' ' || peek(r, 0) == '\t') {
 		skip_blanks(r);
 		for (size_t i = 0; i < ARRAY_SIZE(starts); i++)
 			if (at_keyword(r, starts[i]) || (i == 0 && peek(r, 0) == '('))
-				return;
+				return take_coproc_name(r, before, name_bytes);
 	}
 	r->at = before;
 }
@@ -348,6 +356,8 @@ static void read_parentheses_command(struct reader *r)
 		return flush_hazards(r, start);
 	}
 	r->at++;
+	if (peek(r, 0) == '\\' && peek(r, 1) == '\n')
+		return reader_odd(r, "a line is continued behind a parenthesis");
 	read_list(r);
 	if (!r->stopped && peek(r, 0) != ')')
 		return reader_syntax(r, "a ( is not closed");
@@ -399,6 +409,10 @@ bool read_compound(struct reader *r)
 	unsigned siblings = r->siblings;
 	read(r);
 	r->siblings = siblings;
+	if (read != read_function) { /* what was defined inside may not have been reached */
+		free(r->defined);
+		r->defined = NULL;
+	}
 	if (!r->stopped)
 		read_redirections(r);
 	return true;

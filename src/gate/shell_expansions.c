@@ -31,7 +31,10 @@ static void read_parentheses(struct reader *r)
 	if (!reader_enter(r))
 		return;
 	r->at += 2;
-	read_nested_list(r);
+	if (peek(r, 0) == '\\' && peek(r, 1) == '\n') /* "((" may be joined */
+		reader_odd(r, "a line is continued behind a parenthesis");
+	else
+		read_nested_list(r);
 	if (!r->stopped && peek(r, 0) != ')')
 		reader_syntax(r, "a ( is not closed");
 	r->at++;
@@ -359,6 +362,8 @@ static char *read_parameter(struct reader *r)
 			r->at++;
 		if (r->at == start && peek(r, 0) && strchr("@*#?-$!", peek(r, 0)))
 			r->at++;
+		else if (r->at == start && peek(r, 0) != ':') /* newer shells: ${ command; } */
+			reader_odd(r, "a ${...} without a name");
 	}
 	if (peek(r, 0) == '[' && named) {
 		reader_bash_only(r);
