@@ -415,8 +415,8 @@ static int decide(struct decider *d, struct gate_decision *decision)
 }
 
 static int decide_analysis(const struct config *config, const struct gate_request *request,
-	struct analysis *analysis, const char *script, struct gate_decision **ret,
-	struct error *error)
+	struct analysis *analysis, const char *script, size_t script_bytes,
+	struct gate_decision **ret, struct error *error)
 {
 	struct gate_decision *decision = calloc(1, sizeof(*decision));
 	if (!decision) {
@@ -424,8 +424,11 @@ static int decide_analysis(const struct config *config, const struct gate_reques
 		return error_set_errno(error, ENOMEM, "gate", "cannot decide");
 	}
 	decision->analysis = analysis;
-	struct decider d = {
-		.config = config, .request = request, .analysis = analysis, .script = script};
+	struct decider d = {.config = config,
+		.request = request,
+		.analysis = analysis,
+		.script = script,
+		.script_bytes = script_bytes};
 	int r = decide(&d, decision);
 	decider_release(&d);
 	if (r < 0) {
@@ -450,7 +453,7 @@ int gate_decide(const struct config *config, const struct gate_request *request,
 	int r = analyze_command(request->argv, &context, &analysis);
 	if (r < 0)
 		return error_set_errno(error, -r, "gate", "cannot take the command apart");
-	return decide_analysis(config, request, analysis, NULL, ret, error);
+	return decide_analysis(config, request, analysis, NULL, 0, ret, error);
 }
 
 int gate_decide_script(const struct config *config, const struct gate_request *request,
@@ -458,8 +461,14 @@ int gate_decide_script(const struct config *config, const struct gate_request *r
 {
 	struct analysis *analysis = NULL;
 	const struct analysis_context context = analysis_context_of(request);
-	int r = analyze_shell(script, length_bytes, &context, &analysis);
+	/* The analysis looks ahead, so there must be an end to see. */
+	cleanup_free char *text = malloc(length_bytes + 1);
+	if (!text)
+		return error_set_errno(error, ENOMEM, "gate", "cannot decide");
+	memcpy(text, script, length_bytes);
+	text[length_bytes] = '\0';
+	int r = analyze_shell(text, length_bytes, &context, &analysis);
 	if (r < 0)
 		return error_set_errno(error, -r, "gate", "cannot take the script apart");
-	return decide_analysis(config, request, analysis, script, ret, error);
+	return decide_analysis(config, request, analysis, text, length_bytes, ret, error);
 }

@@ -158,10 +158,11 @@ static int append_asks(struct buffer *out, const struct gate_request *request)
 
 /* Bytes that buffer_append_json() would make alike stay apart: anything beyond printable ASCII is
  * written as its bytes. */
-static void append_exact(struct buffer *out, const char *text)
+static void append_exact(struct buffer *out, const char *text, size_t length_bytes)
 {
 	buffer_append_string(out, "\"");
-	for (const unsigned char *s = (const unsigned char *)text; *s; s++)
+	const unsigned char *end = (const unsigned char *)text + length_bytes;
+	for (const unsigned char *s = (const unsigned char *)text; s < end; s++)
 		if (*s >= 0x20 && *s < 0x7f && *s != '"' && *s != '\\')
 			buffer_append(out, s, 1);
 		else
@@ -176,15 +177,15 @@ static int conclude_canonical(struct gate_decision *decision, const struct decid
 	cleanup_buffer struct buffer out = BUFFER_INIT(4 * MAX_ARGV_BYTES);
 	buffer_append_format(
 		&out, "{\"mode\":\"%s\",\"directory\":", policy_mode_name(request->mode));
-	append_exact(&out, request->directory);
+	append_exact(&out, request->directory, strlen(request->directory));
 	if (d->script) {
 		buffer_append_string(&out, ",\"script\":");
-		append_exact(&out, d->script);
+		append_exact(&out, d->script, d->script_bytes);
 	} else {
 		buffer_append_string(&out, ",\"argv\":[");
 		for (char *const *word = request->argv; word && *word; word++) {
 			buffer_append_string(&out, word == request->argv ? "" : ",");
-			append_exact(&out, *word);
+			append_exact(&out, *word, strlen(*word));
 		}
 		buffer_append_string(&out, "]");
 	}

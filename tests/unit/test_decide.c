@@ -206,6 +206,24 @@ static void a_key_is_the_same_for_the_same_and_no_other(void **state)
 	assert_string_not_equal(one, another);
 }
 
+static void a_key_is_of_the_whole_script(void **state)
+{
+	(void)state;
+	struct gate_request request = request_of("on-request");
+	struct gate_decision *one, *other;
+	/* Behind a NUL, and up to the length: what follows is not the script's. */
+	assert_int_equal(gate_decide_script(&config, &request, "make\0a.", 6, &one, NULL), 0);
+	assert_int_equal(gate_decide_script(&config, &request, "make\0b.", 6, &other, NULL), 0);
+	assert_string_not_equal(one->canonical, other->canonical);
+	gate_decision_free(one);
+	gate_decision_free(other);
+	assert_int_equal(gate_decide_script(&config, &request, "make a", 4, &one, NULL), 0);
+	assert_int_equal(gate_decide_script(&config, &request, "make b", 4, &other, NULL), 0);
+	assert_string_equal(one->canonical, other->canonical);
+	gate_decision_free(one);
+	gate_decision_free(other);
+}
+
 static void argv_and_lines_have_keys_of_their_own(void **state)
 {
 	(void)state;
@@ -338,6 +356,7 @@ int main(void)
 		cmocka_unit_test(asks_are_asked_for_unless_a_rule_grants_them),
 		cmocka_unit_test(what_may_be_asked_for),
 		cmocka_unit_test(a_key_is_the_same_for_the_same_and_no_other),
+		cmocka_unit_test(a_key_is_of_the_whole_script),
 		cmocka_unit_test(argv_and_lines_have_keys_of_their_own),
 		cmocka_unit_test(the_suggested_rule_is_the_narrowest),
 		cmocka_unit_test(reasons_cannot_write_to_a_terminal),
