@@ -370,14 +370,16 @@ def test_yes_for_the_session(open_session, outside):
 
 
 def test_an_answer_for_the_session_serves_those_who_wait(open_session, outside):
-    """Several calls ask the same; a call that asks after the answer is not asked for."""
     session = open_session(answer=lambda _: None)
-    pending = [session.begin("tool/exec", **asking(outside))]
-    support.wait_until(lambda: session.questions, 20, "the question")
-    session.reply(session.questions[0], {"decision": "session"})
-    assert pending[0].wait()["exit"] == 0
+    pending = [session.begin("tool/exec", call=f"n{i}", **asking(outside)) for i in range(3)]
+    support.wait_until(lambda: len(session.questions) == 3, 20, "the questions")
+    answered = session.questions[1]
+    session.reply(answered, {"decision": "session"})
+    assert [one.wait()["exit"] for one in pending] == [0, 0, 0]
+    withdrawn = {session.note("approval/withdrawn")["id"] for _ in range(2)}
+    assert withdrawn == {q["id"] for q in session.questions} - {answered["id"]}
     assert session.call("tool/exec", **asking(outside))["exit"] == 0
-    assert len(session.questions) == 1
+    assert len(session.questions) == 3
 
 
 def test_an_edited_command_is_decided_anew(open_session, outside):
@@ -441,6 +443,7 @@ def test_a_question_that_stays_open_can_be_cancelled(open_session, outside):
     session.call("tool/cancel", call="it")
     with fails("cancelled"):
         pending.wait()
+    assert session.note("approval/withdrawn") == {"call": "it", "id": session.questions[0]["id"]}
     session.reply(session.questions[0], {"decision": "once"})
     assert session.run("echo on")["exit"] == 0
     assert not (outside / "made").exists()
