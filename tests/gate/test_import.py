@@ -212,7 +212,8 @@ def test_granular_approvals(convert, tmp_path, flags, wanted):
 def test_rules_of_requirements(convert, tmp_path):
     (tmp_path / "config.toml").write_text(
         "[rules]\nprefix_rules = [\n"
-        '  { pattern = [{ token = "git" }, { any_of = ["push", "fetch"] }], decision = "prompt" },\n'
+        '  { pattern = [{ token = "git" }, { any_of = ["push", "fetch"] }],'
+        ' decision = "prompt" },\n'
         '  { pattern = [{ token = "rm" }], decision = "forbidden", justification = "no" },\n'
         '  { pattern = [], decision = "forbidden" },\n'
         '  { pattern = [{ token = "a" }], decision = "perhaps" },\n]\n'
@@ -459,7 +460,10 @@ def test_a_user_file_has_no_project(convert, home):
 
 
 def test_places_in_json(convert, tmp_path):
-    text = '{\n\n "a": null, "permissions":\n {"allow":\n  [\n   "WebSearch",\n   null, "Bash"]},\n "b": [{}]\n}'
+    text = (
+        '{\n\n "a": null, "permissions":\n {"allow":\n  [\n'
+        '   "WebSearch",\n   null, "Bash"]},\n "b": [{}]\n}'
+    )
     result = convert("claude", claude_project(tmp_path, text))
     lines = [note.split("settings.json:")[1].split(":")[0] for note in result.notes]
     assert lines == ["6", "7", "8"], result.err
