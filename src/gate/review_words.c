@@ -100,6 +100,10 @@ enum review_authorization user_words_authorize(
 		if (clause->prompt != prompt)
 			forbidden = false; /* a later prompt may lift it */
 		prompt = clause->prompt;
+		if (clause->cancels) {
+			found = AUTHORIZATION_NONE;
+			*ret_narrow = false;
+		}
 		size_t named = count_named(words, clause, claim);
 		bool verb = mentions_verb(words, clause, claim);
 		if (clause->negated) {

@@ -16,6 +16,7 @@ struct clause {
 	unsigned prompt;
 	bool negated, conditional;
 	bool ordered; /* it may begin with a verb in the imperative */
+	bool cancels; /* "never mind": what was said before holds no more */
 };
 
 struct user_words {

@@ -232,6 +232,23 @@ static bool has_negation(const struct user_words *words, const struct clause *cl
 	return false;
 }
 
+/* "never mind", "forget it": takes back whatever was said. */
+static bool has_cancellation(const struct user_words *words, const struct clause *clause)
+{
+	static const char *const phrases[][2] = {{"never", "mind"}, {"cancel", "that it this all"},
+		{"forget", "that it this all"}, {"scratch", "that it this all"},
+		{"ignore", "that it this all"}, {"on", "second"}};
+	for (size_t i = 0; i < clause->count; i++) {
+		const struct token *token = &words->tokens[clause->first + i];
+		if (in(token->text, "nevermind"))
+			return true;
+		for (size_t k = 0; k < ARRAY_SIZE(phrases) && i + 1 < clause->count; k++)
+			if (in(token->text, phrases[k][0]) && in(token[1].text, phrases[k][1]))
+				return true;
+	}
+	return false;
+}
+
 /* What the clauses of one sentence are to one another. */
 static void settle_sentence(struct user_words *words, size_t from, bool question)
 {
@@ -250,6 +267,7 @@ static void settle_sentence(struct user_words *words, size_t from, bool question
 		if (in(opening, contrasts))
 			negated = false;
 		negated = negated || has_negation(words, clause);
+		clause->cancels = has_cancellation(words, clause);
 		conditional = conditional || words_have_any(words, clause, conditions);
 		bool has_head = clause->head < end && !words->tokens[clause->head].quoted;
 		bool polite = clause->head > clause->first && !in(opening, joints);
