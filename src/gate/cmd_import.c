@@ -1,5 +1,5 @@
-/* coffer config import: another tool's files as a coffer.toml, on standard output or merged into the
- * user's own; and on standard error a line for each line that could not be carried over. */
+/* coffer config import: another tool's files as a coffer.toml, on standard output or merged into
+ * the user's own; and on standard error a line for each line that could not be carried over. */
 #include "gate/command.h"
 
 #include "base/cleanup.h"

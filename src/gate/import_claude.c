@@ -53,7 +53,8 @@ static void read_bash(struct reader *reader, const struct permission *permission
 					       strcmp(text + length - 2, " *") == 0);
 	if (!is_prefix && permission->verdict == VERDICT_ALLOW) {
 		no_counterpart(reader, permission,
-			"it means these words alone, and a rule here would also allow more of them");
+			"it means these words alone, and a rule here would also allow more of "
+			"them");
 		return;
 	}
 	cleanup_free char *line = strndup(text, is_prefix ? length - 2 : length);

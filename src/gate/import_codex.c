@@ -1,5 +1,5 @@
-/* Codex's config.toml: sandbox, approvals, environment, rules and hooks. What is about models, looks
- * and accounts is none of coffer's business, and told as such, a line for each key. */
+/* Codex's config.toml: sandbox, approvals, environment, rules and hooks. What is about models,
+ * looks and accounts is none of coffer's business, and told as such, a line for each key. */
 #include "gate/import.h"
 
 #include "base/cleanup.h"
@@ -207,7 +207,8 @@ static void read_environment(struct reader *reader, const struct toml_value *tab
 			read_include_only(reader, value);
 		else
 			import_note(reader->import, at(reader, value),
-				"'%s': a box gets few harmless variables and those that `env` names",
+				"'%s': a box gets few harmless variables and those that `env` "
+				"names",
 				value->key);
 	}
 }

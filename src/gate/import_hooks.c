@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/path.h"
 #include "config/hook_hash.h"
+#include "config/load.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -95,6 +96,33 @@ static bool timeout_text(struct import *import, const char *file, const struct t
 	return true;
 }
 
+/* Your own hooks are those of every workspace, and one whose program is not there stops coffer: so
+ * it is tried in a place that has nothing. */
+static bool is_found_everywhere(
+	struct import *import, struct import_place place, const struct buffer *hook)
+{
+	struct config_where where = {.home = import->home, .workspace = "/nonexistent"};
+	struct config_source sources[CONFIG_SOURCES] = {{.layer = LAYER_REQUIREMENTS},
+		{.layer = LAYER_SYSTEM}, {.layer = LAYER_USER}, {.layer = LAYER_PROJECT}};
+	struct config *config = NULL;
+	struct error error = {0};
+	sources[2].path = strdup("hook");
+	if (!sources[2].path || asprintf(&sources[2].data, "[[hook]]\n%s", hook->data) < 0) {
+		sources[2].data = NULL;
+		import->error = -ENOMEM;
+	} else {
+		sources[2].length_bytes = strlen(sources[2].data);
+	}
+	int r = import->error ? -ENOMEM
+			      : config_load_sources(&where, sources, false, &config, NULL, &error);
+	if (r < 0 && !import->error)
+		import_note(import, place,
+			"the hook's program is not found from everywhere; write its whole path");
+	config_free(config);
+	config_sources_release(sources);
+	return r == 0;
+}
+
 static void take_handler(struct import *import, const char *file, enum hook_event event,
 	const char *matcher, const struct toml_value *handler, const char *root)
 {
@@ -129,7 +157,7 @@ static void take_handler(struct import *import, const char *file, enum hook_even
 		return;
 	if (buffer_error(&text) < 0)
 		import->error = buffer_error(&text);
-	else
+	else if (is_found_everywhere(import, place, &text))
 		import_block(import, place, "hook", text.data);
 	for (size_t i = 0; i < handler->count; i++)
 		if (!import_in(handler->items[i].key,

@@ -1,6 +1,6 @@
-/* JSON with the places of its values, which jansson does not keep. jansson checks the text first (one
- * value, no key twice, valid UTF-8); the walk over what it has passed only has to find its way, and
- * asks jansson for each string. */
+/* JSON with the places of its values, which jansson does not keep. jansson checks the text first
+ * (one value, no key twice, valid UTF-8); the walk over what it has passed only has to find its
+ * way, and asks jansson for each string. */
 #include "gate/import.h"
 
 #include "base/cleanup.h"

@@ -1,6 +1,7 @@
-/* What was imported, as the text of a coffer.toml: of a new one, or with what an old one lacks put in
- * between what is there, which is left as it stands, comments and all. The places come from the old
- * text's syntax tree; the whole is checked again before it takes the old one's place. */
+/* What was imported, as the text of a coffer.toml: of a new one, or with what an old one lacks
+ * put in between what is there, which is left as it stands, comments and all. The places come
+ * from the old text's syntax tree; the whole is checked again before it takes the old one's
+ * place. */
 #include "gate/import.h"
 
 #include "base/cleanup.h"

@@ -5,12 +5,13 @@
  *	host_executable(name = "...", paths = [...])
  *	network_rule(host = "...", protocol = "...", decision = "...")
  *
- * Here they are data: the syntax tree of Python, of which Starlark is nearly a part, is walked one
- * level deep, and a statement that is one of these calls with literal arguments is taken. Nothing is
- * evaluated. Every other statement (a variable, a loop, a load) is noted with its line.
+ * Here they are data: the syntax tree of Python, of which Starlark is nearly a part, is walked
+ * one level deep, and a statement that is one of these calls with literal arguments is taken.
+ * Nothing is evaluated. Every other statement (a variable, a loop, a load) is noted with its
+ * line.
  *
- * A file is small enough that no node can have 65,536 children: up to its version 0.20.7 the library
- * counts them in 16 bits, and frees what it has not allocated. */
+ * A file is small enough that no node can have 65,536 children: up to its version 0.20.7 the
+ * library counts them in 16 bits, and frees what it has not allocated. */
 #include "gate/import.h"
 
 #include "base/cleanup.h"

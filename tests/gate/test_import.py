@@ -212,7 +212,8 @@ def test_granular_approvals(convert, tmp_path, flags, wanted):
 def test_rules_of_requirements(convert, tmp_path):
     (tmp_path / "config.toml").write_text(
         "[rules]\nprefix_rules = [\n"
-        '  { pattern = [{ token = "git" }, { any_of = ["push", "fetch"] }], decision = "prompt" },\n'
+        '  { pattern = [{ token = "git" }, { any_of = ["push", "fetch"] }],'
+        ' decision = "prompt" },\n'
         '  { pattern = [{ token = "rm" }], decision = "forbidden", justification = "no" },\n'
         '  { pattern = [], decision = "forbidden" },\n'
         '  { pattern = [{ token = "a" }], decision = "perhaps" },\n]\n'
@@ -458,8 +459,28 @@ def test_a_user_file_has_no_project(convert, home):
     assert len(result.notes) == 2
 
 
+def test_hooks_of_a_project_are_found_from_everywhere_or_told(convert, tmp_path):
+    """In your own file a hook is that of every workspace."""
+
+    def settings(command):
+        return {"hooks": {"Stop": [{"hooks": [{"type": "command", "command": command}]}]}}
+
+    project = claude_project(tmp_path, settings('"$CLAUDE_PROJECT_DIR"/.claude/check.sh'))
+    assert "not found from everywhere" in convert("claude", project).err
+    (project / ".claude/check.sh").write_text("#!/bin/sh\n")
+    (project / ".claude/check.sh").chmod(0o755)
+    result = convert("claude", project)
+    assert result.toml["hook"][0]["command"] == f'"{project}"/.claude/check.sh', result.err
+    (project / ".claude/settings.json").write_text(json.dumps(settings(".claude/check.sh")))
+    result = convert("claude", project, cwd=project)
+    assert result.toml == {} and "not found from everywhere" in result.err
+
+
 def test_places_in_json(convert, tmp_path):
-    text = '{\n\n "a": null, "permissions":\n {"allow":\n  [\n   "WebSearch",\n   null, "Bash"]},\n "b": [{}]\n}'
+    text = (
+        '{\n\n "a": null, "permissions":\n {"allow":\n  [\n'
+        '   "WebSearch",\n   null, "Bash"]},\n "b": [{}]\n}'
+    )
     result = convert("claude", claude_project(tmp_path, text))
     lines = [note.split("settings.json:")[1].split(":")[0] for note in result.notes]
     assert lines == ["6", "7", "8"], result.err
