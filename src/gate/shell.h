@@ -33,6 +33,7 @@ struct frame {
 	bool moved;            /* in a directory that is not known */
 	const char *directory; /* if not the context's; borrowed */
 	bool environment;      /* the surroundings set variables for it */
+	bool within;           /* another script stands around it, whose variables it may have */
 };
 
 /* A shell process, as far as the analysis follows it: scripts that it evals or sources share it. */
@@ -84,6 +85,8 @@ void scope_release(struct scope *scope);
 #define cleanup_scope __attribute__((cleanup(scope_release)))
 void scope_doom(struct scope *scope, const char *why);
 void scope_assign(struct analyzer *a, struct scope *scope, const char *name, bool number);
+/* The same of an assignment before a command, which a function or a builtin would see. */
+void scope_assign_for_command(struct analyzer *a, struct scope *scope, const char *name);
 void scope_evaluates(struct analyzer *a, struct scope *scope, const char *name);
 void scope_counts(struct analyzer *a, struct scope *scope, size_t part);
 void scope_define(struct analyzer *a, struct scope *scope, const char *function);

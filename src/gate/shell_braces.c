@@ -127,5 +127,9 @@ static int expand(const char *text, const char *quoted, size_t length, unsigned 
 int shell_expand_braces(
 	const char *text, const char *quoted, size_t length_bytes, struct brace_words *ret)
 {
+	if (length_bytes > MAX_PATH_BYTES) {
+		ret->too_many = true;
+		return 0;
+	}
 	return expand(text, quoted, length_bytes, 0, ret);
 }

@@ -174,18 +174,21 @@ static void keep_assignments(struct reader *r, const struct gate_part *part)
 }
 
 /* Whether an environment prefix makes the command something else. */
-static const char *prefix_hazard(const struct gate_part *part)
+static const char *prefix_hazard(struct reader *r, const struct gate_part *part)
 {
+	const char *hazard = NULL;
 	for (size_t i = 0; i < part->assignments.count; i++) {
 		const char *text = part->assignments.items[i];
 		size_t n = 0;
 		while (is_name_byte(text[n]))
 			n++;
-		const char *why = variable_hazard(text, n);
-		if (why)
-			return why;
+		cleanup_free char *name = analyzer_copy(r->a, text, n);
+		if (name)
+			scope_assign_for_command(r->a, r->scope, name);
+		if (!hazard)
+			hazard = variable_hazard(text, n);
 	}
-	return NULL;
+	return hazard;
 }
 
 void look_further(struct reader *r, size_t part, const struct input *input)
@@ -205,7 +208,7 @@ static void finish_command(struct reader *r, struct gate_part *part, size_t star
 	bool builtin = known && shell_is_builtin(name);
 	bool function = known && strv_contains(&r->scope->functions, name);
 	part->kind = function ? PART_FUNCTION : builtin ? PART_BUILTIN : PART_COMMAND;
-	const char *hazard = prefix_hazard(part);
+	const char *hazard = prefix_hazard(r, part);
 	size_t index = add_silent_part(r, part, start);
 	if (index == SIZE_MAX)
 		return;

@@ -49,6 +49,11 @@ void scope_assign(struct analyzer *a, struct scope *scope, const char *name, boo
 	remember(a, scope, number ? &scope->numbers : &scope->texts, name);
 }
 
+void scope_assign_for_command(struct analyzer *a, struct scope *scope, const char *name)
+{
+	remember(a, scope, &scope->texts, name);
+}
+
 void scope_evaluates(struct analyzer *a, struct scope *scope, const char *name)
 {
 	remember(a, scope, &scope->arithmetic, name);

@@ -492,7 +492,11 @@ void shell_script(struct analyzer *a, struct scope *scope, const struct frame *f
 void shell_process(struct analyzer *a, enum dialect dialect, const struct frame *frame,
 	const char *script, size_t length_bytes, const char *file)
 {
-	cleanup_scope struct scope scope = {.dialect = dialect, .first = a->analysis->count};
+	cleanup_scope struct scope scope = {
+		.dialect = dialect,
+		.first = a->analysis->count,
+		.trusts_numbers = !frame->environment && !frame->within,
+	};
 	shell_script(a, &scope, frame, script, length_bytes, file);
 	scope_settle(a, &scope);
 }

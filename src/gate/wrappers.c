@@ -301,6 +301,7 @@ void look_inside(struct analyzer *a, const struct scope *scope, const struct fra
 	look.frame.background = p->background;
 	look.frame.as_other_user = p->as_other_user;
 	look.frame.environment |= p->assignments.count > 0;
+	look.frame.within |= scope != NULL;
 	look.frame.moved |= scope && scope->moved;
 	if (scope && scope->directory)
 		look.frame.directory = scope->directory;
