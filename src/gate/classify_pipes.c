@@ -30,7 +30,8 @@ static const char *part_program(const struct gate_part *part)
 	return part->argv.count ? path_name(part->argv.items[0]) : "";
 }
 
-/* Programs that make something else of what they read: what is run then was not there to be read. */
+/* Programs that make something else of what they read: what is run then was not there to be
+ * read. */
 static bool decodes(const struct gate_part *part)
 {
 	const struct command command = {.part = part, .program = part_program(part)};
