@@ -102,14 +102,18 @@ int decision_add_whole(struct gate_decision *decision, const struct outcome *out
 	return add(decision, SIZE_MAX, NULL, outcome);
 }
 
-/* The first of the gravest parts, preferring one for which there is more to say than that it is
- * ordinary. */
+/* The first of the gravest parts; among these, that there is to be no box goes before all else. */
 static const struct part_decision *gravest(const struct gate_decision *decision)
 {
 	const struct part_decision *found = NULL;
-	for (size_t i = 0; i < decision->parts_count; i++)
-		if (!found || decision->parts[i].verdict > found->verdict)
-			found = &decision->parts[i];
+	for (size_t i = 0; i < decision->parts_count; i++) {
+		const struct part_decision *part = &decision->parts[i];
+		if (!found || part->verdict > found->verdict ||
+			(part->verdict == found->verdict &&
+				part->category == CATEGORY_UNSANDBOXED &&
+				found->category != CATEGORY_UNSANDBOXED))
+			found = part;
+	}
 	return found;
 }
 
