@@ -243,5 +243,5 @@ bool may_be_option(const struct gate_part *part, size_t word)
 		return false;
 	/* A glob stays one kind of word if it begins with what is no dash; a variable may be
 	 * anything, and several words. */
-	return strchr("-*?[$`\"'<{~", text[0]) || strpbrk(text, "$`(\"'{");
+	return strchr("-*?[$`\"'<{", text[0]) || strpbrk(text, "$`(\"'{");
 }

@@ -171,7 +171,8 @@ bool has_glob(const char *word)
 
 /* Paths to which anybody may write, whatever the box: nothing there is anybody's. */
 static const char *const scratch[] = {"/dev/null", "/dev/zero", "/dev/full", "/dev/stdin",
-	"/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/random", "/dev/urandom"};
+	"/dev/stdout", "/dev/stderr", "/dev/tty", "/dev/random", "/dev/urandom", "/tmp",
+	"/dev/shm"};
 static const char *const scratch_below[] = {"/tmp/", "/dev/fd/", "/dev/shm/", "/dev/pts/"};
 
 bool is_scratch(const char *path)

@@ -30,23 +30,41 @@ static const char *part_program(const struct gate_part *part)
 	return part->argv.count ? path_name(part->argv.items[0]) : "";
 }
 
-/* Whether what this part reads comes from the network, through any number of filters. */
-static bool comes_from_network(const struct command *command)
+/* Programs that make something else of what they read: what is run then was not there to be
+ * read. */
+static bool decodes(const struct gate_part *part)
+{
+	const struct command command = {.part = part, .program = part_program(part)};
+	size_t length = strlen(command.program);
+	if (list_has("base64,base32,basenc", command.program, length))
+		return has_options(&command, "d,D,decode");
+	if (strcmp(command.program, "xxd") == 0)
+		return has_options(&command, "r");
+	return list_has("uudecode,rev,openssl", command.program, length);
+}
+
+static bool fetches(const struct gate_part *part)
+{
+	return is_fetcher(part_program(part));
+}
+
+/* Whether what this part reads comes from such a part, through any number of filters. */
+static bool comes_from(const struct command *command, bool (*test)(const struct gate_part *part))
 {
 	const struct analysis *analysis = command->analysis;
 	size_t from = command->part->piped_from;
 	for (unsigned steps = 0; from > 0 && from <= analysis->count && steps < REACH; steps++) {
 		const struct gate_part *part = &analysis->parts[from - 1];
-		if (is_fetcher(part_program(part)))
+		if (test(part))
 			return true;
 		from = part->piped_from;
 	}
 	return false;
 }
 
-/* Whether the text of some fetching part stands in this one: bash <(curl ...), sh -c "$(curl ...)",
- * eval `wget ...`. */
-static bool holds_fetcher(const struct command *command)
+/* Whether the text of such a part stands in this one: bash <(curl ...), sh -c "$(curl ...)", eval
+ * `wget ...`. */
+static bool holds(const struct command *command, bool (*test)(const struct gate_part *part))
 {
 	const struct analysis *analysis = command->analysis;
 	const struct gate_part *part = command->part;
@@ -55,7 +73,7 @@ static bool holds_fetcher(const struct command *command)
 	size_t first = command->index > REACH ? command->index - REACH : 0;
 	for (size_t i = first; i < analysis->count && i < command->index + REACH; i++) {
 		const struct gate_part *other = &analysis->parts[i];
-		if (i == command->index || !is_fetcher(part_program(other)) || !other->text)
+		if (i == command->index || !other->text || !test(other))
 			continue;
 		if (strlen(other->text) < strlen(part->text) && strstr(part->text, other->text))
 			return true;
@@ -142,10 +160,15 @@ void classify_pipes(const struct command *command, struct classification *ret)
 	bool evaluates = is_interpreter(command->program) ||
 			 list_has("eval,source,.,xargs,parallel,at,batch,crontab", command->program,
 				 strlen(command->program));
-	if ((evaluates && comes_from_network(command)) ||
-		((evaluates || part->undecidable) && holds_fetcher(command)))
+	bool looks_inside = evaluates || part->undecidable;
+	if ((evaluates && comes_from(command, fetches)) ||
+		(looks_inside && holds(command, fetches)))
 		classification_raise(
 			ret, CLASS_DANGEROUS, CATEGORY_COMMAND, "pipe-to-shell", fetched);
+	if ((evaluates && comes_from(command, decodes)) ||
+		(looks_inside && holds(command, decodes)))
+		classification_raise(ret, CLASS_DANGEROUS, CATEGORY_COMMAND, "decode-to-shell",
+			"it runs what is hidden in an encoding");
 	if (runs_what_was_fetched(command))
 		classification_raise(ret, CLASS_DANGEROUS, CATEGORY_COMMAND, "run-download",
 			"it runs a program that was fetched a moment ago");

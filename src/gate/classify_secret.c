@@ -248,6 +248,21 @@ static void classify_printing(const struct command *command, struct classificati
 	}
 }
 
+/* find that hands credentials to a program: by the names that it looks for. */
+static void classify_finding(const struct command *command, struct classification *ret)
+{
+	const struct strv *argv = &command->part->argv;
+	if (!has_options(command, "-exec,-execdir,-ok,-okdir"))
+		return;
+	for (size_t i = 1; i + 1 < argv->count; i++)
+		if (list_has("-name,-iname,-path,-ipath,-wholename", argv->items[i],
+			    strlen(argv->items[i])) &&
+			(names_secret(path_name(argv->items[i + 1])) ||
+				may_become_secret(path_name(argv->items[i + 1]))))
+			classification_raise(ret, CLASS_DANGEROUS, CATEGORY_SECRET, "read-secret",
+				"it looks for files that hold secrets by their names");
+}
+
 void classify_reads(const struct command *command, struct classification *ret)
 {
 	const struct reader *reader = program_row(command, TABLE_READERS);
@@ -255,6 +270,8 @@ void classify_reads(const struct command *command, struct classification *ret)
 		classify_operands(command, reader, ret);
 	if (list_has("grep,egrep,fgrep,rg,ag,ack", command->program, strlen(command->program)))
 		classify_search(command, ret);
+	if (strcmp(command->program, "find") == 0)
+		classify_finding(command, ret);
 	classify_printing(command, ret);
 	for (size_t i = 0; i < command->part->redirections_count; i++) {
 		const struct redirection *redirection = &command->part->redirections[i];

@@ -1,5 +1,6 @@
 """Every command line of commands.toml under every approval policy."""
 
+import shlex
 import tomllib
 from pathlib import Path
 
@@ -73,3 +74,23 @@ def test_a_command_is_decided_like_its_line():
         if one["decision"] != other["decision"] and not line.startswith(("if ", "for ", "cd "))
     ]
     assert not differing
+
+
+def test_what_is_known_to_only_read_changes_nothing(box, workspace):
+    """The safe lines, run for good: in a box, where the workspace may be written."""
+    lines = [
+        row[0]
+        for group in GROUPS
+        if group["name"] in ("reading", "reading with git")
+        for row in group["commands"]
+        if set(row[1:5]) == {"allow"}
+    ]
+    assert len(lines) > 80
+    before = {path: path.read_bytes() for path in workspace.rglob("*") if path.is_file()}
+    script = "".join(f"timeout 1 bash -c {shlex.quote(line)} </dev/null\n" for line in lines)
+    script += "echo the end; touch made\n"
+    result = box("bash", "-s", stdin=script)
+    assert result.out.endswith("the end\n"), result.describe()
+    after = {path: path.read_bytes() for path in workspace.rglob("*") if path.is_file()}
+    assert after.pop(workspace / "made") == b""
+    assert after == before
