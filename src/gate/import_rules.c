@@ -10,8 +10,8 @@
  * Nothing is evaluated. Every other statement (a variable, a loop, a load) is noted with its
  * line.
  *
- * A file is small enough that no node can have 65,536 children: up to its version 0.20.7 the
- * library counts them in 16 bits, and frees what it has not allocated. */
+ * A file is held small: on what is broken the parser takes more than linear time, and children are
+ * found by counting. */
 #include "gate/import.h"
 
 #include "base/cleanup.h"

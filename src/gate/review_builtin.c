@@ -37,6 +37,9 @@ void assessment_note(struct assessment *all, enum review_risk risk, const char *
 	all->narrow = all->narrow && narrow;
 }
 
+/* Nothing is known against these: what they may reach is judged by hosts and grants. */
+static const char by_policy_alone[] = "approval safe ordinary uses-network";
+
 /* What the gate asks for and no signal explains is at least what its category says. */
 static void assess_decision(struct assessment *all, const struct gate_decision *decision)
 {
@@ -52,9 +55,7 @@ static void assess_decision(struct assessment *all, const struct gate_decision *
 		const struct part_decision *part = &decision->parts[i];
 		if (part->verdict == VERDICT_ALLOW || part->part >= decision->analysis->count)
 			continue;
-		/* Asked for because of the policy or the mode alone: nothing is known against
-		 * it. */
-		if (strcmp(part->id, "approval") == 0)
+		if (word_in_list(part->id, by_policy_alone, ' '))
 			continue;
 		const struct gate_part *source = &decision->analysis->parts[part->part];
 		cleanup_objects struct object_list objects = {.count = 0};

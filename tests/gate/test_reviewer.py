@@ -227,7 +227,7 @@ def test_a_program_that_fails_refuses(review, script, asked, body, reason):
     ],
 )
 def test_a_program_that_stalls_refuses(review, script, asked, body):
-    result = review(asked, "--timeout", "800ms", program=script(body))
+    result = review(asked, "--timeout", "400ms", program=script(body))
     assert result.code == FORBID, result.describe()
     assert "in time" in result.answer["error"]
     assert result.seconds < 15 * support.SLOWDOWN
@@ -508,7 +508,7 @@ MUST_FAIL = {
 def test_a_model_that_stalls_refuses(review, serve, kind):
     server = serve(MUST_STALL[kind])
     url = f"http://127.0.0.1:{server.port}/"
-    result = review(request_of(), "--url", url, "--timeout", "700ms")
+    result = review(request_of(), "--url", url, "--timeout", "400ms")
     assert result.code == FORBID, result.describe()
     assert "in time" in result.answer["error"]
     assert result.seconds < 5 * support.SLOWDOWN

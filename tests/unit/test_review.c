@@ -12,13 +12,6 @@
 
 #include <string.h>
 
-/* review_request() is not called here: whoever is asked gets JSON of the test's own. */
-json_t *approval_request_json(const struct approval_request *request)
-{
-	(void)request;
-	return NULL;
-}
-
 static void test_verdicts(void **state)
 {
 	(void)state;
@@ -339,6 +332,43 @@ static void test_whose_words_order(void **state)
 	}
 }
 
+/* What the gate's own tables know is never less than medium, but what is asked about because of the
+ * policy alone is what the reviewer makes of it. */
+static void test_what_the_gate_knows(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *id;
+		enum approval_category category;
+		enum review_risk risk;
+	} cases[] = {
+		{"ordinary", CATEGORY_COMMAND, RISK_LOW},
+		{"uses-network", CATEGORY_NETWORK, RISK_LOW},
+		{"rule", CATEGORY_COMMAND, RISK_MEDIUM},
+		{"some-danger", CATEGORY_DELETE, RISK_MEDIUM},
+		{"some-secret", CATEGORY_SECRET, RISK_HIGH},
+		{"no-box", CATEGORY_UNSANDBOXED, RISK_HIGH},
+	};
+	char *const argv[] = {(char *)"npm", (char *)"test", NULL};
+	const struct analysis_context context = {.directory = "/w"};
+	struct gate_request request = {
+		.argv = argv, .directory = "/w", .home = "/h", .mode = MODE_WORKSPACE_WRITE};
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct part_decision part = {.verdict = VERDICT_ASK, .category = cases[i].category};
+		snprintf(part.id, sizeof(part.id), "%s", cases[i].id);
+		struct gate_decision decision = {.parts = &part, .parts_count = 1};
+		assert_int_equal(analyze_command(argv, &context, &decision.analysis), 0);
+		struct approval_request question = {.request = &request, .decision = &decision};
+		struct review review;
+		assert_int_equal(review_builtin(&question, &review), 0);
+		if (review.risk != cases[i].risk)
+			fail_msg("%s: %s", cases[i].id, review.rationale);
+		assert_int_equal(review.approve, cases[i].risk == RISK_LOW);
+		review_release(&review);
+		analysis_free(decision.analysis);
+	}
+}
+
 /* The table cannot hold what would never be found, or read to a person as nothing. */
 static void test_the_table(void **state)
 {
@@ -368,6 +398,7 @@ int main(void)
 		cmocka_unit_test(test_hosts_of_words),
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_whose_words_order),
+		cmocka_unit_test(test_what_the_gate_knows),
 		cmocka_unit_test(test_the_table),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
