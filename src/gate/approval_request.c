@@ -155,13 +155,15 @@ static const struct {
 	{"stop", ANSWER_STOP},
 };
 
-/* What may be answered: "session" where there is one, "always" where a rule can say it. */
-static json_t *answers_json(bool session, bool always)
+/* What may be answered: "session" where there is one, "always" where a rule can say it, "edit"
+ * where another command could be run. */
+static json_t *answers_json(bool session, bool always, bool edit)
 {
 	json_t *array = json_array();
 	for (size_t i = 0; array && i < ARRAY_SIZE(answer_names); i++) {
 		enum answer_kind kind = answer_names[i].kind;
-		if ((kind == ANSWER_SESSION && !session) || (kind == ANSWER_ALWAYS && !always))
+		if ((kind == ANSWER_SESSION && !session) || (kind == ANSWER_ALWAYS && !always) ||
+			(kind == ANSWER_EDIT && !edit))
 			continue;
 		if (json_array_append_new(array, json_string(answer_names[i].name)) < 0) {
 			json_decref(array);
@@ -203,7 +205,7 @@ json_t *approval_request_json(const struct approval_request *request)
 		put(object, "mode", json_string(policy_mode_name(asked->mode))) &&
 		put(object, "category", json_string(approval_category_name(decision->category))) &&
 		put(object, "directory", json_text(asked->directory)) &&
-		put(object, "answers", answers_json(request->before, always)) &&
+		put(object, "answers", answers_json(request->before, always, !request->fixed)) &&
 		put(object, "user_words", user_words_json(request->user_words)) &&
 		put(object, "suggested_rule", json_incref(rule)) &&
 		put(object, "command", json_texts(asked->argv)) &&

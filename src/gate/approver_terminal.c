@@ -313,6 +313,7 @@ static int put(struct question *question)
 	while (r == OUTCOME_CHOOSE) {
 		question->offer = (struct prompt_offer){.session = question->request->before,
 			.always = question->rule,
+			.edit = !question->request->fixed,
 			.view = !question->whole,
 			.words = keyboard->contested};
 		cleanup_buffer struct buffer answers = BUFFER_INIT(4096);

@@ -263,7 +263,8 @@ static const struct {
 static bool is_offered(enum prompt_choice choice, const struct prompt_offer *offer)
 {
 	return (choice != CHOICE_SESSION || offer->session) &&
-	       (choice != CHOICE_ALWAYS || offer->always) && (choice != CHOICE_VIEW || offer->view);
+	       (choice != CHOICE_ALWAYS || offer->always) &&
+	       (choice != CHOICE_EDIT || offer->edit) && (choice != CHOICE_VIEW || offer->view);
 }
 
 int prompt_answers(

@@ -30,6 +30,7 @@ enum prompt_choice {
 struct prompt_offer {
 	bool session; /* there is one */
 	bool always;  /* a rule can be written */
+	bool edit;    /* another command could be run */
 	bool view;    /* something is hidden */
 	bool words;   /* only whole words count */
 };

@@ -21,6 +21,7 @@ struct approval_request {
 	const char *justification;     /* the agent's reason, if it gave one; or NULL */
 	const char *after_failure;     /* on-failure: what the box refused; or NULL */
 	bool suggest_rule;             /* "always" may be answered */
+	bool fixed;                    /* "edit" may not: another command could not be run */
 	const struct session_answers *before; /* tells what is new; NULL: there is no session */
 };
 json_t *approval_request_json(const struct approval_request *request); /* new reference or NULL */

@@ -89,7 +89,9 @@ static int take_environment(struct story *story)
 	json_object_foreach(environment, name, value)
 	{
 		const char *text = json_string_value(value);
-		if (!*name || strchr(name, '=') || !text ||
+		/* One that env(1) would take for an option of its own would show the gate another
+		 * command than the one that runs. */
+		if (!*name || *name == '-' || strchr(name, '=') || !text ||
 			strlen(text) != json_string_length(value))
 			return story_fail(story, RPC_INVALID_PARAMS, "invalid_params", EINVAL,
 				"environment: '%.64s' is no variable with a string", name);
@@ -126,6 +128,11 @@ static int take_command(struct story *story)
 	json_array_foreach(
 		(json_t *)command, i, word) if (strv_add(&story->argv, json_string_value(word)) <
 						0) return out_of_memory(story, "the command");
+	/* Behind variables such a word reads as one more of them. */
+	if (story->environment.count && strchr(story->argv.items[0], '='))
+		return story_fail(story, RPC_INVALID_PARAMS, "invalid_params", EINVAL,
+			"environment: '%.64s' is no command that variables can be set for",
+			story->argv.items[0]);
 	return 0;
 }
 
@@ -139,18 +146,35 @@ static json_t *tool_input(const struct story *story)
 			       story->justification);
 }
 
-/* Another command in its place, if the hooks named one. */
-static int take_updated(struct story *story, json_t **input, json_t *updated)
+/* Another command in its place, which the hooks named: 1; 0: they named none. */
+static int take_updated(struct story *story, json_t *updated)
 {
 	const char *line = json_string_value(json_object_get(updated, "command"));
-	const char *before = json_string_value(json_object_get(*input, "command"));
-	bool same = !line || !*line || (before && strcmp(line, before) == 0);
-	json_decref(*input);
-	*input = updated;
-	if (same)
-		return 0;
-	json_object_set_new(story->result, "edited", json_true());
-	return set_line(story, line);
+	const char *before = json_string_value(json_object_get(story->input, "command"));
+	if (!line || !*line)
+		return story_refuse(
+			story, "hook", "a hook changed the command into something that is none");
+	bool same = before && strcmp(line, before) == 0;
+	int r = same ? 0 : set_line(story, line);
+	if (!same)
+		json_object_set_new(story->result, "edited", json_true());
+	json_decref(story->input);
+	story->input = json_incref(updated);
+	return r < 0 ? r : 1;
+}
+
+int story_before_command(struct story *story)
+{
+	json_t *updated = NULL;
+	json_decref(story->input);
+	story->input = tool_input(story);
+	if (!story->input)
+		return out_of_memory(story, "the command");
+	int r = story_before(story, story->input, &updated);
+	if (r == 1 && updated)
+		r = take_updated(story, updated);
+	json_decref(updated);
+	return r;
 }
 
 /* ---- the box ---- */
@@ -276,7 +300,7 @@ static json_t *tool_response(const struct box_run *run)
 		run->cause ? run->cause : "killed", "interrupted", 0);
 }
 
-static int run_and_tell(struct story *story, json_t *input)
+static int run_and_tell(struct story *story)
 {
 	struct box_run run = {0};
 	int r = run_once(story, &run, 1);
@@ -288,33 +312,25 @@ static int run_and_tell(struct story *story, json_t *input)
 		r = json_object_set_new(story->result, "grants", grants_json(story));
 	json_t *response = r == 0 ? tool_response(&run) : NULL;
 	if (r == 0)
-		r = response ? story_after(story, input, response)
+		r = response ? story_after(story, story->input, response)
 			     : out_of_memory(story, "the result");
 	box_run_release(&run);
 	return r;
 }
 
-int call_exec(struct story *story)
+static int call_exec(struct story *story)
 {
 	story->tool = "Bash";
-	json_t *input = NULL, *updated = NULL;
 	int r = take_environment(story);
 	if (r == 0)
 		r = take_command(story);
 	if (r == 0)
 		r = story_take_asks(story);
-	if (r == 0 && !(input = tool_input(story)))
-		r = out_of_memory(story, "the command");
 	if (r == 0)
-		r = story_before(story, input, &updated);
-	if (r == 1 && updated)
-		r = take_updated(story, &input, updated) < 0 ? -EINVAL : 1;
+		r = story_before_command(story);
 	if (r == 1)
 		r = story_settle(story, NULL);
-	if (r == 1)
-		r = run_and_tell(story, input);
-	json_decref(input);
-	return r;
+	return r == 1 ? run_and_tell(story) : r;
 }
 
 /* ---- the process ---- */

@@ -44,25 +44,40 @@ static const char read_script[] =
 static const char list_script[] = "cd -- \"$1\" && exec find . -mindepth 1 -maxdepth \"$2\" "
 				  "-printf '%y\\t%s\\t%T@\\t%m\\t%P\\0' -name .git -prune\n";
 
-/* New files are shown, too: their names go into an index, and into objects, that are thrown
- * away. */
+/* What a repository configures are programs, too: filters, hooks, monitors, a remote that missing
+ * objects are fetched from. So git works in a repository that was made for this one diff, with the
+ * real one's objects, index and harmless settings; what is within submodules is not looked at. New
+ * files are shown, too: their names go into that index. */
 static const char diff_script[] =
 	"set -e\n"
 	"top=$(git rev-parse --show-toplevel 2>/dev/null) || exit 23\n"
 	"cd -- \"$top\"\n"
-	"own=$(git rev-parse --path-format=absolute --git-path index)\n"
-	"objects=$(git rev-parse --path-format=absolute --git-path objects)\n"
+	"place() { git rev-parse --path-format=absolute --git-path \"$1\"; }\n"
+	"index=$(place index) objects=$(place objects) info=$(place info)\n"
+	"format=$(git rev-parse --show-object-format)\n"
+	"head=$(git rev-parse -q --verify HEAD) || head=\n"
 	"new=$(mktemp -d)\n"
 	"trap 'rm -rf -- \"$new\"' EXIT\n"
-	"[ ! -e \"$own\" ] || cp -- \"$own\" \"$new/index\"\n"
-	"mkdir \"$new/objects\"\n"
-	"export GIT_INDEX_FILE=\"$new/index\" GIT_OBJECT_DIRECTORY=\"$new/objects\"\n"
-	"export GIT_ALTERNATE_OBJECT_DIRECTORIES=\"$objects\" GIT_OPTIONAL_LOCKS=0\n"
-	"git -c core.fsmonitor=false add -AN --ignore-errors -- . >/dev/null 2>&1 || :\n"
-	"base=HEAD\n"
-	"git rev-parse -q --verify HEAD >/dev/null || base=$(git hash-object -t tree /dev/null)\n"
-	"git -c core.fsmonitor=false diff --no-color --no-ext-diff --no-textconv --no-renames "
-	"\"$base\" -- \"$@\"\n";
+	"own=\"$new/.git\"\n"
+	"git init -q --template= --object-format=\"$format\" \"$new\"\n"
+	"for name in autocrlf eol filemode ignorecase safecrlf symlinks; do\n"
+	"	! value=$(git config --get \"core.$name\") ||\n"
+	"		git --git-dir=\"$own\" config \"core.$name\" \"$value\"\n"
+	"done\n"
+	"git --git-dir=\"$own\" config core.hooksPath /dev/null\n"
+	"git --git-dir=\"$own\" config core.fsmonitor false\n"
+	"mkdir \"$own/info\"\n"
+	"for file in \"$index\" \"${index%/*}\"/sharedindex.*; do\n"
+	"	[ ! -f \"$file\" ] || cp -- \"$file\" \"$own\"\n"
+	"done\n"
+	"for name in attributes exclude; do\n"
+	"	[ ! -f \"$info/$name\" ] || cp -- \"$info/$name\" \"$own/info\"\n"
+	"done\n"
+	"export GIT_DIR=\"$own\" GIT_WORK_TREE=\"$top\" GIT_OPTIONAL_LOCKS=0\n"
+	"export GIT_ALTERNATE_OBJECT_DIRECTORIES=\"$objects\"\n"
+	"git add -AN --ignore-errors -- . >/dev/null 2>&1 || :\n"
+	"git diff --no-color --no-ext-diff --no-textconv --no-renames --ignore-submodules=dirty "
+	"\"${head:-$(git hash-object -t tree /dev/null)}\" -- \"$@\"\n";
 
 static int out_of_memory(struct story *story)
 {

@@ -189,6 +189,7 @@ static int settle(struct story *story, const struct gate_request *request,
 		.justification = story->justification,
 		.after_failure = after_failure,
 		.before = session->answers,
+		.fixed = story->call->kind != CALL_EXEC,
 		.suggest_rule = rules && story->decision->rule_prefix.count > 0};
 	struct review_history before = session->history;
 	int r = gate_settle(&context, &question, &story->answer, error);
@@ -265,9 +266,15 @@ static int take_granted(struct story *story)
 	return 1;
 }
 
-/* The command that came in the place of ours; any shell line goes with it. */
-static void take_edited(struct story *story)
+/* The command that came in the place of ours; any shell line goes with it. It is a new one from the
+ * beginning on: hooks see it first, then it is decided about. 1: go on. */
+static int take_edited(struct story *story)
 {
+	/* What a tool for files does is not in the words that the gate was shown. */
+	if (story->call->kind != CALL_EXEC)
+		return story_refuse(story, story->answer.by,
+			"the answer changed what this tool was to do, which only commands can "
+			"follow");
 	struct strv argv = story->answer.argv;
 	story->answer.argv = (struct strv){0};
 	strv_release(&story->argv);
@@ -275,7 +282,12 @@ static void take_edited(struct story *story)
 	strv_release(&story->environment);
 	free(story->line);
 	story->line = NULL;
-	story->hook_says = HOOK_SAYS_NOTHING;
+	if (!story->argv.count)
+		return story_refuse(story, "nobody", "the edited command is empty");
+	int r = story_before_command(story);
+	if (r == 1 && json_object_set_new(story->result, "edited", json_true()) < 0)
+		return story_fail(story, RPC_INTERNAL_ERROR, "out_of_memory", ENOMEM, "the result");
+	return r;
 }
 
 static int act_on(struct story *story, enum verdict verdict)
@@ -335,12 +347,9 @@ int story_settle(struct story *story, const char *after_failure)
 			story->answer.kind = ANSWER_NO;
 		if (story->answer.kind != ANSWER_EDIT)
 			return act_on(story, verdict);
-		take_edited(story);
-		if (!story->argv.count)
-			break;
-		json_object_set_new(story->result, "edited", json_true());
+		r = take_edited(story);
+		if (r != 1)
+			return r;
 	}
-	return story_refuse(story, "nobody",
-		story->argv.count ? "the command was edited too often"
-				  : "the edited command is empty");
+	return story_refuse(story, "nobody", "the command was edited too often");
 }

@@ -27,6 +27,7 @@ struct story {
 	char *line;       /* the shell line, where it came as one */
 	struct strv argv; /* the command, as the gate decides about it */
 	struct strv environment;
+	json_t *input; /* of a command: tool_input, as hooks know it */
 	struct grant *asks;
 	size_t asks_count;
 	const char *justification;
@@ -105,13 +106,14 @@ int call_write(struct story *story);
 int call_read_file(struct story *story);
 int call_list(struct story *story);
 int call_diff(struct story *story);
-int call_exec(struct story *story);
 
 /* ---- call_hooks.c ---- */
 
 /* PreToolUse with tool_input (borrowed): 1: go on, *ret_updated (owned; may be NULL) is what
  * replaces it; 0: blocked, and the result says why. */
 int story_before(struct story *story, json_t *tool_input, json_t **ret_updated);
+/* The same for the command of tool/exec as it is now, which a hook may change. 1: go on. */
+int story_before_command(struct story *story);
 /* PostToolUse. */
 int story_after(struct story *story, json_t *tool_input, json_t *tool_response);
 /* CALL_HOOKS: fires the event and makes the result of what its hooks say. */

@@ -636,6 +636,56 @@ def test_diff_runs_nothing_of_the_repository(session, workspace):
     assert not (workspace / "ran").exists()
 
 
+def test_diff_runs_no_filter_and_no_hook(session, workspace):
+    ran = workspace / "ran"
+    program = f"echo ran >> {ran}"
+    (workspace / ".git" / "info").mkdir(exist_ok=True)
+    (workspace / ".git" / "info" / "attributes").write_text("* filter=x\n")
+    support.git(workspace, "config", "filter.x.clean", f"{program}; cat")
+    hook = workspace / ".git" / "hooks" / "post-index-change"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\n{program}\n")
+    hook.chmod(0o755)
+    (workspace / "README").write_text("changed\n")
+    (workspace / "new").write_text("new\n")
+    diff = session.call("tool/diff")["diff"]["text"]
+    assert "+changed" in diff and "+new" in diff
+    assert not ran.exists()
+
+
+def test_diff_keeps_to_what_is_ignored_and_to_the_index(session, workspace):
+    (workspace / ".git" / "info").mkdir(exist_ok=True)
+    (workspace / ".git" / "info" / "exclude").write_text("ignored\n")
+    (workspace / "ignored").write_text("ignored\n")
+    (workspace / "staged").write_text("staged\n")
+    support.git(workspace, "add", "staged")
+    support.git(workspace, "update-index", "--split-index")
+    diff = session.call("tool/diff")["diff"]["text"]
+    assert "+staged" in diff and "+ignored" not in diff
+
+
+def test_an_option_among_the_variables_is_none(open_session, workspace):
+    """What the gate would be shown is another command than the one that runs."""
+    session = open_session("--approval", "untrusted")
+    for name in ["--split-string", "-Sls ", "-uX"]:
+        with fails("invalid_params"):
+            session.run(["touch", "made"], environment={name: "ls"})
+    with fails("invalid_params"):
+        session.run(["./x=1", "ls"], environment={"LANG": "C"})
+    assert not (workspace / "made").exists() and session.questions == []
+
+
+def test_an_edit_is_no_answer_for_a_file(open_session, workspace):
+    """What is edited would be judged, and the file be written all the same."""
+    session = open_session(
+        "--approval", "untrusted", answer=lambda _: {"decision": "edit", "command": ["ls"]}
+    )
+    result = session.call("tool/write", path="made", content="x")
+    assert result["cause"] == "refused" and result["refused_by"] == "host"
+    assert not (workspace / "made").exists()
+    assert "edit" not in session.questions[0]["params"]["request"]["answers"]
+
+
 def test_diff_outside_of_a_repository(open_session, home_directory):
     plain = home_directory / "plain"
     plain.mkdir()

@@ -398,3 +398,38 @@ def test_what_the_machine_requires_holds(bench, tmp_path):
     assert "result" in seen[1]
     refused = seen[2].get("result", {}).get("cause") == "refused" or "error" in seen[2]
     assert refused and not (bench.workspace / "made").exists()
+
+
+# What is put in a command's place.
+
+
+NO_PUSH = """if grep -q 'git push'; then echo 'no pushing' >&2; exit 2; fi"""
+
+
+def test_an_edited_command_passes_the_hooks(bench):
+    bench.hook("PreToolUse", NO_PUSH)
+    session = bench.open(
+        approval="untrusted",
+        answer=lambda params: {"decision": "edit", "command": ["git", "push", "nowhere"]},
+    )
+    result = session.run("make")
+    assert result["cause"] == "refused" and result["refused_by"] == "hook"
+    assert result["reason"] == "no pushing"
+
+
+def test_a_command_that_a_hook_put_there_passes_the_others(bench):
+    bench.hook("PreToolUse", NO_PUSH)
+    decision = {"behavior": "allow", "updatedInput": {"command": "git push nowhere"}}
+    bench.hook(
+        "PermissionRequest",
+        says(hookSpecificOutput={"hookEventName": "PermissionRequest", "decision": decision}),
+    )
+    result = bench.open(approval="untrusted").run("make")
+    assert result["cause"] == "refused" and result["reason"] == "no pushing"
+
+
+def test_a_change_into_no_command_refuses(bench, workspace):
+    bench.hook("PreToolUse", pre_tool_use(permissionDecision="allow", updatedInput={"argv": ["ls"]}))
+    result = bench.open().run("touch made")
+    assert result["cause"] == "refused" and result["refused_by"] == "hook"
+    assert not (workspace / "made").exists()
