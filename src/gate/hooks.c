@@ -61,7 +61,8 @@ int hooks_new(const struct config *config, const struct hooks_where *where, stru
 	hooks->config = config;
 	hooks->where = *where;
 	const char **strings[] = {&hooks->where.session_id, &hooks->where.directory,
-		&hooks->where.transcript, &hooks->where.permission_mode, &hooks->where.model};
+		&hooks->where.transcript, &hooks->where.permission_mode, &hooks->where.model,
+		&hooks->where.cwd};
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(strings); i++)
 		r = keep(hooks, strings[i]);
@@ -140,7 +141,7 @@ static int make_input(
 	} common[] = {
 		{"session_id", where->session_id},
 		{"transcript_path", where->transcript},
-		{"cwd", where->directory},
+		{"cwd", where->cwd ? where->cwd : where->directory},
 		{"permission_mode", where->permission_mode ? where->permission_mode : "default"},
 		{"hook_event_name", hook_event_name(event)},
 		{"model", where->model},

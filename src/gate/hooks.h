@@ -19,6 +19,9 @@ struct hooks_where {
 	const char *session_id, *directory, *transcript; /* transcript may be NULL */
 	const char *permission_mode; /* as hooks know it: "default", "plan", "bypassPermissions" */
 	const char *model;           /* or NULL */
+	/* Where the command would run, if elsewhere; or NULL. Whoever sends commands chooses it: it
+	 * is told to hooks, and nothing of theirs is looked for by it. */
+	const char *cwd;
 };
 /* config is borrowed until hooks_free(), where is copied. The scripts are read, compared with what
  * was trusted, and copied now: what they become afterwards does not matter to hooks_fire(). One

@@ -355,7 +355,8 @@ static int open_hooks(struct story *story)
 {
 	const struct session *session = story->session;
 	struct hooks_where where = {.session_id = session->id,
-		.directory = story->directory,
+		.directory = session->directory,
+		.cwd = story->directory,
 		.permission_mode = permission_mode(session)};
 	int r = hooks_new(session->config, &where, &story->hooks);
 	return r < 0 ? story_fail(story, RPC_SERVER_ERROR, "hooks", -r, "the hooks: %s",

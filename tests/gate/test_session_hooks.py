@@ -433,3 +433,21 @@ def test_a_change_into_no_command_refuses(bench, workspace):
     result = bench.open().run("touch made")
     assert result["cause"] == "refused" and result["refused_by"] == "hook"
     assert not (workspace / "made").exists()
+
+
+def test_the_calls_directory_does_not_choose_what_a_hook_runs(bench, workspace, home_directory):
+    """Else whoever sends the call makes programs of the workspace the hook's own."""
+    for place, line in (workspace / "bin", "exit 0"), (home_directory / "bin", "exit 2"):
+        place.mkdir()
+        (place / "judge").write_text(f"#!/bin/sh\n{line}\n")
+        (place / "judge").chmod(0o755)
+    path = f"{workspace / 'bin'}:{home_directory / 'bin'}:{os.environ['PATH']}"
+    bench.environment["PATH"] = path
+    bench.hook("PreToolUse", "judge")
+    bench.logged("PreToolUse")
+    subprocess.run(["git", "init", "-q", str(workspace / "sub")], check=True)
+    session = bench.open()
+    for directory in ".", "sub", "/usr":
+        result = session.run("touch made", directory=directory)
+        assert result["cause"] == "refused" and result["refused_by"] == "hook"
+    assert bench.told("PreToolUse")[-1]["cwd"] == "/usr"

@@ -188,8 +188,11 @@ static void scripts(void **state)
 static void choices(void **state)
 {
 	(void)state;
-	const struct prompt_offer all = {.session = true, .always = true, .view = true, .edit = true}, none = {0},
-				  words = {.always = true, .words = true};
+	const struct prompt_offer all = {.session = true,
+					  .always = true,
+					  .view = true,
+					  .edit = true},
+				  none = {0}, words = {.always = true, .words = true};
 	assert_int_equal(prompt_choice("y", &none), CHOICE_ONCE);
 	assert_int_equal(prompt_choice("yes", &none), CHOICE_ONCE);
 	assert_int_equal(prompt_choice("a", &all), CHOICE_ALWAYS);
