@@ -16,6 +16,7 @@ enum {
 	USER_WORDS_MAX = 32,
 	WORDS_BYTES_MAX = 8192, /* of each of the user's prompts, and of a justification */
 	REASON_BYTES_MAX = 4096,
+	INPUT_BYTES_MAX = 16 * 1024,
 };
 
 static const char *const grant_names[] = {
@@ -191,6 +192,32 @@ static bool put(json_t *object, const char *key, json_t *value)
 	return json_object_set_new_nocheck(object, key, value) == 0;
 }
 
+int approval_input_text(const struct gate_request *request, struct buffer *out)
+{
+	size_t more =
+		request->input_bytes > INPUT_BYTES_MAX ? request->input_bytes - INPUT_BYTES_MAX : 0;
+	for (size_t i = 0; i < request->input_bytes - more; i++) /* a NUL is no end: it is shown */
+		buffer_append(out, request->input[i] ? &request->input[i] : "\xff", 1);
+	if (more)
+		buffer_append_format(out, " [%zu bytes more]", more);
+	buffer_append_string(out, "");
+	return buffer_error(out);
+}
+
+/* Says what the command reads, where there is anything. */
+static bool put_input(json_t *object, const struct gate_request *request)
+{
+	if (!request->input)
+		return true;
+	cleanup_buffer struct buffer text = BUFFER_INIT(INPUT_BYTES_MAX + 64);
+	json_t *untrusted = json_object_get(object, "untrusted");
+	return approval_input_text(request, &text) == 0 &&
+	       put(object, "input",
+		       json_pack("{s:I, s:o}", "bytes", (json_int_t)request->input_bytes, "text",
+			       json_text(text.data))) &&
+	       json_array_append_new(untrusted, json_string("input")) == 0;
+}
+
 json_t *approval_request_json(const struct approval_request *request)
 {
 	const struct gate_request *asked = request->request;
@@ -223,7 +250,8 @@ json_t *approval_request_json(const struct approval_request *request)
 		put(object, "untrusted",
 			json_pack("[sssssssssss]", "directory", "suggested_rule", "command",
 				"shell", "reason", "parts", "asks", "grants", "new",
-				"justification", "after_failure"))) {
+				"justification", "after_failure")) &&
+		put_input(object, asked)) {
 		json_decref(rule);
 		return object;
 	}

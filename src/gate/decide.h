@@ -20,6 +20,10 @@ struct gate_request {
 	char *const *writable_roots; /* absolute, NULL-terminated; those of the box */
 	const char *home, *path;     /* $PATH: what a first word resolves to */
 	bool look_into_files;        /* script files may be read */
+	/* What it gets on standard input, where that is known; or NULL. An interpreter may take its
+	 * program from there, so it is a part of what is asked, and of the answers' key. */
+	const char *input;
+	size_t input_bytes;
 };
 
 struct part_decision {

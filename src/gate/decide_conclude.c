@@ -2,6 +2,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/utf8.h"
+#include "config/trust.h"
 #include "gate/decide_internal.h"
 
 #include <stdint.h>
@@ -188,6 +189,11 @@ static int conclude_canonical(struct gate_decision *decision, const struct decid
 			append_exact(&out, *word, strlen(*word));
 		}
 		buffer_append_string(&out, "]");
+	}
+	if (request->input) {
+		char hash[SHA256_HEX_BYTES];
+		sha256_hex(request->input, request->input_bytes, hash);
+		buffer_append_format(&out, ",\"input\":\"%s\"", hash);
 	}
 	buffer_append_string(&out, ",\"asks\":[");
 	int r = append_asks(&out, request);

@@ -107,6 +107,20 @@ static void append_foreign(struct sheet *sheet)
 	append_field(sheet, "note", text.data);
 }
 
+/* What it reads may be its program. */
+static void append_input(struct sheet *sheet)
+{
+	const struct gate_request *request = sheet->request->request;
+	cleanup_buffer struct buffer text = BUFFER_INIT(LINE_BYTES_MAX);
+	if (!request->input)
+		return;
+	buffer_append_format(&text, "%zu bytes: ", request->input_bytes);
+	if (approval_input_text(request, &text) < 0)
+		sheet->out->error = buffer_error(&text);
+	else if (!append_field(sheet, "input", text.data))
+		sheet->folded = true;
+}
+
 static void append_wants(struct sheet *sheet)
 {
 	static const char *const wants[] = {
@@ -233,6 +247,7 @@ int prompt_question(const struct approval_request *request, const struct prompt_
 		style);
 	buffer_append_string(out, "\n");
 	append_command(&sheet);
+	append_input(&sheet);
 	append_foreign(&sheet);
 	append_field(&sheet, "in", buffer_error(&where) ? "?" : where.data);
 	append_wants(&sheet);

@@ -25,6 +25,8 @@ struct approval_request {
 	const struct session_answers *before; /* tells what is new; NULL: there is no session */
 };
 json_t *approval_request_json(const struct approval_request *request); /* new reference or NULL */
+/* What whoever is asked sees of the command's input: its beginning, and how much there is more. */
+int approval_input_text(const struct gate_request *request, struct buffer *out);
 
 enum answer_kind {
 	ANSWER_ONCE,

@@ -41,6 +41,24 @@ void story_note(struct story *story, const char *note, json_t *fields)
 		json_decref(fields);
 }
 
+int story_take_stdin(struct story *story, const char *text, const char *base64)
+{
+	const json_t *given = json_object_get(story->params, text);
+	const json_t *encoded = json_object_get(story->params, base64);
+	char *decoded = NULL; /* goes with the process */
+	if (json_is_string(encoded)) {
+		if (base64_decode(json_string_value(encoded), json_string_length(encoded), &decoded,
+			    &story->stdin_bytes) < 0)
+			return story_fail(story, RPC_INVALID_PARAMS, "invalid_params", EINVAL,
+				"%s is no base64", base64);
+		story->stdin_data = decoded;
+	} else if (json_is_string(given)) {
+		story->stdin_data = json_string_value(given);
+		story->stdin_bytes = json_string_length(given);
+	}
+	return 0;
+}
+
 /* ---- the command ---- */
 
 static int out_of_memory(struct story *story, const char *what)
@@ -141,7 +159,9 @@ static json_t *tool_input(const struct story *story)
 	cleanup_free char *quoted = story->line ? NULL : quote_command(strv_items(&story->argv));
 	const char *line = story->line ? story->line : quoted;
 	return !line ? NULL
-		     : json_pack("{s:o, s:O*, s:s*}", "command", json_of_text(line), "timeout",
+		     : json_pack("{s:o, s:O*, s:O*, s:O*, s:s*}", "command", json_of_text(line),
+			       "stdin", json_object_get(story->params, "stdin"), "stdin_base64",
+			       json_object_get(story->params, "stdin_base64"), "timeout",
 			       json_object_get(story->params, "timeout_ms"), "description",
 			       story->justification);
 }
@@ -195,23 +215,6 @@ static int box_argv(const struct story *story, struct strv *ret)
 	return r;
 }
 
-static int take_input(struct story *story, struct box_run *run, char **decoded)
-{
-	const json_t *text = json_object_get(story->params, "stdin");
-	const json_t *base64 = json_object_get(story->params, "stdin_base64");
-	if (json_is_string(base64)) {
-		if (base64_decode(json_string_value(base64), json_string_length(base64), decoded,
-			    &run->input_bytes) < 0)
-			return story_fail(story, RPC_INVALID_PARAMS, "invalid_params", EINVAL,
-				"stdin_base64 is no base64");
-		run->input = *decoded;
-	} else if (json_is_string(text)) {
-		run->input = json_string_value(text);
-		run->input_bytes = json_string_length(text);
-	}
-	return 0;
-}
-
 static json_t *grants_json(const struct story *story)
 {
 	json_t *array = json_array();
@@ -223,7 +226,6 @@ static json_t *grants_json(const struct story *story)
 static int run_once(struct story *story, struct box_run *run, unsigned attempt)
 {
 	cleanup_strv struct strv argv = {0};
-	cleanup_free char *input = NULL;
 	const json_t *params = story->params;
 	json_int_t limit = json_integer_value(json_object_get(params, "output_limit_bytes"));
 	*run = (struct box_run){.argv = &argv,
@@ -232,14 +234,10 @@ static int run_once(struct story *story, struct box_run *run, unsigned attempt)
 		.timeout_ms = (uint64_t)json_integer_value(json_object_get(params, "timeout_ms"))};
 	if (box_argv(story, &argv) < 0)
 		return out_of_memory(story, "the command");
-	int r = take_input(story, run, &input);
-	if (r < 0)
-		return r;
 	story_note(story, "started",
 		json_pack("{s:i, s:o}", "attempt", (int)attempt, "grants", grants_json(story)));
-	r = story_run(story, run);
+	int r = story_run(story, run);
 	run->argv = NULL;
-	run->input = NULL;
 	return r;
 }
 
@@ -322,6 +320,8 @@ static int call_exec(struct story *story)
 {
 	story->tool = "Bash";
 	int r = take_environment(story);
+	if (r == 0)
+		r = story_take_stdin(story, "stdin", "stdin_base64");
 	if (r == 0)
 		r = take_command(story);
 	if (r == 0)

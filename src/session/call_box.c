@@ -31,12 +31,12 @@ static int box_failed(struct story *story, const struct coffer_error *error)
 }
 
 /* Where stdin is in memory nobody has to feed it. */
-static int open_input(const struct box_run *run)
+static int open_input(const struct story *story)
 {
-	if (!run->input)
+	if (!story->stdin_data)
 		return open("/dev/null", O_RDONLY | O_CLOEXEC);
 	cleanup_close int fd = memfd_create("coffer-stdin", MFD_CLOEXEC);
-	if (fd < 0 || fd_write_full(fd, run->input, run->input_bytes) < 0 ||
+	if (fd < 0 || fd_write_full(fd, story->stdin_data, story->stdin_bytes) < 0 ||
 		lseek(fd, 0, SEEK_SET) < 0)
 		return -EIO;
 	return steal_fd(&fd);
@@ -44,7 +44,7 @@ static int open_input(const struct box_run *run)
 
 static int start(struct pump *pump, const struct coffer_policy *policy)
 {
-	cleanup_close int input = open_input(pump->run), out = -1, err = -1;
+	cleanup_close int input = open_input(pump->story), out = -1, err = -1;
 	int pair[2];
 	if (input >= 0 && pipe2(pair, O_CLOEXEC) == 0) {
 		pump->pipes[0] = pair[0];

@@ -187,25 +187,13 @@ static int check_place(struct story *story, const char *path)
 	return r;
 }
 
-static int take_content(struct story *story, struct box_run *run, char **decoded)
+static int take_content(struct story *story)
 {
-	const json_t *content = json_object_get(story->params, "content");
-	const json_t *base64 = json_object_get(story->params, "content_base64");
-	bool text = json_is_string(content);
-	if (text == json_is_string(base64))
+	if (json_is_string(json_object_get(story->params, "content")) ==
+		json_is_string(json_object_get(story->params, "content_base64")))
 		return story_fail(story, RPC_INVALID_PARAMS, "invalid_params", EINVAL,
 			"one of content and content_base64 is wanted");
-	if (text) {
-		run->input = json_string_value(content);
-		run->input_bytes = json_string_length(content);
-		return 0;
-	}
-	if (base64_decode(json_string_value(base64), json_string_length(base64), decoded,
-		    &run->input_bytes) < 0)
-		return story_fail(story, RPC_INVALID_PARAMS, "invalid_params", EINVAL,
-			"content_base64 is no base64");
-	run->input = *decoded;
-	return 0;
+	return story_take_stdin(story, "content", "content_base64");
 }
 
 static int write_it(struct story *story, const char *path, struct box_run *run, json_t *input)
@@ -222,7 +210,7 @@ static int write_it(struct story *story, const char *path, struct box_run *run, 
 		return tell_failure(story, run);
 	if (r == 0)
 		r = json_object_set_new(
-			story->result, "bytes", json_integer((json_int_t)run->input_bytes));
+			story->result, "bytes", json_integer((json_int_t)story->stdin_bytes));
 	return r == 0 ? finish(story, run, input) : r;
 }
 
@@ -230,11 +218,11 @@ int call_write(struct story *story)
 {
 	story->tool = "Write";
 	struct box_run run = {.keep_bytes = DEFAULT_TOOL_OUTPUT_BYTES};
-	cleanup_free char *path = take_path(story), *decoded = NULL;
+	cleanup_free char *path = take_path(story);
 	const char *const command[] = {"tee", "--", path};
 	json_t *input = path ? input_of(story, path, "content") : NULL;
 	int r = input && add_words(&story->argv, command, ARRAY_SIZE(command)) == 0
-			? take_content(story, &run, &decoded)
+			? take_content(story)
 			: out_of_memory(story);
 	if (r == 0)
 		r = story_take_asks(story);

@@ -336,7 +336,9 @@ int story_settle(struct story *story, const char *after_failure)
 			.writable_roots = strv_items(&session->writable_roots),
 			.home = session->where.home,
 			.path = getenv("PATH"),
-			.look_into_files = true};
+			.look_into_files = true,
+			.input = story->stdin_data,
+			.input_bytes = story->stdin_bytes};
 		int r = decide(story, &request, &error);
 		enum verdict verdict = r == 0 ? story->decision->verdict : VERDICT_FORBID;
 		if (r == 0)

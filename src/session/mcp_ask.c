@@ -52,6 +52,7 @@ static json_t *question_text(const json_t *request)
 	cleanup_buffer struct buffer text = BUFFER_INIT(MAX_QUESTION_BYTES);
 	buffer_append_string(&text, "May this be run?\n");
 	add_line(&text, "    ", json_object_get(request, "shell"));
+	add_line(&text, "Its input: ", json_object_get(json_object_get(request, "input"), "text"));
 	add_line(&text, "In: ", json_object_get(request, "directory"));
 	add_line(&text, "Asked because: ", json_object_get(request, "reason"));
 	add_asks(&text, json_object_get(request, "asks"));

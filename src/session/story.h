@@ -27,7 +27,9 @@ struct story {
 	char *line;       /* the shell line, where it came as one */
 	struct strv argv; /* the command, as the gate decides about it */
 	struct strv environment;
-	json_t *input; /* of a command: tool_input, as hooks know it */
+	json_t *input;          /* of a command: tool_input, as hooks know it */
+	const char *stdin_data; /* what it reads; NULL: nothing */
+	size_t stdin_bytes;
 	struct grant *asks;
 	size_t asks_count;
 	const char *justification;
@@ -53,8 +55,6 @@ struct story {
 
 struct box_run {
 	const struct strv *argv;
-	const char *input; /* of stdin; NULL: none */
-	size_t input_bytes;
 	bool stream; /* output goes to the session as it comes */
 	size_t keep_bytes;
 	bool keep_from_the_start;
@@ -69,6 +69,8 @@ struct box_run {
 /* Most of these return 0, or -errno with the story's error, code and name filled. */
 int story_fail(struct story *story, int code, const char *name, int errno_value, const char *format,
 	...) __attribute__((format(printf, 5, 6)));
+/* Takes what the command reads from a parameter, or another in base64. */
+int story_take_stdin(struct story *story, const char *text, const char *base64);
 /* Tells the session; takes fields. */
 void story_note(struct story *story, const char *note, json_t *fields);
 /* Appends a paragraph. */

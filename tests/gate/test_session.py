@@ -675,6 +675,21 @@ def test_an_option_among_the_variables_is_none(open_session, workspace):
     assert not (workspace / "made").exists() and session.questions == []
 
 
+def test_the_input_is_part_of_what_was_approved(open_session, workspace):
+    """A yes to one program on standard input is none to another."""
+    session = open_session("--approval", "untrusted", answer=lambda _: {"decision": "session"})
+    for program in ["echo one", "echo one", "touch two\0"]:
+        session.run(["bash"], stdin=program)
+    session.call("tool/write", path="made", content_base64=base64.b64encode(b"x").decode())
+    session.call("tool/write", path="made", content="x")
+    session.call("tool/write", path="made", content="x" * 20000)
+    shown = [question["params"]["request"] for question in session.questions]
+    assert [request["input"]["bytes"] for request in shown] == [8, 10, 1, 20000]
+    assert [request["input"]["text"] for request in shown[:3]] == ["echo one", "touch two\ufffd", "x"]
+    assert shown[3]["input"]["text"].endswith("x [3616 bytes more]")
+    assert all("input" in request["untrusted"] for request in shown)
+
+
 def test_an_edit_is_no_answer_for_a_file(open_session, workspace):
     """What is edited would be judged, and the file be written all the same."""
     session = open_session(
