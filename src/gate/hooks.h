@@ -49,6 +49,9 @@ void hook_outcome_release(struct hook_outcome *outcome);
  * which is to be released even then. */
 int hooks_fire(struct hooks *hooks, enum hook_event event, const char *subject, json_t *fields,
 	struct hook_outcome *ret, struct error *error);
+/* For another program of the user's own that no box may play: "NAME=VALUE" of every variable here
+ * that has to be another for it, and PATH, without what lies below directories. */
+int hooks_clean_assignments(char *const directories[], struct strv *ret);
 /* A sentence for each hook that waits for trust. */
 int hooks_waiting(const struct config *config, struct strv *ret);
 

@@ -38,6 +38,37 @@ int hooks_clean_path(const char *path, const char *workspace, char **ret)
 	return r == 0 && !*ret ? -ENOMEM : r;
 }
 
+static int add_clean(const char *name, const char *value, char *const directories[],
+	const char *otherwise, struct strv *ret)
+{
+	cleanup_free char *clean = NULL;
+	int r = hooks_clean_path(value, directories[0], &clean);
+	for (size_t i = 1; r == 0 && directories[i]; i++) {
+		cleanup_free char *before = steal_pointer(&clean);
+		r = hooks_clean_path(before, directories[i], &clean);
+	}
+	char *assignment = NULL;
+	if (r < 0)
+		return r;
+	if (asprintf(&assignment, "%s=%s", name, *clean ? clean : otherwise) < 0)
+		assignment = NULL;
+	return strv_add_owned(ret, assignment);
+}
+
+int hooks_clean_assignments(char *const directories[], struct strv *ret)
+{
+	static const char path[] = "/usr/local/bin:/usr/bin:/bin";
+	const char *value = getenv("PATH");
+	int r = add_clean("PATH", value ? value : path, directories, path, ret);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(search_paths); i++)
+		if ((value = getenv(search_paths[i])))
+			r = add_clean(search_paths[i], value, directories, "", ret);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(taken_away); i++)
+		if (getenv(taken_away[i]))
+			r = add_clean(taken_away[i], "", directories, "", ret);
+	return r;
+}
+
 int hooks_clean_environment(const char *workspace)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(taken_away); i++)

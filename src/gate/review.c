@@ -65,7 +65,7 @@ int review_with(const struct config_reviewer *reviewer, const struct approval_re
 			"the request is larger than the %d bytes that a reviewer gets",
 			MAX_REVIEW_REQUEST_BYTES);
 	int r = reviewer->kind == REVIEWER_COMMAND
-			? review_by_command(reviewer, text, request->request->directory, ret, error)
+			? review_by_command(reviewer, text, request->request, ret, error)
 			: review_by_http(reviewer, text, ret, error);
 	if (r < 0)
 		review_release(ret);

@@ -26,6 +26,9 @@ const char *review_authorization_name(enum review_authorization authorization); 
  * and holds nothing of the reviewer's key. */
 int review_request(const struct config_reviewer *reviewer, const struct approval_request *request,
 	struct review *ret, struct error *error);
+/* A program that a box could have written is no reviewer, nor is a script that its words name. */
+int review_check_place(const struct config_reviewer *reviewer, const struct gate_request *request,
+	struct error *error);
 /* What its answer comes to: ALLOW; FORBID where the risk is critical, whatever was answered; else
  * ASK, which is a person, or a refusal where nobody is there. */
 enum verdict review_verdict(const struct review *review);

@@ -6,12 +6,15 @@
 
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "base/path.h"
 #include "base/request.h"
 #include "coffer.h"
+#include "gate/hooks.h"
 
 #include <inttypes.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 static void cleanup_policy(struct coffer_policy **policy)
 {
@@ -30,7 +33,62 @@ static int set_error(struct error *error, const struct coffer_error *from)
 	return error_hint(error, "%s", from->hint);
 }
 
-static int make_policy(const struct config_reviewer *reviewer, const char *directory,
+/* A working directory that boxes write is no place to look for modules in, as `python3 -c` and -m
+ * do; a script looks beside itself. */
+static bool looks_around(char *const words[])
+{
+	for (size_t i = 1; words[i]; i++) {
+		size_t length = strlen(words[i]);
+		if (length > 1 && words[i][0] == '-' && words[i][1] != '-' &&
+			strchr("cm", words[i][length - 1]))
+			return true;
+	}
+	return false;
+}
+
+int review_check_place(const struct config_reviewer *reviewer, const struct gate_request *request,
+	struct error *error)
+{
+	for (size_t i = 0; i < reviewer->command.count; i++) { /* other kinds have none */
+		cleanup_free char *path =
+			path_absolute(request->directory, reviewer->command.items[i]);
+		cleanup_free char *real = path ? realpath(path, NULL) : NULL;
+		struct stat st;
+		if (!path)
+			return error_set_errno(error, ENOMEM, "reviewer", "its words");
+		if (!real || stat(real, &st) < 0 || !S_ISREG(st.st_mode))
+			continue;
+		for (char *const *root = request->writable_roots; root && *root; root++) {
+			if (!path_is_below(real, *root) && !path_is_below(path, *root))
+				continue;
+			error_set(error, EPERM, "reviewer", "%.200s lies where boxes can write",
+				path);
+			return error_hint(error, "put it elsewhere, such as /usr/local/bin");
+		}
+	}
+	return 0;
+}
+
+/* What a box has written must not come to speak for the reviewer: no program or module is looked
+ * for where boxes write. */
+static int set_environment(const struct config_reviewer *reviewer,
+	const struct gate_request *request, struct coffer_policy *policy,
+	struct coffer_error *error)
+{
+	cleanup_strv struct strv directories = {0}, assignments = {0};
+	int r = strv_copy(&directories, request->writable_roots);
+	if (r == 0)
+		r = strv_add(&directories, request->directory);
+	if (r == 0)
+		r = hooks_clean_assignments(directories.items, &assignments);
+	if (r == 0 && looks_around(reviewer->command.items))
+		r = strv_add(&assignments, "PYTHONSAFEPATH=1");
+	for (size_t i = 0; r == 0 && i < assignments.count; i++)
+		r = coffer_policy_set(policy, "env", assignments.items[i], error);
+	return r;
+}
+
+static int make_policy(const struct config_reviewer *reviewer, const struct gate_request *request,
 	struct coffer_policy **ret, struct coffer_error *error)
 {
 	char limit[128];
@@ -38,11 +96,13 @@ static int make_policy(const struct config_reviewer *reviewer, const char *direc
 		reviewer->timeout_ms, MAX_REVIEW_ANSWER_BYTES + 1);
 	const struct {
 		const char *key, *value;
-	} settings[] = {{"mode", "read-only"}, {"directory", directory}, {"limit", limit}};
+	} settings[] = {{"mode", "read-only"}, {"directory", request->directory}, {"limit", limit}};
 	*ret = coffer_policy_new();
 	int r = *ret ? 0 : -ENOMEM;
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(settings); i++)
 		r = coffer_policy_set(*ret, settings[i].key, settings[i].value, error);
+	if (r == 0)
+		r = set_environment(reviewer, request, *ret, error);
 	for (size_t i = 0; r == 0 && i < reviewer->network.count; i++)
 		r = coffer_policy_set(*ret, "allow-domain", reviewer->network.items[i], error);
 	return r;
@@ -79,13 +139,13 @@ static int wait_for_end(struct coffer_box *box, struct error *error)
 }
 
 int review_by_command(const struct config_reviewer *reviewer, const char *json,
-	const char *directory, struct review *ret, struct error *error)
+	const struct gate_request *request, struct review *ret, struct error *error)
 {
 	struct coffer_error box_error = {0};
 	__attribute__((cleanup(cleanup_policy))) struct coffer_policy *policy = NULL;
 	__attribute__((cleanup(cleanup_box))) struct coffer_box *box = NULL;
 
-	if (make_policy(reviewer, directory, &policy, &box_error) < 0)
+	if (make_policy(reviewer, request, &policy, &box_error) < 0)
 		return policy ? set_error(error, &box_error)
 			      : error_set_errno(error, ENOMEM, "reviewer", "its box");
 	cleanup_close int input = seal(json);

@@ -12,7 +12,7 @@
 int review_builtin(const struct approval_request *request, struct review *ret);
 /* json: the request as text; directory: where the command would run. */
 int review_by_command(const struct config_reviewer *reviewer, const char *json,
-	const char *directory, struct review *ret, struct error *error);
+	const struct gate_request *request, struct review *ret, struct error *error);
 int review_by_http(const struct config_reviewer *reviewer, const char *json, struct review *ret,
 	struct error *error);
 /* What review_request() does with the request's two forms. */

@@ -132,7 +132,10 @@ static int ask_reviewer(const struct settle_context *context,
 		return STEP_NEXT;
 	struct review review = {0};
 	struct error error = {0};
-	int r = review_request(&context->config->reviewer, request, &review, &error);
+	const struct config_reviewer *reviewer = &context->config->reviewer;
+	int r = review_check_place(reviewer, request->request, &error);
+	if (r == 0)
+		r = review_request(reviewer, request, &review, &error);
 	enum verdict verdict = r < 0 ? VERDICT_FORBID : review_verdict(&review);
 	const char *rationale = review.rationale ? review.rationale : "no reason given";
 	int step = STEP_NEXT;
