@@ -104,6 +104,7 @@ struct session {
 	struct strv effective; /* all settings, in order */
 	struct strv notices;   /* what was left out of them, for a person */
 	enum policy_mode mode;
+	enum policy_mode chosen; /* by what the directory was, where nothing names a mode */
 	char *workspace;
 	char *inside; /* where a box sees the workspace, which may be elsewhere */
 	struct strv writable_roots;

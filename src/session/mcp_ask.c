@@ -6,6 +6,7 @@
 
 #include "base/buffer.h"
 #include "base/utf8.h"
+#include "gate/show.h"
 #include "session/text.h"
 
 #include <string.h>
@@ -17,7 +18,7 @@ static void add_escaped(struct buffer *to, const char *text)
 	for (const unsigned char *s = (const unsigned char *)text; *s;) {
 		size_t length = utf8_sequence(s);
 		unsigned character = length ? utf8_character(s, length) : *s;
-		if (length && !utf8_is_control(character))
+		if (length && show_is_seen(character))
 			buffer_append(to, s, length);
 		else if (*s == '\n')
 			buffer_append_string(to, "\n    ");

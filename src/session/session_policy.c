@@ -86,6 +86,7 @@ struct state {
 	struct approval approval;
 	struct strv effective, notices;
 	enum policy_mode mode;
+	bool mode_named;
 	char *workspace, *inside;
 	struct strv writable_roots;
 	bool network_unset;
@@ -110,8 +111,20 @@ static int gather_settings(const struct session *session, struct state *state, s
 	int r = compile_config(state->config, &state->compiled);
 	if (r < 0)
 		return error_set_errno(error, -r, "policy", "the configuration");
-	return compiled_config_settings(state->compiled, strv_items(&session->settings),
+	r = compiled_config_settings(state->compiled, strv_items(&session->settings),
 		&state->effective, &state->notices, error);
+	for (size_t i = 0; r == 0 && i < state->effective.count; i++)
+		if (strncmp(state->effective.items[i], "mode=", 5) == 0)
+			state->mode_named = true;
+	/* What commands made of the directory since then must not widen it. */
+	char *setting = NULL;
+	if (r < 0 || state->mode_named || session->chosen == MODE_UNSET)
+		return r;
+	if (asprintf(&setting, "mode=%s", policy_mode_name(session->chosen)) < 0)
+		setting = NULL;
+	return strv_add_owned(&state->effective, setting) < 0
+		       ? error_set_errno(error, ENOMEM, "policy", "the mode")
+		       : 0;
 }
 
 int session_make_policy(const struct session *session, const struct strv *settings,
@@ -261,6 +274,8 @@ static int load(struct session *session, struct error *error)
 		session->effective = state.effective;
 		session->notices = state.notices;
 		session->mode = state.mode;
+		if (!state.mode_named)
+			session->chosen = state.mode;
 		session->workspace = state.workspace;
 		session->inside = state.inside;
 		session->writable_roots = state.writable_roots;

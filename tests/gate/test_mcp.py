@@ -188,6 +188,21 @@ def test_an_approval_by_elicitation(drive, outside):
     assert {"once", "session", "no", "stop"} <= set(decision["enum"])
 
 
+def test_a_question_shows_what_is_not_seen(drive, outside):
+    """Tags, fillers and marks without a width of their own do not hide in it."""
+    hidden = "\u3164\U000e0041\u0301\u202e"
+    *_, asked = drive(
+        [
+            call("execute", command=f"cat # {hidden}", asks={"write": [str(outside)]}, stdin="in"),
+            {"do": "asked"},
+        ],
+        elicit=[{"action": "decline"}],
+    )
+    message = asked[0]["message"]
+    assert not set(hidden) & set(message) and "\\u{e0041}" in message
+    assert "Its input: in" in message
+
+
 @pytest.mark.parametrize(
     "answer",
     [

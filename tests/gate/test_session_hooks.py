@@ -490,3 +490,17 @@ def test_a_reviewer_that_a_box_could_write_is_none(bench, workspace):
     for command in [str(workspace / "review")], ["/bin/sh", "review"]:
         result = reviewed_by(bench, *command)
         assert result["cause"] == "refused" and "boxes can write" in result["reason"]
+
+
+def test_the_mode_stays_what_was_chosen(bench, home_directory):
+    """A .git that came since then would make a directory writable that was not."""
+    plain = home_directory / "plain"
+    plain.mkdir()
+    session = bench.open(directory=str(plain))
+    assert session.started["policy"]["mode"] == "read-only"
+    subprocess.run(["git", "init", "-q", str(plain)], check=True)
+    bench.add("# something else")
+    assert session.run("touch made")["exit"] != 0
+    assert session.call("session/status")["policy"]["mode"] == "read-only"
+    bench.add('mode = "workspace-write"')
+    assert session.run("touch made")["exit"] == 0
