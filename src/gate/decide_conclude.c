@@ -204,6 +204,16 @@ static int conclude_canonical(struct gate_decision *decision, const struct decid
 	return r < 0 ? r : decision->canonical ? 0 : -ENOMEM;
 }
 
+bool gate_only_the_command_asks(const struct gate_decision *decision)
+{
+	for (size_t i = 0; i < decision->parts_count; i++) {
+		const struct part_decision *part = &decision->parts[i];
+		if (part->verdict != VERDICT_ALLOW && (part->rule || part->part == SIZE_MAX))
+			return false;
+	}
+	return true;
+}
+
 int decision_conclude(struct gate_decision *decision, const struct decider *d)
 {
 	const struct part_decision *decides = gravest(decision);

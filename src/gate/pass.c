@@ -177,17 +177,6 @@ static int allow(const struct pass *pass, const struct gate_decision *decision, 
 	return r < 0 ? r : add_grants(&ret->grants, pass->request.asks, pass->request.asks_count);
 }
 
-/* Whether all that would be asked is that the command itself is dangerous. */
-static bool only_the_command_asks(const struct gate_decision *decision)
-{
-	for (size_t i = 0; i < decision->parts_count; i++) {
-		const struct part_decision *part = &decision->parts[i];
-		if (part->verdict != VERDICT_ALLOW && (part->rule || part->part == SIZE_MAX))
-			return false;
-	}
-	return true;
-}
-
 static int settle(const struct pass *pass, const struct gate_request *request,
 	struct gate_decision *decision, struct pass_result *ret, bool *ret_changed,
 	struct error *error)
@@ -237,10 +226,11 @@ static int pass_once(
 		decision->verdict = VERDICT_ASK;
 	*ret_changed = false;
 	bool taken_as_said = decision->verdict != VERDICT_ALLOW &&
-			     (pass->spoken && only_the_command_asks(decision));
+			     (pass->spoken && gate_only_the_command_asks(decision));
 	if (r == 0 && decision->verdict == VERDICT_FORBID && !taken_as_said)
 		r = refuse(ret, decided_by(decision), decision->reason);
-	else if (r == 0 && decision->verdict == VERDICT_ASK && says == HOOK_SAYS_ALLOW)
+	else if (r == 0 && decision->verdict == VERDICT_ASK && says == HOOK_SAYS_ALLOW &&
+		 gate_only_the_command_asks(decision))
 		r = allow(pass, decision, "hook", "a hook allowed it", ret);
 	else if (r == 0 && (decision->verdict == VERDICT_ALLOW || taken_as_said) &&
 		 says != HOOK_SAYS_ASK)

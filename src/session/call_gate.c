@@ -166,7 +166,7 @@ static int settle(struct story *story, const struct gate_request *request,
 	approval_answer_release(&story->answer);
 	story->answer = (struct approval_answer){0};
 	if (story->hook_says == HOOK_SAYS_ALLOW && story->decision->verdict == VERDICT_ASK &&
-		!after_failure) {
+		gate_only_the_command_asks(story->decision)) {
 		story->answer = (struct approval_answer){.kind = ANSWER_ONCE, .by = "hook"};
 		return 0;
 	}

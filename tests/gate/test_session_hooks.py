@@ -182,14 +182,13 @@ def test_a_hook_may_ask_and_allow(bench, outside):
     assert bench.open(approval="never").run("echo this")["cause"] == "refused"
 
 
-def test_what_a_hook_allows_is_not_asked_for(bench, outside):
+def test_what_a_hook_allows_is_not_asked_for(bench, workspace):
     bench.hook("PreToolUse", pre_tool_use(permissionDecision="allow"))
-    session = bench.open()
-    made = outside / "made"
-    result = session.run(f"touch {made}", asks={"write": [str(outside)]})
-    assert result["exit"] == 0 and made.exists() and result["settled"]["by"] == "hook"
-    assert session.questions == []
-    assert session.run("rm -rf /")["cause"] == "refused"
+    session = bench.open(approval="untrusted")
+    result = session.run("touch made")
+    assert result["exit"] == 0 and result["settled"]["by"] == "hook"
+    assert (workspace / "made").exists() and session.questions == []
+    assert bench.open(approval="never").run("rm -rf /")["cause"] == "refused"
 
 
 def test_hooks_answer_for_the_person(bench, outside):
@@ -504,3 +503,24 @@ def test_the_mode_stays_what_was_chosen(bench, home_directory):
     assert session.call("session/status")["policy"]["mode"] == "read-only"
     bench.add('mode = "workspace-write"')
     assert session.run("touch made")["exit"] == 0
+
+
+def test_a_hook_that_allows_widens_no_box(bench, outside):
+    """It has seen the command, and nothing of what is asked for beside it."""
+    bench.hook("PreToolUse", pre_tool_use(permissionDecision="allow"))
+    session = bench.open()
+    for asks in {"write": [str(outside)]}, {"unsandboxed": True}, {"net": ["example.com"]}:
+        result = session.run(f"touch {outside}/made", asks=asks)
+        assert result["cause"] == "refused" and result["refused_by"] == "host"
+    bench.add('[[rule]]\nprefix = ["touch"]\ndecision = "ask"')
+    assert session.run("touch made")["refused_by"] == "host"
+    assert len(session.questions) == 4 and not (outside / "made").exists()
+
+
+def test_a_hook_that_allows_widens_no_run(bench, workspace, outside):
+    bench.hook("PreToolUse", pre_tool_use(permissionDecision="allow"))
+    for ask in f"write={outside}", "unsandboxed":
+        command = ["run", "--approval", "untrusted", "--ask", ask, "--", "touch", f"{outside}/made"]
+        result = support.run_coffer(*command, cwd=workspace, env=bench.environment)
+        assert result.code == 126, result.describe()
+    assert not (outside / "made").exists()
