@@ -95,6 +95,9 @@ static int decide(struct deciding *deciding, struct front_answer *answer, struct
 		.after_failure = question->after[0] ? question->after : NULL,
 		.spoken = question->spoken};
 	int r = approval_parse(question->approval, &pass.request.approval, error);
+	/* One that was to stand in the way, and does not any more, is missed by somebody. */
+	if (r == 0)
+		r = hooks_waiting(deciding->config, &answer->notices);
 	struct pass_result result = {0};
 	if (r == 0)
 		r = gate_pass(&pass, &result, error);

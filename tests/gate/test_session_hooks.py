@@ -524,3 +524,16 @@ def test_a_hook_that_allows_widens_no_run(bench, workspace, outside):
         result = support.run_coffer(*command, cwd=workspace, env=bench.environment)
         assert result.code == 126, result.describe()
     assert not (outside / "made").exists()
+
+
+def test_a_run_says_which_hooks_wait(bench, workspace):
+    """A script that was changed would else be silently out of the way."""
+    script = workspace / "deny.sh"
+    script.write_text("exit 2\n")
+    bench.hook("PreToolUse", f"bash {script}")
+    command = ["run", "--", "true"]
+    run = {"cwd": workspace, "env": bench.environment}
+    assert support.run_coffer(*command, **run).code == 126
+    script.write_text("exit 0\n")
+    result = support.run_coffer(*command, **run)
+    assert result.code == 0 and "waits for trust" in result.err, result.describe()
