@@ -57,7 +57,7 @@ int gate_decide(const struct config *config, const struct gate_request *request,
 void gate_decision_free(struct gate_decision *decision);
 
 /* Whether all that would be asked is about the command itself: no rule asks, and nothing beyond the
- * box is wanted. Only such a question may be spared by somebody who saw no more than the command. */
+ * box is wanted. Only such a question may be spared by somebody who saw only the command. */
 bool gate_only_the_command_asks(const struct gate_decision *decision);
 
 /* {"decision":"ask","reason":...,"category":...,"parts":[{"argv":[...],"decision":...,"rule":...,
