@@ -129,6 +129,15 @@ def test_every_question_of_the_list_reaches_the_front(run):
         assert done.code == 126 and "gate" in done.err, row[0]
 
 
+def test_a_script_that_is_started_by_its_path_is_looked_into(run, workspace):
+    write(workspace / "publish", "#!/bin/sh\ngit push --force\n", 0o755)
+    done = run("./publish", flags=["--approval", "never"])
+    assert (done.code, done.cause) == (126, "refused") and "overwrites" in done.err
+    rule = '[[rule]]\nprefix = ["make"]\ndecision = "forbid"\n'
+    write(workspace / "build", "#!/bin/sh\nmake all\n", 0o755)
+    assert run("./build", user=rule).cause == "refused"
+
+
 # An agent's host.
 
 
