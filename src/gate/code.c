@@ -126,12 +126,16 @@ int code_check_tree(const struct code_grammar *grammar, const char *source, size
 		findings->incomplete = true;
 		r = 0;
 	} else if (r == 0) {
-		if (!origin)
-			tree_find_error(&run);
-		tree_walk(&run, grammar->bind);
-		tree_walk(&run, grammar->visit);
+		r = tree_collect(&run);
+	}
+	if (r == 0 && run.nodes_count > 0) {
+		tree_visit(&run, grammar->bind);
+		tree_visit(&run, grammar->visit);
 		grammar->finish(&run);
-		if (run.non_ascii && !origin)
+	}
+	if (r == 0 && run.syntax.tree && !origin) {
+		tree_find_error(&run);
+		if (run.non_ascii)
 			check_characters(&run);
 	}
 	bindings_release(&run);

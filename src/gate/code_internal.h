@@ -170,6 +170,12 @@ struct code_run {
 	struct syntax syntax;
 	uint8_t *kinds;         /* [symbol] */
 	TSFieldId fields[FIELDS];
+	struct code_node {
+		TSNode node;
+		enum node_kind kind;
+		unsigned depth;
+	} *nodes;
+	size_t nodes_count;
 	struct findings_list *findings;
 	struct arena kept, scratch;
 	struct binding **bindings; /* a hash table */
@@ -199,8 +205,9 @@ void code_check_nested(struct code_run *run, TSNode where, const char *text);
 /* ---- code_tree.c ---- */
 int tree_open(struct code_run *run);
 void tree_close(struct code_run *run);
-/* Every named node, parents first. */
-void tree_walk(struct code_run *run,
+/* Finds the nodes that have a kind; then each is visited, parents first. */
+int tree_collect(struct code_run *run);
+void tree_visit(struct code_run *run,
 	void (*visit)(struct code_run *run, TSNode node, enum node_kind kind));
 void tree_find_error(struct code_run *run);
 enum node_kind node_kind(const struct code_run *run, TSNode node);

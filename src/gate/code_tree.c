@@ -40,6 +40,7 @@ int tree_open(struct code_run *run)
 void tree_close(struct code_run *run)
 {
 	syntax_close(&run->syntax);
+	free(run->nodes);
 	free(run->kinds);
 }
 
@@ -67,23 +68,55 @@ static bool cursor_next(TSTreeCursor *cursor, unsigned *depth, bool descend)
 	return true;
 }
 
-void tree_walk(struct code_run *run,
-	void (*visit)(struct code_run *run, TSNode node, enum node_kind kind))
+/* Text without interpolations holds nothing more to look at. */
+static bool is_plain_string(const struct code_run *run, TSNode node, enum node_kind kind)
+{
+	char first = run->source[ts_node_start_byte(node)];
+	return kind == NODE_STRING && (first == '"' || first == '\'');
+}
+
+static bool remember(struct code_run *run, TSNode node, enum node_kind kind, unsigned depth)
+{
+	if ((run->nodes_count & (run->nodes_count - 1)) == 0) {
+		size_t capacity = run->nodes_count ? 2 * run->nodes_count : 1;
+		struct code_node *nodes = reallocarray(run->nodes, capacity, sizeof(*nodes));
+		if (!nodes)
+			return false;
+		run->nodes = nodes;
+	}
+	run->nodes[run->nodes_count++] =
+		(struct code_node){.node = node, .kind = kind, .depth = depth};
+	return true;
+}
+
+int tree_collect(struct code_run *run)
 {
 	TSTreeCursor cursor = ts_tree_cursor_new(ts_tree_root_node(run->syntax.tree));
-	run->depth = 0;
+	unsigned depth = 0;
+	bool descend, more = true;
+	while (more) {
+		TSNode node = ts_tree_cursor_current_node(&cursor);
+		enum node_kind kind = node_kind(run, node);
+		if (kind != NODE_OTHER && !remember(run, node, kind, depth))
+			break;
+		descend = !is_plain_string(run, node, kind);
+		more = cursor_next(&cursor, &depth, descend);
+	}
+	ts_tree_cursor_delete(&cursor);
+	return more ? -ENOMEM : 0;
+}
+
+void tree_visit(struct code_run *run,
+	void (*visit)(struct code_run *run, TSNode node, enum node_kind kind))
+{
 	run->loop_end = 0;
 	run->text_end = 0;
 	run->sum_end = 0;
-	do {
-		TSNode node = ts_tree_cursor_current_node(&cursor);
-		enum node_kind kind = node_kind(run, node);
-		if (kind != NODE_OTHER) {
-			visit(run, node, kind);
-			arena_forget(&run->scratch);
-		}
-	} while (cursor_next(&cursor, &run->depth, true));
-	ts_tree_cursor_delete(&cursor);
+	for (size_t i = 0; i < run->nodes_count; i++) {
+		run->depth = run->nodes[i].depth;
+		visit(run, run->nodes[i].node, run->nodes[i].kind);
+		arena_forget(&run->scratch);
+	}
 }
 
 static bool is_error(TSNode node)
