@@ -99,7 +99,7 @@ static void check_file(const struct request *request, const char *name, struct c
 		return;
 	}
 	complain(name, r == -EOPNOTSUPP ? "its language is not known" : strerror(-r),
-		r == -EOPNOTSUPP ? "give it with --language python, javascript or notebook" : NULL);
+		r == -EOPNOTSUPP ? "give it with --language python, javascript, shell or notebook" : NULL);
 	checked->failed = true;
 }
 
@@ -214,7 +214,7 @@ static const struct option_name {
 	bool has_value;
 	const char *help;
 } options[] = {
-	{"--language", true, "python, javascript or notebook, whatever the name says"},
+	{"--language", true, "python, javascript, shell or notebook, whatever the name says"},
 	{"--fail-on", true, "info, low, medium (default), high or critical"},
 	{"--json", false, "the findings as JSON"},
 	{"--sarif", false, "the findings as SARIF 2.1.0"},

@@ -28,6 +28,8 @@ static const struct language {
 		check_python},
 	{"javascript", {".js", ".mjs", ".cjs", ".jsx"}, {"node", "nodejs", "deno", "bun"},
 		check_javascript},
+	{"shell", {".sh", ".bash", ".bats", ".zsh"}, {"sh", "bash", "dash", "ksh", "zsh"},
+		code_check_shell},
 	{"notebook", {".ipynb"}, {NULL}, code_check_notebook},
 };
 
@@ -79,11 +81,12 @@ static const struct language *language_of(
 }
 
 /* Lines that read otherwise than they run: looked for in the bytes, comments included. */
-static void check_characters(struct code_run *run)
+static void check_characters(
+	const char *source, size_t length_bytes, struct findings_list *findings)
 {
 	unsigned line = 1;
-	const char *at = run->source, *end = run->source + run->length_bytes;
-	if (run->length_bytes >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0)
+	const char *at = source, *end = source + length_bytes;
+	if (length_bytes >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0)
 		at += 3;
 	while (at < end) {
 		const char *newline = memchr(at, '\n', end - at);
@@ -91,7 +94,7 @@ static void check_characters(struct code_run *run)
 		bool turns;
 		long column = text_find_misleading(at, length, &turns);
 		if (column >= 0)
-			findings_add(run->findings, turns ? "text-direction" : "text-invisible",
+			findings_add(findings, turns ? "text-direction" : "text-invisible",
 				NULL, line, column + 1, at, length, NULL);
 		at += length + 1;
 		line++;
@@ -133,11 +136,8 @@ int code_check_tree(const struct code_grammar *grammar, const char *source, size
 		tree_visit(&run, grammar->visit);
 		grammar->finish(&run);
 	}
-	if (r == 0 && run.syntax.tree && !origin) {
+	if (r == 0 && run.syntax.tree && !origin)
 		tree_find_error(&run);
-		if (run.non_ascii)
-			check_characters(&run);
-	}
 	bindings_release(&run);
 	arena_release(&run.kept);
 	arena_release(&run.scratch);
@@ -180,6 +180,7 @@ int code_check(const char *language, const char *name, const char *source, size_
 		findings_free(findings);
 		return r;
 	}
+	check_characters(source, length_bytes, findings);
 	findings_sort(findings);
 	*ret = findings;
 	return 0;

@@ -37,7 +37,7 @@ struct code_rule {
 /* All of them, grouped by subject; static. */
 const struct code_rule *code_rules(size_t *ret_count);
 
-/* language: "python", "javascript", "notebook" (the JSON of Jupyter, cells of Python), "shell";
+/* language: "python", "javascript", "shell", "notebook" (the JSON of Jupyter, cells of Python);
  * NULL: by name's ending, then by the first line. Returns 0 and *ret (findings_free()), or -ENOMEM,
  * or -EOPNOTSUPP: no such language, or none can be told, and *ret is NULL. Bytes above
  * MAX_SCRIPT_BYTES are not read: `incomplete`. */

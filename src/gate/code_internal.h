@@ -1,6 +1,8 @@
 /* What the files of the code analysis share.
  *
- *	code.c             languages, the order of an analysis, notebooks
+ *	code.c             languages, the order of an analysis
+ *	code_notebook.c    the cells of a notebook
+ *	code_shell.c       scripts and command lines, by the gate's own analysis of commands
  *	code_tree.c        syntax tree, cursor walk, syntax errors, arguments of a call
  *	code_value.c       what an expression stands for: a dotted name, or text put together
  *	code_call.c        a call's arguments
@@ -199,6 +201,9 @@ struct code_run {
 int code_check_tree(const struct code_grammar *grammar, const char *source, size_t length_bytes,
 	unsigned nesting, const struct finding *origin, struct findings_list *findings);
 int code_check_notebook(const char *source, size_t length_bytes, struct findings_list *findings);
+int code_check_shell(const char *source, size_t length_bytes, struct findings_list *findings);
+/* A command line that the program passes to a shell. */
+void code_check_command(struct code_run *run, TSNode where, const char *line);
 /* Text that the program would evaluate, in its own language. */
 void code_check_nested(struct code_run *run, TSNode where, const char *text);
 

@@ -113,6 +113,7 @@ static void judge_command_line(struct code_run *run, TSNode where, TSNode argume
 	struct value line = value_of(run, argument, 1);
 	if (line.text && line.exact) {
 		report(run, "shell", where);
+		code_check_command(run, where, line.text);
 		if (is_shell(line.text)) {
 			run->shell_program.seen = true;
 			run->shell_program.node = where;

@@ -88,6 +88,16 @@ static const struct code_rule rules[] = {
 	{"js-obfuscated", "javascript", SEVERITY_HIGH,
 		"names made by an obfuscator: this source is not meant to be read"},
 
+	/* Commands, by the gate's own tables: which one and why is said with each. */
+	{"sh-forbidden", "shell", SEVERITY_CRITICAL, "a command that nothing but harm needs"},
+	{"sh-secret", "shell", SEVERITY_HIGH, "reads credentials"},
+	{"sh-dangerous", "shell", SEVERITY_MEDIUM, "a command with lasting effects"},
+	{"sh-delete", "shell", SEVERITY_MEDIUM, "deletes or changes much at once"},
+	{"sh-write", "shell", SEVERITY_MEDIUM, "writes outside of where the work is"},
+	{"sh-network", "shell", SEVERITY_MEDIUM, "reaches the network in a way that can do harm"},
+	{"sh-undecidable", "shell", SEVERITY_LOW,
+		"which command this is is known only when it runs"},
+
 	/* Of any source. */
 	{"text-direction", "text", SEVERITY_HIGH,
 		"characters that change the direction of text: what is read is not what is run"},
