@@ -105,8 +105,8 @@ static int list_json(const struct hooks_setting *setting)
 	return text ? 0 : HOOKS_EXIT_FAILED;
 }
 
-static void print_hook(const struct hooks_setting *setting, const struct config_hook *hook,
-	const struct hook_files *files, size_t number)
+static void print_hook(
+	const struct config_hook *hook, const struct hook_files *files, size_t number)
 {
 	cleanup_free char *words = words_of(hook);
 	printf("%zu. %s", number, hook_event_name(hook->event));
@@ -171,7 +171,7 @@ int cmd_hooks_list(int argc, char *argv[])
 			struct hook_files files = {0};
 			if (read_files(&setting, hook, &files, &error) < 0)
 				hooks_complain(&error);
-			print_hook(&setting, hook, &files, i + 1);
+			print_hook(hook, &files, i + 1);
 			hook_files_release(&files);
 		}
 		if (!setting.config->hooks_count)
@@ -229,7 +229,7 @@ static int trust_one(
 			error_set_errno(error, -r, "hooks", "a hook's hash");
 	}
 	if (r == 0) {
-		print_hook(setting, hook, &files, number);
+		print_hook(hook, &files, number);
 		for (size_t i = 0; i < files.count; i++) {
 			const struct hook_file *file = &files.items[i];
 			if (!file->content)
