@@ -95,7 +95,7 @@ static const struct code_rule rules[] = {
 	{"sh-delete", "shell", SEVERITY_MEDIUM, "deletes or changes much at once"},
 	{"sh-write", "shell", SEVERITY_MEDIUM, "writes outside of where the work is"},
 	{"sh-network", "shell", SEVERITY_MEDIUM, "reaches the network in a way that can do harm"},
-	{"sh-undecidable", "shell", SEVERITY_LOW,
+	{"sh-undecidable", "shell", SEVERITY_INFO,
 		"which command this is is known only when it runs"},
 
 	/* Of any source. */

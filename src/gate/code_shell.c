@@ -1,6 +1,6 @@
 /* Shell scripts, and command lines that a program passes to a shell: taken apart and classified as
- * the gate does for commands (analysis.h, classify.h). Where a program would be, and which
- * directories it may write, is not known here: what depends on it is judged as outside. */
+ * the gate does for commands (analysis.h, classify.h). Which directories it may write is not known
+ * here: what depends on that is not told. */
 #include "gate/code_internal.h"
 
 #include "gate/analysis.h"
@@ -8,6 +8,10 @@
 
 #include <errno.h>
 #include <string.h>
+
+/* What "~" and relative paths stand for: a script is judged alike wherever it lies. */
+#define SOMEBODY "/home/somebody"
+#define SOMEWHERE SOMEBODY "/somewhere"
 
 /* Of a known class and what it is about. NULL: nothing to tell. */
 static const char *rule_of(const struct classification *classification)
@@ -47,8 +51,8 @@ static void check_embedded(
 static int check_commands(const char *source, size_t length_bytes, const struct finding *origin,
 	struct findings_list *findings)
 {
-	struct analysis_context nothing_is_read = {.directory = "/"};
-	struct classify_context context = {.directory = "/"};
+	struct analysis_context nothing_is_read = {.directory = SOMEWHERE};
+	struct classify_context context = {.directory = SOMEWHERE, .home = SOMEBODY};
 	struct analysis *analysis = NULL;
 	int r = analyze_shell(source, length_bytes, &nothing_is_read, &analysis);
 	if (r < 0)
