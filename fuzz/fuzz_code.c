@@ -24,7 +24,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			if (!findings->items[i].why || !findings->items[i].text ||
 				findings->items[i].line == 0)
 				abort();
-		if (findings_text(findings, "x", &out) < 0 || findings_sarif(findings, "x", &out) < 0)
+		if (findings_text(findings, "x", &out) < 0 ||
+			findings_sarif(findings, "x", &out) < 0)
 			abort();
 	}
 	findings_free(findings);

@@ -94,8 +94,8 @@ static void check_characters(
 		bool turns;
 		long column = text_find_misleading(at, length, &turns);
 		if (column >= 0)
-			findings_add(findings, turns ? "text-direction" : "text-invisible",
-				NULL, line, column + 1, at, length, NULL);
+			findings_add(findings, turns ? "text-direction" : "text-invisible", NULL,
+				line, column + 1, at, length, NULL);
 		at += length + 1;
 		line++;
 	}
@@ -155,8 +155,8 @@ void code_check_nested(struct code_run *run, TSNode where, const char *text)
 	struct finding origin = {.line = point.row + 1, .column = point.column + 1};
 	if (run->origin)
 		origin = *run->origin;
-	if (code_check_tree(run->grammar, text, strlen(text), run->nesting + 1, &origin,
-		    run->findings) < 0)
+	if (code_check_tree(
+		    run->grammar, text, strlen(text), run->nesting + 1, &origin, run->findings) < 0)
 		run->findings->incomplete = true;
 }
 

@@ -52,8 +52,8 @@ const char *severity_name(enum severity severity);
 /* -EINVAL: no such word. */
 int severity_parse(const char *word, enum severity *ret);
 
-/* For people, a line for each finding, nothing where there is none; for programs; and for what reads
- * SARIF 2.1.0. name is what was checked. 0 or the buffer's error. */
+/* For people, a line for each finding, nothing where there is none; for programs; and for what
+ * reads SARIF 2.1.0. name is what was checked. 0 or the buffer's error. */
 int findings_text(const struct findings_list *findings, const char *name, struct buffer *out);
 int findings_json(const struct findings_list *findings, const char *name, struct buffer *out);
 int findings_sarif(const struct findings_list *findings, const char *name, struct buffer *out);

@@ -40,7 +40,7 @@ enum node_kind {
 	NODE_ATTRIBUTE,
 	NODE_SUBSCRIPT,
 	NODE_CALL,
-	NODE_STRING, /* with or without interpolations */
+	NODE_STRING,  /* with or without interpolations */
 	NODE_STRINGS, /* strings side by side */
 	NODE_INTERPOLATION,
 	NODE_BINARY,
@@ -65,10 +65,10 @@ enum node_kind {
 enum node_field {
 	FIELD_FUNCTION,
 	FIELD_ARGUMENTS,
-	FIELD_OBJECT,   /* of an attribute */
-	FIELD_MEMBER,   /* of an attribute */
-	FIELD_INDEXED,  /* of a subscript */
-	FIELD_INDEX,    /* of a subscript */
+	FIELD_OBJECT,  /* of an attribute */
+	FIELD_MEMBER,  /* of an attribute */
+	FIELD_INDEXED, /* of a subscript */
+	FIELD_INDEX,   /* of a subscript */
 	FIELD_LEFT,
 	FIELD_RIGHT,
 	FIELD_OPERATOR,
@@ -128,8 +128,8 @@ struct sink {
 /* A call whose outcome can be known: fills ret, and returns whether it did. */
 struct fold {
 	const char *name;
-	bool (*fold)(struct code_run *run, const struct call *call, unsigned depth,
-		struct value *ret);
+	bool (*fold)(
+		struct code_run *run, const struct call *call, unsigned depth, struct value *ret);
 };
 
 struct module_rule {
@@ -144,7 +144,7 @@ struct code_grammar {
 	const struct kind_name {
 		const char *type;
 		enum node_kind kind;
-	} *kinds;
+	} * kinds;
 	const char *const *fields; /* [FIELDS]; NULL: it has none */
 	const struct sink *sinks;  /* sorted by name */
 	const size_t *sinks_count;
@@ -170,13 +170,13 @@ struct code_run {
 	const char *source;
 	size_t length_bytes;
 	struct syntax syntax;
-	uint8_t *kinds;         /* [symbol] */
+	uint8_t *kinds; /* [symbol] */
 	TSFieldId fields[FIELDS];
 	struct code_node {
 		TSNode node;
 		enum node_kind kind;
 		unsigned depth;
-	} *nodes;
+	} * nodes;
 	size_t nodes_count;
 	struct findings_list *findings;
 	struct arena kept, scratch;

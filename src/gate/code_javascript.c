@@ -1,8 +1,8 @@
 /* JavaScript: what binds names, and what matters besides calls. The tables are in
  * code_javascript_tables.c. A module's members are named "@module.member", so that a variable that
  * happens to be called fs is not taken for the module. */
-#include "gate/code_internal.h"
 #include "gate/code_javascript.h"
+#include "gate/code_internal.h"
 
 #include <string.h>
 
@@ -61,9 +61,9 @@ static const char *const fields[FIELDS] = {
 const char *javascript_module(struct code_run *run, const char *specifier)
 {
 	/* The same module by another name, as far as it matters. */
-	static const char *const same[][2] = {
-		{"fs/promises", "fs"}, {"fs-extra", "fs"}, {"graceful-fs", "fs"},
-		{"path/posix", "path"}, {"dns/promises", "dns"}, {"process", NULL}};
+	static const char *const same[][2] = {{"fs/promises", "fs"}, {"fs-extra", "fs"},
+		{"graceful-fs", "fs"}, {"path/posix", "path"}, {"dns/promises", "dns"},
+		{"process", NULL}};
 	if (strncmp(specifier, "node:", strlen("node:")) == 0)
 		specifier += strlen("node:");
 	if (specifier[0] == '.' || specifier[0] == '/')
@@ -97,11 +97,12 @@ static struct value member(
 		return value;
 	}
 	if (object.name[0] == '@' &&
-		(strcmp(name, "default") == 0 || (strcmp(object.name, "@fs") == 0 &&
-							 strcmp(name, "promises") == 0)))
+		(strcmp(name, "default") == 0 ||
+			(strcmp(object.name, "@fs") == 0 && strcmp(name, "promises") == 0)))
 		return object;
-	if (strcmp(name, "require") == 0 && (strcmp(object.name, "module") == 0 ||
-						    strcmp(object.name, "process.mainModule") == 0)) {
+	if (strcmp(name, "require") == 0 &&
+		(strcmp(object.name, "module") == 0 ||
+			strcmp(object.name, "process.mainModule") == 0)) {
 		struct value value = value_named(run, name);
 		value.disguised = object.name[0] == 'p';
 		return value;
@@ -120,8 +121,8 @@ static struct value unbound(struct code_run *run, const char *name)
 
 /* ---- bindings ---- */
 
-static void bind_module(struct code_run *run, TSNode name, const char *module, const char *member_name,
-	uint32_t position)
+static void bind_module(struct code_run *run, TSNode name, const char *module,
+	const char *member_name, uint32_t position)
 {
 	struct value value = {.name = module, .imported = true};
 	if (member_name)
@@ -178,9 +179,8 @@ static void bind_pattern(
 		}
 		if (ts_node_is_null(key) || ts_node_is_null(name))
 			continue;
-		const char *text = node_kind(run, key) == NODE_STRING
-					   ? value_of(run, key, 1).text
-					   : node_identifier(run, key);
+		const char *text = node_kind(run, key) == NODE_STRING ? value_of(run, key, 1).text
+								      : node_identifier(run, key);
 		if (!text)
 			continue;
 		struct value value = member(run, object, text, false);
@@ -272,8 +272,8 @@ static const char *last_name(struct code_run *run, TSNode node)
 
 static TSNode owner(struct code_run *run, TSNode node)
 {
-	return node_field(run, node,
-		node_kind(run, node) == NODE_SUBSCRIPT ? FIELD_INDEXED : FIELD_OBJECT);
+	return node_field(
+		run, node, node_kind(run, node) == NODE_SUBSCRIPT ? FIELD_INDEXED : FIELD_OBJECT);
 }
 
 /* x.constructor.constructor("..."), (() => {}).constructor("..."): Function by another way. */
@@ -316,8 +316,8 @@ static void visit_call(struct code_run *run, TSNode node)
 	struct value value = value_of(run, node, 0);
 	if (value.folded || (value.text && call.count > 1))
 		check_text(run, node, value);
-	bool defines = strcmp(call.method, "defineProperty") == 0 ||
-		       strcmp(call.method, "assign") == 0;
+	bool defines =
+		strcmp(call.method, "defineProperty") == 0 || strcmp(call.method, "assign") == 0;
 	if (defines && call.count > 1 && is_builtin_prototype(node_text(run, call.arguments[0])))
 		report(run, "tamper-prototype", node);
 	const char *name = call.function.name;
@@ -374,8 +374,8 @@ static void visit_pair(struct code_run *run, TSNode node)
 		key = text.text ? text.text : key;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(checks); i++)
-		if (strcmp(key, checks[i]) == 0 && (strcmp(value, "false") == 0 ||
-							   strcmp(value, "!1") == 0))
+		if (strcmp(key, checks[i]) == 0 &&
+			(strcmp(value, "false") == 0 || strcmp(value, "!1") == 0))
 			report(run, "tls-unchecked", node);
 }
 

@@ -417,8 +417,8 @@ void check_reference(struct code_run *run, TSNode node)
 
 static void check_sql(struct code_run *run, const struct call *call)
 {
-	static const char *const names[] = {
-		"execute", "executemany", "executescript", "query", "raw", "prepare", "$queryRawUnsafe"};
+	static const char *const names[] = {"execute", "executemany", "executescript", "query",
+		"raw", "prepare", "$queryRawUnsafe"};
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		if (strcmp(call->method, names[i]) != 0)
 			continue;

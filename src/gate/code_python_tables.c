@@ -6,8 +6,8 @@
 /* A member of such a module that is reached by a name that is not known could be any of them. */
 static bool is_grave_module(const char *name)
 {
-	static const char *const modules[] = {
-		"os", "posix", "subprocess", "builtins", "__builtins__", "__builtin__", "ctypes", "pty"};
+	static const char *const modules[] = {"os", "posix", "subprocess", "builtins",
+		"__builtins__", "__builtin__", "ctypes", "pty"};
 	for (size_t i = 0; name && i < ARRAY_SIZE(modules); i++)
 		if (strcmp(name, modules[i]) == 0)
 			return true;
@@ -45,8 +45,8 @@ void python_check_tampering(
 	static const char *const guarded[] = {
 		"os", "subprocess", "socket", "ssl", "importlib", "urllib.request", "requests"};
 	static const char *const builtins[] = {"__import__", "open", "eval", "exec", "compile",
-		"print", "input", "getattr", "setattr", "type", "str", "bytes", "int", "len", "list",
-		"dict", "isinstance", "hash", "id", "iter", "range", "sorted", "repr", ""};
+		"print", "input", "getattr", "setattr", "type", "str", "bytes", "int", "len",
+		"list", "dict", "isinstance", "hash", "id", "iter", "range", "sorted", "repr", ""};
 	if (strcmp(object.name, "builtins") == 0 || strcmp(object.name, "__builtins__") == 0 ||
 		strcmp(object.name, "__builtin__") == 0) {
 		/* Installing a name of one's own (gettext's _) replaces nothing. */

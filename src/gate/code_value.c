@@ -469,8 +469,7 @@ static struct value value_of_call(struct code_run *run, TSNode node, unsigned de
 	struct value value = {0};
 	call_open(run, node, depth, &call);
 	struct value result = value_of_result(run, call.function);
-	if (*call.method && !call.function.imported &&
-		fold_method(run, &call, depth, &value)) {
+	if (*call.method && !call.function.imported && fold_method(run, &call, depth, &value)) {
 		/* Whose result it is stays known: zlib.decompress(...).decode(). */
 		value.name = value.name ?: result.name;
 		return value;

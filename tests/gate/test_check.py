@@ -1,4 +1,4 @@
-"""coffer check, as its user runs it: programs, notebooks, changes; text, JSON, SARIF; exit codes."""
+"""coffer check, as its user runs it: programs, notebooks, changes; its output and exit codes."""
 
 import json
 import os

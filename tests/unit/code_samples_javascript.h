@@ -89,7 +89,7 @@
 	{"require('fs').readFileSync(require('os').homedir() + '/.npmrc')", ""},
 	{"require('fs').readFileSync(require('os').homedir() + '/.ssh/id_rsa')",
 		"credential-file"},
-	{"const path = require('path'); fetch(u, {body: read(path.join(h, '.aws', 'credentials'))})",
+	{"const p = require('path'); fetch(u, {body: read(p.join(h, '.aws', 'credentials'))})",
 		"exfiltration network credential-file"},
 	{"require('fs').appendFileSync(`${process.env.HOME}/.bashrc`, 'x')",
 		"persistence-write persistence"},

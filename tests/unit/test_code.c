@@ -1,5 +1,5 @@
-/* What the analysis of code says of small programs: each with the findings that it must have, and no
- * others (imports, which are information, are left out unless a sample is about them). */
+/* What the analysis of code says of small programs: each with the findings that it must have, and
+ * no others (imports, which are information, are left out unless a sample is about them). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,8 +34,8 @@ static struct findings_list *check(const char *language, const char *source)
 	return findings;
 }
 
-static void list_rules(const struct findings_list *findings, const char *prefix, char *ret,
-	size_t size)
+static void list_rules(
+	const struct findings_list *findings, const char *prefix, char *ret, size_t size)
 {
 	ret[0] = '\0';
 	for (size_t i = 0; i < findings->count; i++) {
@@ -239,7 +239,8 @@ static void test_notebooks(void **state)
 	(void)state;
 	struct findings_list *findings = check("notebook",
 		"{\"cells\": [{\"cell_type\": \"markdown\", \"source\": \"eval(x)\"},"
-		"{\"cell_type\": \"code\", \"source\": [\"%matplotlib inline\\n\", \"import os\\n\"]},"
+		"{\"cell_type\": \"code\", \"source\": [\"%matplotlib inline\\n\","
+		"\"import os\\n\"]},"
 		"{\"cell_type\": \"code\", \"source\": [\"!ls\\n\", \"os.system(cmd)\"]}]}");
 	assert_int_equal(findings->count, 2);
 	assert_string_equal(findings->items[0].rule, "py-shell");
