@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { STEPS_BASE = 100 * 1000, STEPS_A_BYTE = 8 }; /* a program needs less than one a byte */
+enum { STEPS_BASE = 100 * 1000, STEPS_A_BYTE = 16 }; /* a program needs less than one a byte */
 
 static int check_python(const char *source, size_t length_bytes, struct findings_list *findings)
 {

@@ -60,6 +60,7 @@ enum node_kind {
 	NODE_STATEMENT, /* an expression as a statement */
 	NODE_EXECUTION, /* Python 2's exec statement */
 	NODE_PAIR,
+	NODE_RETURN,
 };
 
 enum node_field {
@@ -276,6 +277,10 @@ bool fold_hexadecimal(
 void check_call(struct code_run *run, const struct call *call);
 /* A function that is passed on, or called in a way that is not seen. */
 void check_reference(struct code_run *run, TSNode node);
+/* The items of a list, the values of a dictionary, what is returned. */
+void check_references(struct code_run *run, TSNode container);
+/* An environment variable that is set. */
+void check_loader_variable(struct code_run *run, TSNode where, const char *name);
 const struct sink *sink_of(const struct code_run *run, const char *name);
 const char *module_rule_of(const struct code_run *run, const char *module);
 void check_module(struct code_run *run, TSNode where, const char *module);

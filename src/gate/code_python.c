@@ -16,6 +16,8 @@ static const struct kind_name kinds[] = {
 	{"binary_operator", NODE_BINARY},
 	{"parenthesized_expression", NODE_WRAPPER},
 	{"await", NODE_WRAPPER},
+	{"lambda", NODE_WRAPPER}, /* what it gives is what its body is */
+	{"return_statement", NODE_RETURN},
 	{"list", NODE_LIST},
 	{"tuple", NODE_LIST},
 	{"dictionary", NODE_OBJECT},
@@ -351,11 +353,15 @@ static void visit_assignment(struct code_run *run, TSNode node)
 	}
 	struct value object = {0};
 	const char *name = "";
+	if (kind == NODE_SUBSCRIPT) {
+		struct value key = value_of(run, node_field(run, left, FIELD_INDEX), 1);
+		object = value_of(run, node_field(run, left, FIELD_INDEXED), 1);
+		if (object.name && strcmp(object.name, "os.environ") == 0)
+			check_loader_variable(run, node, key.text);
+	}
 	if (kind == NODE_ATTRIBUTE) {
 		object = value_of(run, node_field(run, left, FIELD_OBJECT), 1);
 		name = node_identifier(run, node_field(run, left, FIELD_MEMBER));
-	} else if (kind == NODE_SUBSCRIPT) {
-		object = value_of(run, node_field(run, left, FIELD_INDEXED), 1);
 	}
 	if (strcmp(name, "check_hostname") == 0 || strcmp(name, "verify") == 0) {
 		if (is_false(run, right))
@@ -476,6 +482,11 @@ static void visit(struct code_run *run, TSNode node, enum node_kind kind)
 		break;
 	case NODE_STATEMENT:
 		visit_statement(run, node);
+		break;
+	case NODE_LIST:
+	case NODE_OBJECT:
+	case NODE_RETURN:
+		check_references(run, node);
 		break;
 	case NODE_STRING:
 	case NODE_STRINGS:

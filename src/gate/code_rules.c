@@ -54,6 +54,8 @@ static const struct code_rule rules[] = {
 	BOTH("persistence", SEVERITY_LOW, "names a file that is run later without being asked"),
 	BOTH("persistence-write", SEVERITY_HIGH,
 		"writes a file that is run later without being asked"),
+	BOTH("loader-variable", SEVERITY_MEDIUM,
+		"sets a variable that makes programs load other code"),
 	BOTH("permissions", SEVERITY_MEDIUM,
 		"lets every user write, or a program run with its owner's rights"),
 	{"py-temporary-name", "python", SEVERITY_LOW,
