@@ -266,8 +266,8 @@ static void bind_awaited(struct code_run *run, TSNode node)
 	struct value value = value_of(run, node_field(run, function, FIELD_OBJECT), 0);
 	TSNode callback = node_child(node_field(run, node, FIELD_ARGUMENTS), 0);
 	TSNode parameter = node_child(callback, 0);
-	if (!value.name || (!node_is(callback, "arrow_function") &&
-				   !node_is(callback, "function_expression")))
+	if (!value.name ||
+		(!node_is(callback, "arrow_function") && !node_is(callback, "function_expression")))
 		return;
 	if (node_is(parameter, "formal_parameters"))
 		parameter = node_child(parameter, 0);

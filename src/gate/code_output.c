@@ -173,10 +173,9 @@ int findings_sarif_of(const struct findings_list *const findings[], const char *
 	size_t count, struct buffer *out)
 {
 	bool complete = true, first = true;
-	buffer_append_string(out,
-		"{\"$schema\":\"https://json.schemastore.org/sarif-2.1.0.json\","
-		"\"version\":\"2.1.0\",\"runs\":[{\"tool\":{\"driver\":{"
-		"\"name\":\"coffer check\",");
+	buffer_append_string(out, "{\"$schema\":\"https://json.schemastore.org/sarif-2.1.0.json\","
+				  "\"version\":\"2.1.0\",\"runs\":[{\"tool\":{\"driver\":{"
+				  "\"name\":\"coffer check\",");
 	append_member(out, "version", COFFER_VERSION);
 	buffer_append_string(out, ",\"rules\":[");
 	append_sarif_rules(out);

@@ -139,8 +139,7 @@ static bool python_fold_import(
 	bool plain = strcmp(call->function.name, "__import__") == 0;
 	const char *name = arena_copy(&run->scratch, module.text,
 		plain ? strcspn(module.text, ".") : strlen(module.text));
-	*ret = (struct value){
-		.name = name, .imported = true, .disguised = module.folded || plain};
+	*ret = (struct value){.name = name, .imported = true, .disguised = module.folded || plain};
 	return true;
 }
 
