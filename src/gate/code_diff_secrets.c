@@ -237,7 +237,7 @@ static void check_assignments(struct diff_file *file, const struct diff_line *li
 {
 	enum { LONGEST = 512, FEW = 8 };
 	for (size_t i = 1; i < line->length; i++) {
-		if (line->text[i] != '=' && line->text[i] != ':')
+		if ((line->text[i] != '=' && line->text[i] != ':') || !is_named_secret(line, i))
 			continue;
 		size_t value = i + 1;
 		while (value < line->length && value - i < FEW && strchr(" =>", line->text[value]))
@@ -253,7 +253,7 @@ static void check_assignments(struct diff_file *file, const struct diff_line *li
 			(quoted ? line->text[start + length] != quote
 				: !isspace((unsigned char)line->text[start + length])))
 			length++;
-		if (length < 8 || length > LONGEST || !is_named_secret(line, i))
+		if (length < 8 || length > LONGEST)
 			continue;
 		const char *text = line->text + start;
 		if (is_reference(text, length) || is_placeholder(text, length) ||
