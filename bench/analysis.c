@@ -1,9 +1,9 @@
 /* What taking command lines apart costs.
  *
- *   analysis [ROUNDS]
+ * analysis [ROUNDS]
  *
- * Prints medians and 90th percentiles: of typical command lines, in microseconds, and of a script of
- * 2,000 lines, in milliseconds. The budgets: 200 us for a line, 20 ms for the script. */
+ * Prints medians and 90th percentiles: of typical command lines, in microseconds, and of a
+ * script of 2,000 lines, in milliseconds. The budgets: 200 us for a line, 20 ms for the script. */
 #include "gate/analysis.h"
 #include "base/cleanup.h"
 
@@ -67,7 +67,7 @@ static char *long_script(void)
 {
 	static const char *const pattern[] = {
 		"if [ ! -d \"$out\" ]; then mkdir -p \"$out\"; fi",
-		"for file in src/*.c; do cc -O2 -c \"$file\" -o \"$out/$(basename \"$file\").o\"; done",
+		"for f in src/*.c; do cc -O2 -c \"$f\" -o \"$out/$(basename \"$f\").o\"; done",
 		"echo \"built $name at $(date +%s)\" >> build.log 2>&1",
 		"case $mode in debug) flags=-g;; release|fast) flags=-O3;; *) exit 1;; esac",
 		"git log --oneline -n 5 | sed -e 's/^/  /' | head -3",

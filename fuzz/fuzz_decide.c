@@ -19,7 +19,10 @@ static struct rule_word npm_test[] = {{{words_npm, 1, 2}}, {{words_test, 2, 3}}}
 static struct rule_word git_push[] = {{{words_git, 1, 2}}, {{words_push, 1, 2}}};
 static struct grant grants[] = {{GRANT_WRITE, "/opt/cache"}, {GRANT_NETWORK, "example.org"}};
 static struct config_rule rules[] = {
-	{.prefix = npm_test, .prefix_count = 2, .decision = VERDICT_ALLOW, .grants = grants,
+	{.prefix = npm_test,
+		.prefix_count = 2,
+		.decision = VERDICT_ALLOW,
+		.grants = grants,
 		.grants_count = 2},
 	{.prefix = git_push, .prefix_count = 2, .decision = VERDICT_FORBID},
 };
@@ -67,8 +70,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.path = "/usr/bin:/bin"};
 	struct gate_decision *decision = NULL;
 	struct error error;
-	if (gate_decide_script(&config, &request, (const char *)data + 1, size - 1, &decision,
-		    &error) == 0)
+	if (gate_decide_script(
+		    &config, &request, (const char *)data + 1, size - 1, &decision, &error) == 0)
 		check(decision, request.approval.policy);
 	gate_decision_free(decision);
 	return 0;

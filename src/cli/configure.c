@@ -27,8 +27,30 @@ static bool find_directory(const struct cli_options *options, char ret[PATH_MAX]
 	return directory ? realpath(directory, ret) != NULL : getcwd(ret, PATH_MAX) != NULL;
 }
 
+/* A network's rule is told to people by where it was written. */
+static int set_from(struct coffer_policy *policy, const char *key, const char *value,
+	const char *place, struct coffer_error *error)
+{
+	cleanup_free char *source = NULL;
+	struct error fault = {0};
+	if (asprintf(&source, "%s %s (%s)", key, value ? value : "", place) < 0)
+		source = NULL;
+	int r = source ? network_set(&policy->policy->network, key, value, source, &fault)
+		       : error_set_errno(&fault, ENOMEM, "policy", "--%s", key);
+	if (r == -ENOENT)
+		return coffer_policy_set(policy, key, value, error);
+	cleanup_free char *setting = NULL;
+	if (r == 0 && asprintf(&setting, "%s%s%s", key, value ? "=" : "", value ? value : "") < 0)
+		setting = NULL;
+	if (r == 0 && (!setting || strv_add(&policy->settings, setting) < 0))
+		r = error_set_errno(&fault, ENOMEM, "policy", "--%s", key);
+	library_copy_error(error, &fault);
+	return r;
+}
+
 /* A policy of settings alone, in their order. */
-static int make_policy(const struct strv *settings, struct coffer_policy **ret)
+static int make_policy(const struct compiled_config *config, const struct strv *settings,
+	struct coffer_policy **ret)
 {
 	struct coffer_policy *policy = coffer_policy_new();
 	struct coffer_error error = {0};
@@ -42,7 +64,10 @@ static int make_policy(const struct strv *settings, struct coffer_policy **ret)
 		char key[64];
 		snprintf(key, sizeof(key), "%.*s", (int)(key_bytes < 63 ? key_bytes : 63), setting);
 		const char *value = setting[key_bytes] ? setting + key_bytes + 1 : NULL;
-		if (coffer_policy_set(policy, key, value, &error) < 0) {
+		const char *place = compiled_config_place(config, setting);
+		int r = place ? set_from(policy, key, value, place, &error)
+			      : coffer_policy_set(policy, key, value, &error);
+		if (r < 0) {
 			cli_complain(&error);
 			coffer_policy_free(policy);
 			return -1;
@@ -66,7 +91,7 @@ static int apply(struct cli_options *options, const struct compiled_config *conf
 		    &notices, &error) < 0)
 		return complain(&error);
 	struct coffer_policy *policy;
-	if (make_policy(&settings, &policy) < 0)
+	if (make_policy(config, &settings, &policy) < 0)
 		return -1;
 	coffer_policy_free(options->policy);
 	options->policy = policy;

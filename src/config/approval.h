@@ -12,7 +12,7 @@ enum verdict { VERDICT_ALLOW, VERDICT_ASK, VERDICT_FORBID };
 /* When somebody is asked before a command runs. */
 enum approval_policy {
 	APPROVAL_UNTRUSTED,  /* all but known-safe commands are asked for */
-	APPROVAL_ON_REQUEST, /* what is dangerous, and what wants more than the box gives; default */
+	APPROVAL_ON_REQUEST, /* what is dangerous, or wants more than the box gives; default */
 	APPROVAL_ON_FAILURE, /* as on-request; and what the box refused is offered again, once */
 	APPROVAL_NEVER,      /* nobody is asked: what would ask is forbidden */
 	APPROVAL_GRANULAR,   /* a verdict for each category */

@@ -47,4 +47,7 @@ void compiled_config_free(struct compiled_config *config);
 int compiled_config_settings(const struct compiled_config *config, char *const flags[],
 	struct strv *ret, struct strv *notices, struct error *error);
 
+/* The place that a setting of compiled_config_settings() comes from; NULL: a flag. */
+const char *compiled_config_place(const struct compiled_config *config, const char *setting);
+
 #endif

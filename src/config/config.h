@@ -93,7 +93,7 @@ struct config_hook {
 	bool unboxed;        /* box = false; only honoured where the hook is managed or trusted */
 	struct strv writes;  /* `write`: directories that its box may write; absolute */
 	bool managed;        /* from /etc/coffer: needs no trust */
-	char *hash; /* SHA-256, hex, of event, matcher, words and of the script file that it runs */
+	char *hash; /* SHA-256, hex, of the hook and the scripts that it runs: config/hook_hash.h */
 	bool trusted; /* managed, or the user's trust record holds the hash */
 	struct config_place place;
 };

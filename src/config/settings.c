@@ -205,3 +205,14 @@ int compiled_config_settings(const struct compiled_config *config, char *const f
 		return error_set_errno(error, -r, "config", "the settings");
 	return requires_anything(config) ? require(config, flags, ret, error) : 0;
 }
+
+const char *compiled_config_place(const struct compiled_config *config, const char *setting)
+{
+	for (size_t i = 0; i < config->settings.count; i++)
+		if (strcmp(config->settings.items[i], setting) == 0)
+			return config->places.items[i];
+	for (size_t i = 0; i < config->required.count; i++)
+		if (strcmp(config->required.items[i], setting) == 0)
+			return config->required_places.items[i];
+	return NULL;
+}

@@ -161,6 +161,7 @@ static void text_hooks(const struct config *config, unsigned layers, struct buff
 			buffer_append_json(out, hook->command);
 		else
 			strings(&hook->argv, out);
+		buffer_append_string(out, hook->unboxed ? ", without a box" : "");
 		text_place(&hook->place, out);
 	}
 }

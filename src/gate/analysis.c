@@ -195,7 +195,15 @@ int analyze_shell(const char *script, size_t length_bytes, const struct analysis
 		return -ENOMEM;
 	const struct frame frame = {0};
 	cleanup_scope struct scope scope = {.dialect = DIALECT_BASH, .trusts_numbers = true};
-	shell_script(&a, &scope, &frame, script, length_bytes, NULL);
+	/* With a NUL behind it, as every other script has. */
+	cleanup_free char *copy = malloc(length_bytes + 1);
+	if (!copy) {
+		analyzer_no_memory(&a);
+		return finish(&a, ret);
+	}
+	memcpy(copy, script, length_bytes);
+	copy[length_bytes] = '\0';
+	shell_script(&a, &scope, &frame, copy, length_bytes, NULL);
 	scope_settle(&a, &scope);
 	return finish(&a, ret);
 }

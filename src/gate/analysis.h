@@ -17,7 +17,8 @@
 #include <stddef.h>
 
 enum part_kind {
-	PART_COMMAND, /* argv would be executed; or a function of this name, where that is not sure */
+	/* argv would be executed; or a function of this name is called, where that is not sure */
+	PART_COMMAND,
 	/* A word that the shell itself acts on (cd, kill, export, eval of a literal, ...): it is
 	 * as harmful as the program of that name. argv is empty for a lasting assignment, for a
 	 * redirection without a command or of a compound command, and for arithmetic that

@@ -10,23 +10,27 @@
 static const struct argument_row {
 	const char *programs, *options;
 } arguments[] = {
-	{"git", "C= c= git-dir= work-tree= namespace= super-prefix= config-env= exec-path? o= m= message="},
-	{"curl",
-		"A= b= c= C= d= D= e= E= F= h= H= K= m= o= P= Q= r= t= T= u= U= w= x= X= Y= y= z= "
-		"abstract-unix-socket= cacert= capath= cert= cert-type= ciphers= config= "
-		"connect-timeout= connect-to= cookie= cookie-jar= data= data-ascii= data-binary= "
-		"data-raw= data-urlencode= dump-header= form= form-string= ftp-port= header= interface= "
-		"json= key= limit-rate= max-filesize= max-redirs= max-time= netrc-file= noproxy= output= "
-		"output-dir= pass= pinnedpubkey= proxy= proxy-user= proto= quote= range= rate= referer= "
-		"request= request-target= resolve= retry= retry-delay= retry-max-time= socks5= "
-		"socks5-hostname= stderr= time-cond= tls-max= trace= trace-ascii= unix-socket= "
-		"upload-file= url= url-query= user= user-agent= write-out= variable="},
-	{"wget",
-		"O= o= a= e= P= U= T= t= w= i= A= R= D= l= B= Q= output-document= output-file= "
-		"append-output= execute= directory-prefix= user-agent= timeout= tries= wait= "
-		"input-file= accept= reject= domains= level= base= quota= header= post-data= post-file= "
-		"body-data= body-file= method= user= password= load-cookies= save-cookies= use-askpass= "
-		"ca-certificate= certificate= private-key= limit-rate= referer= rejected-log="},
+	{"git", "C= c= git-dir= work-tree= namespace= super-prefix= config-env= exec-path? o= m= "
+		"message="},
+	{"curl", "A= b= c= C= d= D= e= E= F= h= H= K= m= o= P= Q= r= t= T= u= U= w= x= X= Y= y= z= "
+		 "abstract-unix-socket= cacert= capath= cert= cert-type= ciphers= config= "
+		 "connect-timeout= connect-to= cookie= cookie-jar= data= data-ascii= data-binary= "
+		 "data-raw= data-urlencode= dump-header= form= form-string= ftp-port= header= "
+		 "interface= "
+		 "json= key= limit-rate= max-filesize= max-redirs= max-time= netrc-file= noproxy= "
+		 "output= "
+		 "output-dir= pass= pinnedpubkey= proxy= proxy-user= proto= quote= range= rate= "
+		 "referer= "
+		 "request= request-target= resolve= retry= retry-delay= retry-max-time= socks5= "
+		 "socks5-hostname= stderr= time-cond= tls-max= trace= trace-ascii= unix-socket= "
+		 "upload-file= url= url-query= user= user-agent= write-out= variable="},
+	{"wget", "O= o= a= e= P= U= T= t= w= i= A= R= D= l= B= Q= output-document= output-file= "
+		 "append-output= execute= directory-prefix= user-agent= timeout= tries= wait= "
+		 "input-file= accept= reject= domains= level= base= quota= header= post-data= "
+		 "post-file= "
+		 "body-data= body-file= method= user= password= load-cookies= save-cookies= "
+		 "use-askpass= "
+		 "ca-certificate= certificate= private-key= limit-rate= referer= rejected-log="},
 	{"nc,ncat,netcat,nc.openbsd,nc.traditional",
 		"e= c= g= G= i= I= m= M= o= O= p= q= s= T= V= w= x= X= exec= sh-exec= lua-exec= "
 		"proxy= source= source-port= ssl-cert= ssl-key= wait= idle-timeout= output="},
@@ -39,16 +43,21 @@ static const struct argument_row {
 		"compare-dest= copy-dest= link-dest= compress-level= info= debug="},
 	{"tar,bsdtar",
 		"f= C= b= K= N= T= X= I= F= L= V= H= g= file= directory= exclude= files-from= "
-		"exclude-from= use-compress-program= to-command= checkpoint-action= transform= xform= "
-		"strip-components= info-script= new-volume-script= rsh-command= rmt-command= owner= "
+		"exclude-from= use-compress-program= to-command= checkpoint-action= transform= "
+		"xform= "
+		"strip-components= info-script= new-volume-script= rsh-command= rmt-command= "
+		"owner= "
 		"group= mode= mtime= format= warning="},
 	{"sed", "e= f= l= expression= file= line-length= i? in-place?"},
 	{"grep,egrep,fgrep,zgrep,rg,ag,ack",
-		"e= f= A= B= C= m= D= d= g= t= T= r= j= M= regexp= file= after-context= before-context= "
-		"context= max-count= include= exclude= include-dir= exclude-dir= exclude-from= color? "
+		"e= f= A= B= C= m= D= d= g= t= T= r= j= M= regexp= file= after-context= "
+		"before-context= "
+		"context= max-count= include= exclude= include-dir= exclude-dir= exclude-from= "
+		"color? "
 		"glob= type= type-not= replace= threads= max-columns= pre= pre-glob= hostname-bin= "
 		"iglob= sort= sortr= max-depth= encoding= engine= pager= label= binary-files="},
-	{"awk,gawk,mawk,nawk", "F= v= f= E= i= l= e= field-separator= assign= file= source= include="},
+	{"awk,gawk,mawk,nawk",
+		"F= v= f= E= i= l= e= field-separator= assign= file= source= include="},
 	{"jq", "f= from-file= L= indent="},
 	{"sort,shuf", "o= k= t= S= T= n= i= output= key= field-separator= buffer-size= "
 		      "temporary-directory= compress-program= parallel= batch-size= files0-from= "
@@ -62,7 +71,8 @@ static const struct argument_row {
 	{"head,tail", "n= c= s= lines= bytes= pid= sleep-interval= max-unchanged-stats="},
 	{"cut", "b= c= d= f= bytes= characters= delimiter= fields= output-delimiter="},
 	{"chmod,chown,chgrp", "reference= from="},
-	{"gcc,g++,cc,c++,clang,clang++,ld,as", "o= I= L= l= D= U= x= T= e= u= z= include= isystem="},
+	{"gcc,g++,cc,c++,clang,clang++,ld,as",
+		"o= I= L= l= D= U= x= T= e= u= z= include= isystem="},
 	{"gpg,gpg2", "o= r= u= output= recipient= local-user= homedir= passphrase-file="},
 	{"unzip", "d= x= P="},
 	{"kill", "s= n= signal="},
@@ -76,32 +86,39 @@ static const struct argument_row {
 		"C= w= prefix= registry= workspace= tag= otp= cwd= dir= filter= script-shell= "
 		"loglevel= cache="},
 	{"npx,bunx,pnpx", "p= c= package= call="},
-	{"pip,pip3",
-		"r= c= e= i= f= t= d= index-url= extra-index-url= find-links= trusted-host= target= "
-		"dest= prefix= root= requirement= constraint= editable= proxy= cert= timeout= "
-		"cache-dir= python= config-settings= platform= log="},
-	{"uv", "p= i= f= index-url= extra-index-url= index= default-index= find-links= python= directory= "
+	{"pip,pip3", "r= c= e= i= f= t= d= index-url= extra-index-url= find-links= trusted-host= "
+		     "target= "
+		     "dest= prefix= root= requirement= constraint= editable= proxy= cert= timeout= "
+		     "cache-dir= python= config-settings= platform= log="},
+	{"uv", "p= i= f= index-url= extra-index-url= index= default-index= find-links= python= "
+	       "directory= "
 	       "project= extra= group= with= from="},
 	{"cargo", "p= j= Z= F= C= package= bin= example= test= bench= features= target= "
-		  "target-dir= manifest-path= config= git= branch= tag= rev= registry= index= version= "
+		  "target-dir= manifest-path= config= git= branch= tag= rev= registry= index= "
+		  "version= "
 		  "vers= root= path= profile= jobs= color="},
 	{"docker,podman,nerdctl",
-		"H= c= l= v= p= e= u= w= m= f= t= a= h= name= volume= mount= network= net= pid= ipc= "
-		"userns= uts= cap-add= cap-drop= device= security-opt= env= env-file= publish= user= "
+		"H= c= l= v= p= e= u= w= m= f= t= a= h= name= volume= mount= network= net= pid= "
+		"ipc= "
+		"userns= uts= cap-add= cap-drop= device= security-opt= env= env-file= publish= "
+		"user= "
 		"workdir= entrypoint= file= tag= platform= context= host= config= label= hostname= "
 		"memory= cpus= restart= tmpfs= add-host= build-arg= target= project-name="},
-	{"kubectl,oc", "n= f= l= o= c= k= s= namespace= context= kubeconfig= cluster= user= filename= "
-		       "selector= output= container= as= server= token= replicas="},
+	{"kubectl,oc",
+		"n= f= l= o= c= k= s= namespace= context= kubeconfig= cluster= user= filename= "
+		"selector= output= container= as= server= token= replicas="},
 	{"helm", "n= f= namespace= kube-context= kubeconfig= values= set= version="},
 	{"aws", "profile= region= output= query= endpoint-url= ca-bundle= color="},
 	{"gcloud", "project= account= configuration= format= zone= region="},
-	{"gh", "R= repo= X= F= f= H= q= t= method= field= raw-field= header= input= jq= title= body= "
+	{"gh", "R= repo= X= F= f= H= q= t= method= field= raw-field= header= input= jq= title= "
+	       "body= "
 	       "hostname="},
 	{"terraform,tofu", "chdir= var= var-file= target= state= out="},
 	{"ansible,ansible-playbook", "i= m= a= u= inventory="},
 	{"psql", "c= d= f= h= p= U= v= o= command= dbname= file= host= port= username= set="},
 	{"mysql,mariadb", "e= h= D= execute= host= database="},
-	{"systemctl", "H= M= n= o= p= t= s= host= machine= lines= output= property= type= state= root="},
+	{"systemctl",
+		"H= M= n= o= p= t= s= host= machine= lines= output= property= type= state= root="},
 	{"crontab", "u="},
 	{"date", "d= r= s= f= date= reference= set= file= rfc-3339="},
 	{"make", "C= f= I= o= W= directory= file= makefile="},
@@ -239,7 +256,7 @@ void classify_part(const struct analysis *analysis, size_t index,
 		*ret = (struct classification){CLASS_ORDINARY, CATEGORY_COMMAND, "ordinary",
 			"it is not known to only read"};
 	if (ret->class == CLASS_ORDINARY && uses_network(&command))
-		*ret = (struct classification){CLASS_ORDINARY, CATEGORY_NETWORK, "uses-network",
-			"it speaks to a network"};
+		*ret = (struct classification){
+			CLASS_ORDINARY, CATEGORY_NETWORK, "uses-network", "it speaks to a network"};
 	places_walk_release(&own);
 }

@@ -1,5 +1,5 @@
-/* Deletion, by what is deleted: a directory that the system or a person lives in, what lies outside,
- * the workspace itself, what only shows when it runs, what a build makes again. */
+/* Deletion, by what is deleted: a directory that the system or a person lives in, what lies
+ * outside, the workspace itself, what only shows when it runs, what a build makes again. */
 #include "gate/classify_internal.h"
 
 #include "base/path.h"
@@ -10,8 +10,9 @@ static bool is_git_directory(const struct command *command, const char *path)
 	if (!path)
 		return false;
 	const char *git = strstr(path, "/.git");
-	return git && (git[5] == '\0' || strcmp(git + 5, "/") == 0 || strcmp(git + 5, "/*") == 0 ||
-			      strncmp(git + 5, "/objects", 8) == 0 || strncmp(git + 5, "/refs", 5) == 0);
+	return git &&
+	       (git[5] == '\0' || strcmp(git + 5, "/") == 0 || strcmp(git + 5, "/*") == 0 ||
+		       strncmp(git + 5, "/objects", 8) == 0 || strncmp(git + 5, "/refs", 5) == 0);
 }
 
 /* "*", "dir/" + "*", ".*": everything that is there. */
@@ -55,8 +56,8 @@ static void classify_target(const struct command *command, const char *pattern, 
 {
 	cleanup_free char *word = without_everything(pattern);
 	bool somewhere = command->places->unknown && pattern[0] != '/' && !begins_at_home(pattern);
-	if (recursive && (!word || somewhere || (!known && !has_glob(pattern) &&
-							!begins_at_home(pattern))))
+	if (recursive &&
+		(!word || somewhere || (!known && !has_glob(pattern) && !begins_at_home(pattern))))
 		return classification_raise(ret, CLASS_DANGEROUS, CATEGORY_DELETE, "delete-unknown",
 			"what it deletes only shows when it runs");
 	for (size_t i = 0; i < ARRAY_SIZE(targets); i++) {
@@ -69,7 +70,7 @@ static void classify_target(const struct command *command, const char *pattern, 
 			break;
 		}
 	}
-	if (is_everything(pattern))
+	if (is_everything(pattern) && (!word || any_place(command, word, is_kept)))
 		classification_raise(ret, CLASS_DANGEROUS, CATEGORY_DELETE, "delete-everything",
 			"it deletes everything that is there");
 }

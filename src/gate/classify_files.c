@@ -96,8 +96,8 @@ static bool tar_old_style_absolute(const struct command *command)
 {
 	const struct strv *argv = &command->part->argv;
 	const char *first = argv->count > 1 ? argv->items[1] : "";
-	return first[0] != '-' && strspn(first, "AcdrtuxjJzZvfkmpPOhlsSwWabBCFgGiIKLMnNoRTUV") ==
-					  strlen(first) &&
+	return first[0] != '-' &&
+	       strspn(first, "AcdrtuxjJzZvfkmpPOhlsSwWabBCFgGiIKLMnNoRTUV") == strlen(first) &&
 	       strchr(first, 'P');
 }
 
@@ -107,12 +107,14 @@ static bool tar_runs(const struct command *command)
 	for (struct option option; option_walk_next(&walk, &option);) {
 		char suffix;
 		if (option.is_option && option.is_long &&
-			spec_find("checkpoint-action", option.name, option.name_bytes, true, &suffix) &&
+			spec_find("checkpoint-action", option.name, option.name_bytes, true,
+				&suffix) &&
 			option.value && strstr(option.value, "exec"))
 			return true;
 	}
 	return has_options(command,
-		"to-command,use-compress-program,I,info-script,new-volume-script,F,rsh-command,rmt-command");
+		"to-command,use-compress-program,I,info-script,new-volume-script,F,rsh-command,"
+		"rmt-command");
 }
 
 static bool moves_into_nothing(const struct command *command)
@@ -130,10 +132,10 @@ static bool find_writes(const struct command *command)
 #define LOSES CLASS_DANGEROUS, CATEGORY_DELETE
 #define RUNS CLASS_DANGEROUS, CATEGORY_COMMAND
 #define MKFS                                                                                       \
-	"mkfs,mkfs.ext2,mkfs.ext3,mkfs.ext4,mkfs.xfs,mkfs.btrfs,mkfs.vfat,mkfs.fat,mkfs.ntfs,"    \
+	"mkfs,mkfs.ext2,mkfs.ext3,mkfs.ext4,mkfs.xfs,mkfs.btrfs,mkfs.vfat,mkfs.fat,mkfs.ntfs,"     \
 	"mkfs.f2fs,mke2fs,mkswap,newfs,mkfs.minix,mkfs.cramfs,mkfs.exfat,mkntfs,mkdosfs"
 #define DISKS                                                                                      \
-	"fdisk,sfdisk,cfdisk,gdisk,sgdisk,parted,wipefs,blkdiscard,hdparm,nvme,badblocks,"        \
+	"fdisk,sfdisk,cfdisk,gdisk,sgdisk,parted,wipefs,blkdiscard,hdparm,nvme,badblocks,"         \
 	"cryptsetup,mdadm,dmsetup,diskutil,partprobe,sg_format,shred,tune2fs,resize2fs,e2fsck"
 
 static const struct danger rows[] = {

@@ -10,13 +10,14 @@
 static const char *const telling_settings[] = {"alias.*", "core.pager", "core.editor",
 	"core.hookspath", "core.fsmonitor", "core.sshcommand", "core.askpass", "core.gitproxy",
 	"core.attributesfile", "core.worktree", "core.alternaterefscommand", "credential.*",
-	"diff.external", "diff.*.command", "diff.*.textconv", "difftool.*", "mergetool.*", "merge.*.driver",
-	"filter.*", "gpg.*", "gpg.program", "include.path", "includeif.*", "interactive.difffilter",
-	"init.templatedir", "pager.*", "sequence.editor", "uploadpack.*", "url.*", "http.*", "https.*",
-	"protocol.*", "remote.*.uploadpack", "remote.*.receivepack", "remote.*.vcs", "remote.*.proxy",
-	"submodule.*.update", "sendemail.*", "web.browser", "browser.*", "man.*", "help.browser",
-	"trailer.*", "receive.*", "safe.directory", "extensions.*", "fsck.*", "user.signingkey",
-	"core.sshvariant", "instaweb.*", "maintenance.*", "log.*command", "blame.*", "tar.*"};
+	"diff.external", "diff.*.command", "diff.*.textconv", "difftool.*", "mergetool.*",
+	"merge.*.driver", "filter.*", "gpg.*", "gpg.program", "include.path", "includeif.*",
+	"interactive.difffilter", "init.templatedir", "pager.*", "sequence.editor", "uploadpack.*",
+	"url.*", "http.*", "https.*", "protocol.*", "remote.*.uploadpack", "remote.*.receivepack",
+	"remote.*.vcs", "remote.*.proxy", "submodule.*.update", "sendemail.*", "web.browser",
+	"browser.*", "man.*", "help.browser", "trailer.*", "receive.*", "safe.directory",
+	"extensions.*", "fsck.*", "user.signingkey", "core.sshvariant", "instaweb.*",
+	"maintenance.*", "log.*command", "blame.*", "tar.*"};
 
 static bool setting_is_telling(const char *setting)
 {
@@ -25,7 +26,8 @@ static bool setting_is_telling(const char *setting)
 	if (bytes >= sizeof(key))
 		return true;
 	for (size_t i = 0; i < bytes; i++)
-		key[i] = setting[i] >= 'A' && setting[i] <= 'Z' ? (char)(setting[i] + 32) : setting[i];
+		key[i] = setting[i] >= 'A' && setting[i] <= 'Z' ? (char)(setting[i] + 32)
+								: setting[i];
 	key[bytes] = '\0';
 	for (size_t i = 0; i < ARRAY_SIZE(telling_settings); i++)
 		if (fnmatch(telling_settings[i], key, 0) == 0)
@@ -79,20 +81,22 @@ static const char *git_command(const struct command *command)
 /* Reading commands with the options that keep them so. Options of log apply to all that print
  * commits; none of them may be --output, --ext-diff, --textconv, --open-files-in-pager, --exec. */
 #define LOOK                                                                                       \
-	"p,u,patch s,no-patch stat? shortstat numstat dirstat? summary name-only name-status "     \
-	"oneline graph decorate? no-decorate all branches? tags? remotes? n,max-count= skip= "    \
-	"since= after= until= before= author= committer= grep= i,regexp-ignore-case E F P "       \
-	"invert-grep merges no-merges first-parent reverse date-order topo-order author-date-order " \
-	"format= pretty? abbrev-commit no-abbrev-commit abbrev? date= follow L= S= G= "            \
-	"pickaxe-regex M,find-renames? C,find-copies? D,irreversible-delete diff-filter= R U,unified= w,ignore-all-space " \
-	"b,ignore-space-change ignore-blank-lines ignore-space-at-eol word-diff? color? no-color " \
-	"color-words? cached staged merge-base raw z no-renames minimal patience histogram "      \
-	"diff-algorithm= exit-code quiet q check full-index binary no-ext-diff no-textconv "       \
-	"no-prefix src-prefix= dst-prefix= no-index relative? a,text t r c cc m left-right "       \
-	"cherry-pick cherry-mark boundary count left-only right-only ancestry-path no-walk? "      \
-	"walk-reflogs g show-signature notes? no-notes parents children simplify-by-decoration "   \
-	"submodule? ignore-submodules? function-context W full-history no-pager no-expand-tabs "   \
-	"1 2 3 0"
+	"p,u,patch s,no-patch stat? shortstat numstat dirstat? summary name-only "                 \
+	"name-status oneline graph decorate? no-decorate all branches? tags? remotes? "            \
+	"n,max-count= skip= since= after= until= before= author= committer= grep= "                \
+	"i,regexp-ignore-case E F P invert-grep merges no-merges first-parent reverse "            \
+	"date-order topo-order author-date-order format= pretty? abbrev-commit "                   \
+	"no-abbrev-commit abbrev? date= follow L= S= G= pickaxe-regex M,find-renames? "            \
+	"C,find-copies? D,irreversible-delete diff-filter= R U,unified= "                          \
+	"w,ignore-all-space b,ignore-space-change ignore-blank-lines "                             \
+	"ignore-space-at-eol word-diff? color? no-color color-words? cached staged "               \
+	"merge-base raw z no-renames minimal patience histogram diff-algorithm= "                  \
+	"exit-code quiet q check full-index binary no-ext-diff no-textconv no-prefix "             \
+	"src-prefix= dst-prefix= no-index relative? a,text t r c cc m left-right "                 \
+	"cherry-pick cherry-mark boundary count left-only right-only ancestry-path "               \
+	"no-walk? walk-reflogs g show-signature notes? no-notes parents children "                 \
+	"simplify-by-decoration submodule? ignore-submodules? function-context W "                 \
+	"full-history no-pager no-expand-tabs 1 2 3 0"
 
 static const struct git_safe {
 	const char *commands;
@@ -111,7 +115,8 @@ static const struct git_safe {
 	 "get-tar-commit-id,patch-id,stripspace",
 		"*", NULL},
 	/* --textconv and --filters run what the settings name. */
-	{"cat-file", "p t s e z batch? batch-check? batch-all-objects unordered buffer follow-symlinks",
+	{"cat-file",
+		"p t s e z batch? batch-check? batch-all-objects unordered buffer follow-symlinks",
 		NULL},
 	{"blame,annotate",
 		"L= l t s e p porcelain line-porcelain c n,show-number f,show-name root w M? C? "
@@ -123,7 +128,8 @@ static const struct git_safe {
 		"G,basic-regexp e= f= q,quiet a,text I untracked cached no-index exclude-standard "
 		"max-depth= r,recursive no-recursive o,only-matching A,after-context= "
 		"B,before-context= C,context= p,show-function W,function-context heading break "
-		"color? no-color column full-name and or not all-match m,max-count= threads= z,null",
+		"color? no-color column full-name and or not all-match m,max-count= threads= z,"
+		"null",
 		NULL},
 	{"branch",
 		"l,list a,all r,remotes v,verbose vv contains? no-contains? merged? no-merged? "
@@ -151,14 +157,16 @@ static const struct git_safe {
 static const char *row_operands(const struct git_safe *row, const char *first)
 {
 	if (row->operands && row->operands[0])
-		return first && list_has(row->operands, first, strlen(first)) ? row->operands : NULL;
+		return first && list_has(row->operands, first, strlen(first)) ? row->operands
+									      : NULL;
 	return "";
 }
 
 /* git branch NAME makes one; with --list and its like the words are patterns. */
 static bool words_are_patterns(const struct command *git)
 {
-	return has_options(git, "l,list,contains,no-contains,merged,no-merged,points-at,v,verify") &&
+	return has_options(
+		       git, "l,list,contains,no-contains,merged,no-merged,points-at,v,verify") &&
 	       !has_options(git, "d,delete,D,m,move,M,C,copy,f,force,u,set-upstream-to");
 }
 
@@ -188,8 +196,9 @@ static bool git_row_fits(const struct command *git, const struct git_safe *row)
 		if (!option.is_option) {
 			first = operands ? first : option.name;
 			operands = true;
-		} else if (!any && !digit && !spec_find(row->options, option.name,
-						  option.name_bytes, false, &suffix)) {
+		} else if (!any && !digit &&
+			   !spec_find(
+				   row->options, option.name, option.name_bytes, false, &suffix)) {
 			return false;
 		}
 	}
@@ -297,8 +306,7 @@ static bool configures_telling(const struct command *command)
 {
 	for (size_t i = 2; i < command->part->argv.count; i++)
 		if (strchr(command->part->argv.items[i], '.') &&
-			setting_is_telling(command->part->argv.items[i]) &&
-			!git_is_safe(command))
+			setting_is_telling(command->part->argv.items[i]) && !git_is_safe(command))
 			return true;
 	return false;
 }
@@ -349,8 +357,7 @@ static const struct danger rows[] = {
 	{"git", "reflog expire,delete", NULL, NULL, LOSES, "git-reflog",
 		"it deletes what makes lost commits findable"},
 	{"git", "update-ref", "d,stdin", NULL, LOSES, "git-update-ref", "it deletes references"},
-	{"git", "symbolic-ref", "d,delete", NULL, LOSES, "git-update-ref",
-		"it deletes references"},
+	{"git", "symbolic-ref", "d,delete", NULL, LOSES, "git-update-ref", "it deletes references"},
 	{"git", "filter-branch,filter-repo,replace", NULL, NULL, LOSES, "git-rewrite",
 		"it rewrites the whole history"},
 	{"git", "gc", "prune,aggressive", NULL, LOSES, "git-prune",
@@ -362,8 +369,8 @@ static const struct danger rows[] = {
 	{"git", "rm", "r f,force", NULL, LOSES, "git-rm", "it deletes files with their changes"},
 	{"git", "submodule deinit", "f,force", NULL, LOSES, "git-submodule",
 		"it deletes a submodule with its changes"},
-	{"git", "submodule foreach", NULL, NULL, CLASS_UNDECIDABLE, CATEGORY_COMMAND,
-		"git-foreach", "it runs a command in every submodule"},
+	{"git", "submodule foreach", NULL, NULL, CLASS_UNDECIDABLE, CATEGORY_COMMAND, "git-foreach",
+		"it runs a command in every submodule"},
 	{"git", "rebase", "x,exec", NULL, CLASS_UNDECIDABLE, CATEGORY_COMMAND, "git-exec",
 		"it runs a command for every commit"},
 	{"git", "bisect run", NULL, NULL, CLASS_UNDECIDABLE, CATEGORY_COMMAND, "git-exec",
@@ -381,8 +388,8 @@ static const struct danger rows[] = {
 	{"git", "maintenance start,register", NULL, NULL, RUNS, "cron", "it schedules a command"},
 	{"git", "credential,credential-store,credential-cache", NULL, NULL, CLASS_DANGEROUS,
 		CATEGORY_SECRET, "read-secret", "it asks for stored passwords"},
-	{"git", "send-email,request-pull,send-pack", NULL, NULL, CLASS_DANGEROUS,
-		CATEGORY_NETWORK, "git-publish", "it sends work to others"},
+	{"git", "send-email,request-pull,send-pack", NULL, NULL, CLASS_DANGEROUS, CATEGORY_NETWORK,
+		"git-publish", "it sends work to others"},
 	{"git", "daemon,instaweb,http-backend", NULL, NULL, CLASS_DANGEROUS, CATEGORY_NETWORK,
 		"background-daemon", "it serves the repository to others"},
 	{"git", "clone,fetch,pull,ls-remote,archive,push,submodule,remote", NULL, runs_transport,

@@ -2,8 +2,8 @@
  *
  * Theory of operation: a command's words are walked as getopt_long() would (clusters of short
  * options, abbreviated and attached long ones, "--"), never by comparing whole words, so that -fr,
- * -r -f, --recursive --force and --rec are one thing to every table. A specification of options is a
- * string: entries between spaces, the names of one option between commas (one letter: a short
+ * -r -f, --recursive --force and --rec are one thing to every table. A specification of options is
+ * a string: entries between spaces, the names of one option between commas (one letter: a short
  * option; more: a long one; a leading dash: a word compared as it is, for programs whose long
  * options have one), "=" behind an entry that takes an argument, "?" behind one that may have one
  * attached. */
@@ -14,7 +14,6 @@
 #include "gate/classify.h"
 
 #include <string.h>
-
 
 /* Where a program stands in the tables (classify_index.c). */
 struct program_rows {
@@ -31,8 +30,9 @@ struct command {
 	const struct places *places;
 	const char *program; /* the last component of the first word; "" without words */
 	struct program_rows rows;
-	bool foreign;        /* the first word names a place that is no system directory */
-	const char *with_arguments; /* the options of this program that take one, as a specification */
+	bool foreign; /* the first word names a place that is no system directory */
+	const char
+		*with_arguments; /* the options of this program that take one, as a specification */
 };
 
 /* One option or operand. */
@@ -60,8 +60,8 @@ bool option_walk_next(struct option_walk *walk, struct option *ret);
 bool list_has(const char *list, const char *word, size_t length_bytes);
 /* The entry of a specification that an option is, abbreviations of long ones allowed if
  * abbreviated; NULL: none. *ret_suffix: '=', '?' or '\0'. */
-const char *spec_find(
-	const char *spec, const char *name, size_t length_bytes, bool abbreviated, char *ret_suffix);
+const char *spec_find(const char *spec, const char *name, size_t length_bytes, bool abbreviated,
+	char *ret_suffix);
 /* Whether every group of options (between spaces) has one of its alternatives (between commas). */
 bool has_options(const struct command *command, const char *groups);
 /* The value of the last of these options, or NULL. */

@@ -1,4 +1,5 @@
-/* What leaves this machine or comes to it: uploads, tunnels, shells for others, tokens of clouds. */
+/* What leaves this machine or comes to it: uploads, tunnels, shells for others, tokens of
+ * clouds. */
 #include "gate/classify_internal.h"
 
 #include "base/path.h"
@@ -127,12 +128,15 @@ static bool curl_sends_file(const struct command *command)
 		const char *value = option.value;
 		size_t bytes = option.name_bytes;
 		char suffix;
-		bool is_data = spec_find("d,data,data-binary,data-urlencode,data-ascii,json", option.name,
-			bytes, option.is_long, &suffix) || list_has(data, option.name, bytes);
+		bool is_data = spec_find("d,data,data-binary,data-urlencode,data-ascii,json",
+				       option.name, bytes, option.is_long, &suffix) ||
+			       list_has(data, option.name, bytes);
 		bool is_form = spec_find("F,form", option.name, bytes, option.is_long, &suffix) &&
 			       !list_has("form-string", option.name, bytes);
-		bool is_upload = spec_find("T,upload-file", option.name, bytes, option.is_long, &suffix);
-		sends = sends || is_upload || (is_data && (value[0] == '@' || strstr(value, "=@"))) ||
+		bool is_upload =
+			spec_find("T,upload-file", option.name, bytes, option.is_long, &suffix);
+		sends = sends || is_upload ||
+			(is_data && (value[0] == '@' || strstr(value, "=@"))) ||
 			(is_form && (strstr(value, "=@") || strstr(value, "=<"))) ||
 			(is_data && !option.known && (strstr(value, "$(") || strchr(value, '`')));
 	}
@@ -156,8 +160,8 @@ static bool asks_for_metadata(const struct command *command)
 {
 	static const char *const addresses[] = {"169.254.169.254", "169.254.170.2",
 		"metadata.google.internal", "100.100.100.200", "fd00:ec2::254", "2852039166",
-		"0xa9fea9fe", "0xa9.0xfe.0xa9.0xfe", "0251.0376.0251.0376", "[::ffff:169.254.169.254]",
-		"metadata.azure.com", "instance-data"};
+		"0xa9fea9fe", "0xa9.0xfe.0xa9.0xfe", "0251.0376.0251.0376",
+		"[::ffff:169.254.169.254]", "metadata.azure.com", "instance-data"};
 	for (size_t i = 1; i < command->part->argv.count; i++)
 		for (size_t k = 0; k < ARRAY_SIZE(addresses); k++)
 			if (strcasestr(command->part->argv.items[i], addresses[k]))
@@ -198,7 +202,8 @@ static bool ssh_runs_locally(const struct command *command)
 	struct option_walk walk = option_walk_begin(command);
 	for (struct option option; option_walk_next(&walk, &option);)
 		if (option.is_option && option.value && *option.name == 'o' &&
-			(strcasestr(option.value, "command") || strcasestr(option.value, "KnownHosts") ||
+			(strcasestr(option.value, "command") ||
+				strcasestr(option.value, "KnownHosts") ||
 				strcasestr(option.value, "PKCS11") || !option.known))
 			return true;
 	return false;
@@ -230,15 +235,17 @@ static bool runs_from_network(const struct command *command)
 #define NETCAT "nc,ncat,netcat,nc.openbsd,nc.traditional"
 
 static const struct danger rows[] = {
-	{"curl,wget,http,https,httpie,xh,aria2c,nc,ncat,netcat,fetch", NULL, NULL, asks_for_metadata,
-		CLASS_DANGEROUS, CATEGORY_SECRET, "cloud-metadata",
+	{"curl,wget,http,https,httpie,xh,aria2c,nc,ncat,netcat,fetch", NULL, NULL,
+		asks_for_metadata, CLASS_DANGEROUS, CATEGORY_SECRET, "cloud-metadata",
 		"it asks the cloud for this machine's own credentials"},
-	{"curl", NULL, NULL, curl_sends_file, SENDS, "send-file", "it sends files or input to a server"},
+	{"curl", NULL, NULL, curl_sends_file, SENDS, "send-file",
+		"it sends files or input to a server"},
 	{"curl", NULL, "K,config", NULL, CLASS_UNDECIDABLE, CATEGORY_COMMAND, "options-from-file",
 		"a file says what it does"},
 	{"curl", NULL, "unix-socket,abstract-unix-socket", NULL, SENDS, "host-socket",
 		"it speaks to a service of this host"},
-	{"wget", NULL, "post-file,body-file", NULL, SENDS, "send-file", "it sends a file to a server"},
+	{"wget", NULL, "post-file,body-file", NULL, SENDS, "send-file",
+		"it sends a file to a server"},
 	{"wget", NULL, "use-askpass,e,execute", NULL, CLASS_UNDECIDABLE, CATEGORY_COMMAND,
 		"options-from-file", "it is given settings that may name a program"},
 	{"http,https,httpie,xh", NULL, NULL, sends_input_away, SENDS, "send-file",
@@ -249,9 +256,10 @@ static const struct danger rows[] = {
 		"it hands a program to somebody on the network"},
 	{NETCAT ",socat,telnet,websocat,wscat", NULL, NULL, sends_input_away, SENDS, "send-file",
 		"it sends files or input to somebody on the network"},
-	{"ssh", NULL, NULL, reads_piped_input, SENDS, "send-file", "it sends input to another host"},
-	{"ssh,scp,sftp", NULL, NULL, ssh_runs_locally, CLASS_DANGEROUS, CATEGORY_COMMAND, "ssh-option",
-		"its settings may run a program on this host"},
+	{"ssh", NULL, NULL, reads_piped_input, SENDS, "send-file",
+		"it sends input to another host"},
+	{"ssh,scp,sftp", NULL, NULL, ssh_runs_locally, CLASS_DANGEROUS, CATEGORY_COMMAND,
+		"ssh-option", "its settings may run a program on this host"},
 	{"ssh,scp,sftp", NULL, "F", NULL, CLASS_UNDECIDABLE, CATEGORY_COMMAND, "options-from-file",
 		"a file says what it does"},
 	{"ssh", NULL, "R", NULL, SENDS, "tunnel", "it opens this host to another one"},
@@ -260,7 +268,8 @@ static const struct danger rows[] = {
 	{"ngrok,localtunnel,lt,bore,tailscale", NULL, NULL, NULL, SENDS, "tunnel",
 		"it opens this host to the world"},
 	{"cloudflared", "tunnel", NULL, NULL, SENDS, "tunnel", "it opens this host to the world"},
-	{"scp,rsync", NULL, NULL, last_is_host, SENDS, "send-file", "it copies files to another host"},
+	{"scp,rsync", NULL, NULL, last_is_host, SENDS, "send-file",
+		"it copies files to another host"},
 	{"scp", NULL, "S", NULL, CLASS_UNDECIDABLE, CATEGORY_COMMAND, "runs-named-program",
 		"it starts a program that its words name"},
 	{"rsync", NULL, "e,rsh,rsync-path", NULL, CLASS_UNDECIDABLE, CATEGORY_COMMAND,
@@ -275,8 +284,8 @@ static const struct danger rows[] = {
 	{"gh", "gist create,edit", NULL, NULL, SENDS, "send-file", "it publishes files"},
 	{"mail,mailx,sendmail,mutt,msmtp,swaks", NULL, NULL, NULL, SENDS, "send-mail",
 		"it sends mail"},
-	{"dig,host,nslookup,ping,curl,wget", NULL, NULL, names_with_substitution, SENDS, "send-unknown",
-		"what it sends only shows when it runs"},
+	{"dig,host,nslookup,ping,curl,wget", NULL, NULL, names_with_substitution, SENDS,
+		"send-unknown", "what it sends only shows when it runs"},
 	{"ftp,lftp,tftp,sftp", NULL, NULL, sends_input_away, SENDS, "send-file",
 		"it may send files to another host"},
 	{"deno", "run,install", NULL, runs_from_network, CLASS_DANGEROUS, CATEGORY_COMMAND,

@@ -53,7 +53,8 @@ const char *spec_find(
 			*ret_suffix = suffix;
 			return spec;
 		}
-		if (abbreviated && !near && entry_has(spec, names_bytes, name, length_bytes, true)) {
+		if (abbreviated && !near &&
+			entry_has(spec, names_bytes, name, length_bytes, true)) {
 			near = spec;
 			near_suffix = suffix;
 		}
@@ -165,8 +166,9 @@ static bool has_one_of(
 	}
 	struct option_walk walk = option_walk_begin(command);
 	for (struct option option; option_walk_next(&walk, &option);)
-		if (option.is_option && entry_has(alternatives, alternatives_bytes, option.name,
-						option.name_bytes, option.is_long) &&
+		if (option.is_option &&
+			entry_has(alternatives, alternatives_bytes, option.name, option.name_bytes,
+				option.is_long) &&
 			option.is_long == (option.name_bytes > 1))
 			return true;
 	return false;

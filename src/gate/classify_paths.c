@@ -12,8 +12,8 @@
 /* What stands for the home directory at the start of word: its length, or 0. */
 static size_t home_prefix(const char *word)
 {
-	static const char *const spellings[] = {"~", "$HOME", "${HOME}", "\"$HOME\"", "\"$HOME",
-		"\"${HOME}\"", "\"${HOME}"};
+	static const char *const spellings[] = {
+		"~", "$HOME", "${HOME}", "\"$HOME\"", "\"$HOME", "\"${HOME}\"", "\"${HOME}"};
 	for (size_t i = ARRAY_SIZE(spellings); i-- > 0;) {
 		size_t bytes = strlen(spellings[i]);
 		if (strncmp(word, spellings[i], bytes) == 0 &&

@@ -12,7 +12,8 @@ enum { REACH = 64 };
 bool is_interpreter(const char *program)
 {
 	static const char *const names[] = {"python", "perl", "ruby", "node", "php", "lua", "tclsh",
-		"deno", "bun", "osascript", "Rscript", "groovy", "pwsh", "awk", "gawk", "ts-node", "tsx"};
+		"deno", "bun", "osascript", "Rscript", "groovy", "pwsh", "awk", "gawk", "ts-node",
+		"tsx"};
 	if (is_shell(program))
 		return true;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -56,8 +57,7 @@ static bool holds_fetcher(const struct command *command)
 		const struct gate_part *other = &analysis->parts[i];
 		if (i == command->index || !is_fetcher(part_program(other)) || !other->text)
 			continue;
-		if (strlen(other->text) < strlen(part->text) &&
-			strstr(part->text, other->text))
+		if (strlen(other->text) < strlen(part->text) && strstr(part->text, other->text))
 			return true;
 	}
 	return false;
@@ -140,11 +140,12 @@ void classify_pipes(const struct command *command, struct classification *ret)
 		classification_raise(ret, CLASS_FORBIDDEN, CATEGORY_COMMAND, "fork-bomb",
 			"it starts itself over and over until nothing works any more");
 	bool evaluates = is_interpreter(command->program) ||
-			 list_has("eval,source,.,xargs,parallel,at,batch,crontab",
-				 command->program, strlen(command->program));
+			 list_has("eval,source,.,xargs,parallel,at,batch,crontab", command->program,
+				 strlen(command->program));
 	if ((evaluates && comes_from_network(command)) ||
 		((evaluates || part->undecidable) && holds_fetcher(command)))
-		classification_raise(ret, CLASS_DANGEROUS, CATEGORY_COMMAND, "pipe-to-shell", fetched);
+		classification_raise(
+			ret, CLASS_DANGEROUS, CATEGORY_COMMAND, "pipe-to-shell", fetched);
 	if (runs_what_was_fetched(command))
 		classification_raise(ret, CLASS_DANGEROUS, CATEGORY_COMMAND, "run-download",
 			"it runs a program that was fetched a moment ago");

@@ -41,8 +41,10 @@ static bool find_is_safe(const struct command *command)
 	static const char tests[] =
 		"-H,-L,-P,-O0,-O1,-O2,-O3,-D,-a,-and,-o,-or,-not,-true,-false,-name,-iname,-path,"
 		"-ipath,-wholename,-iwholename,-regex,-iregex,-regextype,-type,-xtype,-size,-empty,"
-		"-maxdepth,-mindepth,-depth,-d,-mount,-xdev,-prune,-print,-print0,-printf,-ls,-quit,"
-		"-newer,-anewer,-cnewer,-newermt,-mtime,-atime,-ctime,-mmin,-amin,-cmin,-used,-perm,"
+		"-maxdepth,-mindepth,-depth,-d,-mount,-xdev,-prune,-print,-print0,-printf,-ls,"
+		"-quit,"
+		"-newer,-anewer,-cnewer,-newermt,-mtime,-atime,-ctime,-mmin,-amin,-cmin,-used,"
+		"-perm,"
 		"-user,-group,-uid,-gid,-nouser,-nogroup,-links,-inum,-samefile,-lname,-ilname,"
 		"-readable,-writable,-executable,-daystart,-follow,-ignore_readdir_race,-noleaf,"
 		"-fstype,-exec,-execdir,-context,-nowarn,-warn,-files0-from,-E,-X,-s,-x,-f";
@@ -92,7 +94,8 @@ static const struct safe {
 	unsigned char operands_max;
 	bool (*holds)(const struct command *command);
 } safe[] = {
-	{"true,false,:,pwd,whoami,id,groups,logname,users,who,w,uptime,uname,arch,nproc,tty,free,ps,"
+	{"true,false,:,pwd,whoami,id,groups,logname,users,who,w,uptime,uname,arch,nproc,tty,free,"
+	 "ps,"
 	 "pgrep,pidof,pstree,lscpu,lsblk,lsmem,lspci,lsusb,getconf,locale,cal,ncal,df,sleep,seq,"
 	 "factor,expr,numfmt,tsort",
 		"*", ANY_NUMBER, NULL},
@@ -103,15 +106,16 @@ static const struct safe {
 	{"ls,dir,vdir,stat,du,basename,dirname,realpath,readlink,which,whereis,type,grep,egrep,"
 	 "fgrep,printenv,pathchk",
 		"*", ANY_NUMBER, NULL},
-	{"test,[,[[,unset,return,exit,break,continue,shift,cd,pushd,popd,dirs,wait,times,jobs,getopts,"
+	{"test,[,[[,unset,return,exit,break,continue,shift,cd,pushd,popd,dirs,wait,times,jobs,"
+	 "getopts,"
 	 "read,let,((",
 		"*", ANY_NUMBER, words_have_no_substitution},
 	{"set,export,local,readonly,declare,typeset", "*", ANY_NUMBER, words_have_no_substitution},
 	{"printf", "*", ANY_NUMBER, printf_is_safe},
 	{"command", "v V p", ANY_NUMBER, command_is_safe},
 	{"hostname",
-		"f,fqdn,long s,short i,ip-address I,all-ip-addresses d,domain A,all-fqdns y,yp,nis", 0,
-		NULL},
+		"f,fqdn,long s,short i,ip-address I,all-ip-addresses d,domain A,all-fqdns y,yp,nis",
+		0, NULL},
 	{"date",
 		"d,date= u,utc,universal I,iso-8601? R,rfc-email,rfc-822 rfc-3339= r,reference= "
 		"f,file= debug",
@@ -128,7 +132,8 @@ static const struct safe {
 		"s,skip-chars= u,unique w,check-chars= z,zero-terminated",
 		1, NULL},
 	{"file",
-		"b,brief i,mime mime-type mime-encoding L,dereference h,no-dereference k,keep-going "
+		"b,brief i,mime mime-type mime-encoding L,dereference h,no-dereference k,"
+		"keep-going "
 		"r,raw s,special-files N,no-pad 0,print0 e,exclude= F,separator= l,list v,version "
 		"apple extension f,files-from=",
 		ANY_NUMBER, NULL},
@@ -144,7 +149,8 @@ static const struct safe {
 		"f,file= l,files-with-matches files-without-match F,fixed-strings L,follow g,glob= "
 		"iglob= glob-case-insensitive heading no-heading H,with-filename I,no-filename "
 		".,hidden no-hidden i,ignore-case ignore-file= v,invert-match json "
-		"n,line-number N,no-line-number x,line-regexp M,max-columns= m,max-count= d,max-depth= "
+		"n,line-number N,no-line-number x,line-regexp M,max-columns= m,max-count= d,"
+		"max-depth= "
 		"max-filesize= U,multiline multiline-dotall no-config no-ignore no-ignore-vcs "
 		"no-messages q,quiet P,pcre2 p,pretty passthru r,replace= sort= sortr= stats "
 		"S,smart-case a,text j,threads= trim t,type= T,type-not= type-list u,unrestricted "
@@ -168,9 +174,12 @@ const struct program_table safe_table = PROGRAM_TABLE(safe);
 
 /* Programs of which exactly `NAME --version` (or the like) is known-safe. */
 static const char versioned[] =
-	"node,npm,npx,yarn,pnpm,bun,deno,python,python3,pip,pip3,uv,cargo,rustc,rustup,go,gcc,g++,cc,"
-	"clang,make,cmake,ninja,meson,java,javac,mvn,gradle,ruby,gem,bundle,perl,php,composer,docker,"
-	"podman,kubectl,helm,terraform,aws,gcloud,gh,bash,sh,zsh,dash,fish,curl,wget,jq,tmux,vim,tsc,"
+	"node,npm,npx,yarn,pnpm,bun,deno,python,python3,pip,pip3,uv,cargo,rustc,rustup,go,gcc,"
+	"g++,cc,"
+	"clang,make,cmake,ninja,meson,java,javac,mvn,gradle,ruby,gem,bundle,perl,php,composer,"
+	"docker,"
+	"podman,kubectl,helm,terraform,aws,gcloud,gh,bash,sh,zsh,dash,fish,curl,wget,jq,tmux,vim,"
+	"tsc,"
 	"eslint,prettier,pytest,ruff,mypy,black,sqlite3,psql,mysql,redis-cli,openssl,ssh,rsync,tar";
 
 static bool asks_for_the_version(const struct command *command)
@@ -206,8 +215,8 @@ static bool fits(const struct command *command, const struct safe *row)
 				return false;
 		} else if (option.is_long && option.name_bytes == 1) {
 			return false;
-		} else if (!spec_find(row->options, option.name, option.name_bytes, false,
-				   &suffix) &&
+		} else if (!spec_find(
+				   row->options, option.name, option.name_bytes, false, &suffix) &&
 			   (option.is_long || option.name[0] < '0' || option.name[0] > '9')) {
 			return false;
 		}
@@ -215,8 +224,9 @@ static bool fits(const struct command *command, const struct safe *row)
 	return true;
 }
 
-static const char wrappers[] = "env,nice,ionice,timeout,time,stdbuf,command,exec,builtin,xargs,chrt,"
-			       "taskset,setarch,caffeinate,eval,source,.,if,while,trap";
+static const char wrappers[] =
+	"env,nice,ionice,timeout,time,stdbuf,command,exec,builtin,xargs,chrt,"
+	"taskset,setarch,caffeinate,eval,source,.,if,while,trap";
 
 bool is_wrapper(const char *program)
 {
@@ -225,8 +235,8 @@ bool is_wrapper(const char *program)
 
 bool is_shell(const char *program)
 {
-	return list_has("sh,bash,dash,zsh,ksh,mksh,ash,rbash,fish,busybox", program,
-		strlen(program));
+	return list_has(
+		"sh,bash,dash,zsh,ksh,mksh,ash,rbash,fish,busybox", program, strlen(program));
 }
 
 /* Whether this part only starts others that are parts of their own, just behind it. */

@@ -61,11 +61,34 @@ static bool leads_to(const char *pattern, const char *path)
  * every ordinary file says nothing. */
 static bool may_become_secret(const char *glob)
 {
-	static const char *const usual[] = {".env", ".env.local", ".env.production", ".netrc", ".npmrc",
-		".pypirc", ".pgpass", ".git-credentials", ".vault-token"};
+	static const char *const usual[] = {".env", ".env.local", ".env.production", ".netrc",
+		".npmrc", ".pypirc", ".pgpass", ".git-credentials", ".vault-token"};
 	for (size_t i = 0; has_glob(glob) && i < ARRAY_SIZE(usual); i++)
 		if (fnmatch(glob, usual[i], FNM_PERIOD) == 0)
 			return true;
+	return false;
+}
+
+/* Whether a place below a home directory is one of credentials or lies in one. */
+static bool is_credential(const char *below)
+{
+	bool glob = has_glob(below);
+	size_t count;
+	const struct names_credential *credentials = names_credentials(&count);
+	below += strspn(below, "/");
+	for (size_t i = 0; i < count; i++) {
+		const char *path = credentials[i].path;
+		if (glob) {
+			if (leads_to(below, path))
+				return true;
+			continue;
+		}
+		/* Nearly every word is none: this is what most of them cost. */
+		size_t bytes = strlen(path);
+		if (strncmp(below, path, bytes) == 0 &&
+			(below[bytes] == '\0' || below[bytes] == '/'))
+			return true;
+	}
 	return false;
 }
 
@@ -76,11 +99,8 @@ static const char *secret_absolute(const struct command *command, const char *pa
 			(has_glob(path) && leads_to(path, system_secrets[i].glob)))
 			return system_secrets[i].what;
 	const char *below = path_below_home(command, path);
-	size_t count;
-	const struct names_credential *credentials = names_credentials(&count);
-	for (size_t i = 0; below && i < count; i++)
-		if (leads_to(below, credentials[i].path))
-			return "it reads a login, key or history in a home directory";
+	if (below && is_credential(below))
+		return "it reads a login, key or history in a home directory";
 	/* The workspace's own: a file's name, or a directory that holds nothing else. */
 	const char *name = path_name(path);
 	if (names_secret(name) || may_become_secret(name))
@@ -109,15 +129,18 @@ static const struct reader {
 	const char *programs;
 	unsigned skip;
 	const char *instead;
+	bool last_is_written;
 } readers[] = {
 	{"cat,tac,head,tail,less,more,most,bat,batcat,nl,od,xxd,hexdump,hd,strings,base64,base32,"
-	 "basenc,cut,paste,sort,uniq,wc,rev,fold,fmt,column,split,csplit,cp,scp,rsync,"
-	 "install,ln,mv,zip,gzip,bzip2,xz,zstd,7z,7za,rar,ar,cpio,diff,cmp,comm,join,view,vi,vim,"
+	 "basenc,cut,paste,sort,uniq,wc,rev,fold,fmt,column,split,csplit,"
+	 "mv,zip,gzip,bzip2,xz,zstd,7z,7za,rar,ar,cpio,diff,cmp,comm,join,view,vi,vim,"
 	 "nvim,nano,emacs,ed,code,source,.,mapfile,readarray,openssl,gpg,gpg2,age,sops,ssh-keygen,"
 	 "ssh-add,curl,wget,http,https,nc,ncat,netcat,socat,ftp,sftp,aws,gsutil,rclone,uuencode,"
-	 "xclip,xsel,pbcopy,wl-copy,jc,yq,dd,iconv,pr,expand,look,shuf,ssh", 0, ""},
-	{"grep,egrep,fgrep,zgrep,rg,ag,ack,awk,gawk,mawk,nawk,sed,jq", 1, "e,f,regexp,file,expression"},
-	{"tar,bsdtar", 0, ""},
+	 "xclip,xsel,pbcopy,wl-copy,jc,yq,dd,iconv,pr,expand,look,shuf,ssh,tar,bsdtar",
+		0, "", false},
+	{"cp,install,ln,scp,rsync", 0, "", true},
+	{"grep,egrep,fgrep,zgrep,rg,ag,ack,awk,gawk,mawk,nawk,sed,jq", 1,
+		"e,f,regexp,file,expression", false},
 };
 
 const struct program_table reader_table = PROGRAM_TABLE(readers);
@@ -134,16 +157,14 @@ static const char *after_assignment(const char *word)
 	return equals ? equals + 1 : NULL;
 }
 
-static void read_word(
-	const struct command *command, const char *word, struct classification *ret)
+static void read_word(const struct command *command, const char *word, struct classification *ret)
 {
 	const char *what = secret_path(command, word);
 	const char *rest = what ? NULL : after_assignment(word);
 	if (!what && rest && *rest)
 		what = secret_path(command, rest);
 	if (what)
-		classification_raise(
-			ret, CLASS_DANGEROUS, CATEGORY_SECRET, "read-secret", what);
+		classification_raise(ret, CLASS_DANGEROUS, CATEGORY_SECRET, "read-secret", what);
 }
 
 /* All of the system, or all that somebody has. */
@@ -164,10 +185,10 @@ static void classify_search(const struct command *command, struct classification
 		return;
 	struct option_walk walk = option_walk_begin(command);
 	for (struct option option; option_walk_next(&walk, &option);)
-		if (!option.is_option &&
-			any_place(command, option.name, is_everything_of_somebody))
+		if (!option.is_option && any_place(command, option.name, is_everything_of_somebody))
 			classification_raise(ret, CLASS_DANGEROUS, CATEGORY_SECRET,
-				"search-everything", "it searches all that somebody has, logins included");
+				"search-everything",
+				"it searches all that somebody has, logins included");
 }
 
 static void classify_operands(
@@ -176,6 +197,9 @@ static void classify_operands(
 	size_t skip = reader->skip;
 	if (skip && has_options(command, reader->instead))
 		skip = 0;
+	size_t left = operands_count(command);
+	bool last_is_written =
+		reader->last_is_written && !has_options(command, "t,target-directory");
 	struct option_walk walk = option_walk_begin(command);
 	for (struct option option; option_walk_next(&walk, &option);) {
 		if (option.is_option) {
@@ -183,7 +207,8 @@ static void classify_operands(
 				read_word(command, option.value, ret);
 		} else if (skip > 0) {
 			skip--;
-		} else {
+			left--;
+		} else if (--left > 0 || !last_is_written) {
 			read_word(command, option.name, ret);
 		}
 	}

@@ -3,8 +3,8 @@
  * What is not understood is not harmless. */
 #include "gate/classify_internal.h"
 
-/* The end of a bracket expression, or NULL where there is none, or where the delimiter stands in it:
- * implementations differ in whether it ends the text then. */
+/* The end of a bracket expression, or NULL where there is none, or where the delimiter stands in
+ * it: implementations differ in whether it ends the text then. */
 static const char *skip_bracket(const char *s, char delimiter)
 {
 	const char *end = s + 1 + (s[1] == '^');

@@ -70,16 +70,17 @@ static bool sql_leaves(const struct command *command)
 /* "delete-stack", "terminate-instances", "delete": a leading operand of a cloud's command. */
 static bool cloud_deletes(const struct command *command)
 {
-	static const char *const words[] = {"delete", "terminate", "destroy", "purge", "remove",
-		"deregister", "wipe"};
+	static const char *const words[] = {
+		"delete", "terminate", "destroy", "purge", "remove", "deregister", "wipe"};
 	for (size_t n = 0; n < 6; n++) {
 		const char *word = operand(command, n, NULL);
 		for (size_t i = 0; word && i < ARRAY_SIZE(words); i++)
 			if (strncmp(word, words[i], strlen(words[i])) == 0)
 				return true;
 		const char *colon = word ? strchr(word, ':') : NULL;
-		if (colon && (strncmp(colon, ":destroy", 8) == 0 ||
-				     strncmp(colon, ":delete", 7) == 0 || strcmp(colon, ":reset") == 0))
+		if (colon &&
+			(strncmp(colon, ":destroy", 8) == 0 || strncmp(colon, ":delete", 7) == 0 ||
+				strcmp(colon, ":reset") == 0))
 			return true;
 	}
 	return false;
@@ -92,7 +93,8 @@ static bool mounts_the_host(const struct command *command)
 		if (!option.is_option || !option.value)
 			continue;
 		if (strncmp(option.value, "/:", 2) == 0 || strstr(option.value, "docker.sock") ||
-			strstr(option.value, "source=/,") || strncmp(option.value, "/etc", 4) == 0 ||
+			strstr(option.value, "source=/,") ||
+			strncmp(option.value, "/etc", 4) == 0 ||
 			strncmp(option.value, "/root", 5) == 0 || strcmp(option.value, "host") == 0)
 			return true;
 	}
@@ -115,14 +117,16 @@ static bool drops_task(const struct command *command)
 #define RUNS CLASS_DANGEROUS, CATEGORY_COMMAND
 #define PUBLISH "publish", "it publishes a package to the world"
 #define ELSEWHERE "package-from-elsewhere", "it installs code from where nobody vouches for it"
-#define DATABASES "psql,mysql,mariadb,sqlite3,sqlcmd,sqlplus,duckdb,clickhouse-client,cqlsh,mongo,mongosh"
+#define DATABASES                                                                                  \
+	"psql,mysql,mariadb,sqlite3,sqlcmd,sqlplus,duckdb,clickhouse-client,cqlsh,mongo,mongosh"
 
 static const struct danger rows[] = {
-	{"npm,pnpm,yarn,bun,deno", "publish,unpublish,deprecate,dist-tag,owner,access,team,org,hook",
-		NULL, NULL, PUBLISHES, PUBLISH},
+	{"npm,pnpm,yarn,bun,deno",
+		"publish,unpublish,deprecate,dist-tag,owner,access,team,org,hook", NULL, NULL,
+		PUBLISHES, PUBLISH},
 	{"yarn", "npm publish,tag", NULL, NULL, PUBLISHES, PUBLISH},
-	{"lerna,changeset,semantic-release,np,release-it,vsce,ovsx,jsr", NULL, NULL, NULL, PUBLISHES,
-		PUBLISH},
+	{"lerna,changeset,semantic-release,np,release-it,vsce,ovsx,jsr", NULL, NULL, NULL,
+		PUBLISHES, PUBLISH},
 	{"cargo", "publish,yank,owner", NULL, NULL, PUBLISHES, PUBLISH},
 	{"twine", "upload,register", NULL, NULL, PUBLISHES, PUBLISH},
 	{"poetry,pdm,flit,hatch,uv", "publish", NULL, NULL, PUBLISHES, PUBLISH},
@@ -136,18 +140,21 @@ static const struct danger rows[] = {
 	{"docker", "image,compose,manifest push", NULL, NULL, PUBLISHES, PUBLISH},
 	{"goreleaser", "release", NULL, NULL, PUBLISHES, PUBLISH},
 	{"gh", "release create,edit,upload,delete", NULL, NULL, PUBLISHES, PUBLISH},
-	{"gh", "repo,secret,ssh-key,gpg-key,workflow,variable,ruleset "
-	       "create,delete,edit,set,add,archive,rename,remove,run,enable,disable,sync",
+	{"gh",
+		"repo,secret,ssh-key,gpg-key,workflow,variable,ruleset "
+		"create,delete,edit,set,add,archive,rename,remove,run,enable,disable,sync",
 		NULL, NULL, PUBLISHES, "hosting-change", "it changes what others rely on"},
 	{"gh", "pr,issue merge,close,delete,transfer,lock", NULL, NULL, PUBLISHES, "hosting-change",
 		"it changes what others rely on"},
 	{"gh", "api", "X,method,f,F,field,raw-field,input", NULL, PUBLISHES, "hosting-change",
 		"it may change anything that the login may"},
-	{"vercel,netlify,wrangler,firebase,fly,flyctl,heroku,surge,serverless,sls,sam,cdk,eb,amplify",
+	{"vercel,netlify,wrangler,firebase,fly,flyctl,heroku,surge,serverless,sls,sam,cdk,eb,"
+	 "amplify",
 		"deploy,publish,prod,release,up,secrets,secret", NULL, NULL, PUBLISHES, "deploy",
 		"it changes what runs for others"},
-	{"kubectl", "apply,create,replace,patch,edit,set,rollout,scale,label,annotate,expose,run,exec,"
-		    "cp,port-forward,proxy,attach,debug,taint",
+	{"kubectl",
+		"apply,create,replace,patch,edit,set,rollout,scale,label,annotate,expose,run,exec,"
+		"cp,port-forward,proxy,attach,debug,taint",
 		NULL, NULL, PUBLISHES, "deploy", "it changes or enters what runs for others"},
 	{"kubectl,oc", "delete,drain,cordon", NULL, NULL, LOSES, "cluster-delete",
 		"it deletes what runs for others"},
@@ -155,8 +162,9 @@ static const struct danger rows[] = {
 		"it changes what runs for others"},
 	{"helm", "uninstall,delete,del,un", NULL, NULL, LOSES, "cluster-delete",
 		"it deletes what runs for others"},
-	{"terraform,tofu,terragrunt,pulumi,cdk,ansible", "destroy,taint,state,workspace,force-unlock",
-		NULL, NULL, LOSES, "infrastructure", "it deletes infrastructure, or what is known of it"},
+	{"terraform,tofu,terragrunt,pulumi,cdk,ansible",
+		"destroy,taint,state,workspace,force-unlock", NULL, NULL, LOSES, "infrastructure",
+		"it deletes infrastructure, or what is known of it"},
 	{"terraform,tofu,terragrunt", "apply,import", NULL, NULL, PUBLISHES, "infrastructure",
 		"it changes infrastructure"},
 	{"pulumi", "up,update,cancel,import", NULL, NULL, PUBLISHES, "infrastructure",
@@ -168,14 +176,17 @@ static const struct danger rows[] = {
 	{"gsutil", "rm,rb", NULL, NULL, LOSES, "cloud-delete", "it deletes data in a cloud"},
 	{"rclone", "delete,purge,deletefile,rmdirs,sync", NULL, NULL, LOSES, "cloud-delete",
 		"it deletes data in a cloud"},
-	{"aws,gcloud,az,doctl,hcloud,heroku,fly,flyctl,vercel,netlify,eksctl,ibmcloud,oci,linode-cli",
-		NULL, NULL, cloud_deletes, LOSES, "cloud-delete", "it deletes something in a cloud"},
+	{"aws,gcloud,az,doctl,hcloud,heroku,fly,flyctl,vercel,netlify,eksctl,ibmcloud,oci,"
+	 "linode-cli",
+		NULL, NULL, cloud_deletes, LOSES, "cloud-delete",
+		"it deletes something in a cloud"},
 	{"vercel,netlify", "rm,remove", NULL, NULL, LOSES, "cloud-delete",
 		"it deletes something in a cloud"},
 	{"docker,podman,nerdctl", "run,create,exec,compose", NULL, mounts_the_host, RUNS,
 		"container-escape", "it gives a container the host's own files or rights"},
 	{"docker,podman,nerdctl", "system,volume,image,container,network,builder prune,rm,remove",
-		NULL, NULL, LOSES, "container-delete", "it deletes containers, images or their data"},
+		NULL, NULL, LOSES, "container-delete",
+		"it deletes containers, images or their data"},
 	{"docker,podman,nerdctl", "rm,rmi,kill", "f,force,a,all,v,volumes", NULL, LOSES,
 		"container-delete", "it deletes containers, images or their data"},
 	{"docker,podman", "compose down", "v,volumes,rmi", NULL, LOSES, "container-delete",
@@ -193,7 +204,8 @@ static const struct danger rows[] = {
 		"it deletes data of a database"},
 	{"rails,rake,artisan,php,python,python3,django-admin,mix,bin/rails", NULL, NULL, drops_task,
 		LOSES, "database-drop", "it deletes data of a database"},
-	{"prisma", "migrate reset", NULL, NULL, LOSES, "database-drop", "it deletes data of a database"},
+	{"prisma", "migrate reset", NULL, NULL, LOSES, "database-drop",
+		"it deletes data of a database"},
 	{"prisma", "db push", "force-reset,accept-data-loss", NULL, LOSES, "database-drop",
 		"it deletes data of a database"},
 	{"pip,pip3", "install,download,wheel", NULL, installs_from_place, RUNS, ELSEWHERE},
@@ -204,12 +216,13 @@ static const struct danger rows[] = {
 		"it changes where packages come from"},
 	{"uv", "pip,add,tool install,run", NULL, installs_from_place, RUNS, ELSEWHERE},
 	{"uv", "add", NULL, installs_from_place, RUNS, ELSEWHERE},
-	{"uv", "pip,add,sync", "index-url,extra-index-url,index,default-index,find-links,i,f", NULL, RUNS,
-		ELSEWHERE},
+	{"uv", "pip,add,sync", "index-url,extra-index-url,index,default-index,find-links,i,f", NULL,
+		RUNS, ELSEWHERE},
 	{"pipx,uvx", NULL, NULL, installs_from_place, RUNS, ELSEWHERE},
 	{"npm,pnpm,yarn,bun", "install,i,add,exec,x,dlx,create,ci", NULL, installs_from_place, RUNS,
 		ELSEWHERE},
-	{"npm,pnpm,yarn,bun", "install,i,add,exec,x,dlx,create,ci", "registry", NULL, RUNS, ELSEWHERE},
+	{"npm,pnpm,yarn,bun", "install,i,add,exec,x,dlx,create,ci", "registry", NULL, RUNS,
+		ELSEWHERE},
 	{"npx,bunx,pnpx", NULL, NULL, installs_from_place, RUNS, ELSEWHERE},
 	{"npm,pnpm,yarn", "config,set set,delete,edit", NULL, NULL, RUNS, "package-source",
 		"it changes where packages come from, or what npm runs"},
@@ -222,15 +235,17 @@ static const struct danger rows[] = {
 	{"gem,bundle", "sources,config", NULL, NULL, RUNS, "package-source",
 		"it changes where packages come from"},
 	{"go", "env", "w,u", NULL, RUNS, "package-source", "it changes how go builds, from now on"},
-	{"go", "env", "-w,-u", NULL, RUNS, "package-source", "it changes how go builds, from now on"},
+	{"go", "env", "-w,-u", NULL, RUNS, "package-source",
+		"it changes how go builds, from now on"},
 	{"go", NULL, "-toolexec,-exec,--toolexec,--exec", NULL, CLASS_UNDECIDABLE, CATEGORY_COMMAND,
 		"runs-named-program", "it starts a program that its words name"},
-	{"apt,apt-get,aptitude,dnf,yum,zypper,apk,pacman,brew,snap,flatpak,port,emerge,nix-env,dpkg,rpm",
+	{"apt,apt-get,aptitude,dnf,yum,zypper,apk,pacman,brew,snap,flatpak,port,emerge,nix-env,"
+	 "dpkg,rpm",
 		"install,remove,purge,autoremove,upgrade,dist-upgrade,full-upgrade,add,del,update,"
 		"erase,reinstall,tap,refresh,uninstall",
 		NULL, NULL, RUNS, "system-packages", "it changes the software of this machine"},
-	{"pacman,dpkg,rpm,nix-env,emerge", NULL, "i,S,R,U,r,P,e,install,remove,purge,erase", NULL, RUNS,
-		"system-packages", "it changes the software of this machine"},
+	{"pacman,dpkg,rpm,nix-env,emerge", NULL, "i,S,R,U,r,P,e,install,remove,purge,erase", NULL,
+		RUNS, "system-packages", "it changes the software of this machine"},
 	{"add-apt-repository,apt-key", NULL, NULL, NULL, RUNS, "package-source",
 		"it changes where software comes from"},
 };

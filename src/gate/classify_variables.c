@@ -1,7 +1,7 @@
-/* Variables that change what a program does: before one command, or from here on. Three kinds: those
- * with which code runs that is not on the command line, those with which names mean something else
- * (then it cannot be known what runs), and those that a prefix rule and a known-safe command may
- * have in front of them. Everything else is ordinary, and no rule covers it. */
+/* Variables that change what a program does: before one command, or from here on. Three kinds:
+ * those with which code runs that is not on the command line, those with which names mean something
+ * else (then it cannot be known what runs), and those that a prefix rule and a known-safe command
+ * may have in front of them. Everything else is ordinary, and no rule covers it. */
 #include "gate/classify_internal.h"
 
 #include <fnmatch.h>

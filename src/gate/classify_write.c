@@ -73,7 +73,8 @@ static const struct persistent_path {
 	{"/etc/resolv.conf", "name-resolution", "it changes where names lead"},
 	{"/etc/nsswitch.conf", "name-resolution", "it changes where names lead"},
 	{"/etc/ssl/*", "certificates", "it changes which servers are trusted"},
-	{"/usr/local/share/ca-certificates/*", "certificates", "it changes which servers are trusted"},
+	{"/usr/local/share/ca-certificates/*", "certificates",
+		"it changes which servers are trusted"},
 	{"/etc/modprobe.d/*", "kernel", "it changes what the kernel loads"},
 	{"/etc/modules*", "kernel", "it changes what the kernel loads"},
 	{"/etc/sysctl*", "kernel", "it changes settings of the kernel"},
@@ -165,8 +166,8 @@ static void classify_redirection(const struct command *command,
 {
 	const char *target = redirection->target;
 	bool reverse = is_shell(command->program);
-	if (target && (strncmp(target, "/dev/tcp/", 9) == 0 ||
-			      strncmp(target, "/dev/udp/", 9) == 0)) {
+	if (target &&
+		(strncmp(target, "/dev/tcp/", 9) == 0 || strncmp(target, "/dev/udp/", 9) == 0)) {
 		classification_raise(ret, reverse ? CLASS_FORBIDDEN : CLASS_DANGEROUS,
 			CATEGORY_NETWORK, reverse ? "reverse-shell" : "shell-socket",
 			reverse ? "it hands a shell to somebody on the network"
@@ -188,7 +189,7 @@ static void classify_redirection(const struct command *command,
 static const struct writer {
 	const char *programs;
 	enum { WRITES_NONE, WRITES_ALL, WRITES_LAST, WRITES_BUT_FIRST } operands;
-	const char *options; /* whose values are written; "": none */
+	const char *options;   /* whose values are written; "": none */
 	const char *only_with; /* operands are written only with one of these; NULL: always */
 } writers[] = {
 	{"tee,touch,mkdir,rmdir,mkfifo,mknod,truncate,shred,mv,unlink,fallocate", WRITES_ALL,
@@ -199,8 +200,8 @@ static const struct writer {
 	{"sed", WRITES_BUT_FIRST, "", "i,in-place"},
 	{"sort,shuf,gcc,g++,cc,c++,clang,clang++,ld,as,gpg,gpg2,tree,openssl,pandoc,xmllint",
 		WRITES_NONE, "o,out,output", NULL},
-	{"curl", WRITES_NONE, "o,output,output-dir,D,dump-header,c,cookie-jar,trace,trace-ascii,stderr",
-		NULL},
+	{"curl", WRITES_NONE,
+		"o,output,output-dir,D,dump-header,c,cookie-jar,trace,trace-ascii,stderr", NULL},
 	{"wget", WRITES_NONE, "O,output-document,o,output-file,a,append-output,P,directory-prefix",
 		NULL},
 	{"tar,bsdtar", WRITES_NONE, "C,directory", NULL},

@@ -83,8 +83,7 @@ static int take_option(int option, struct check_options *options, struct error *
 	}
 }
 
-static int parse_options(
-	int argc, char *argv[], struct check_options *options, struct error *error)
+static int parse_options(int argc, char *argv[], struct check_options *options, struct error *error)
 {
 	static const struct option longs[] = {
 		{"approval", required_argument, NULL, OPTION_APPROVAL},
@@ -109,8 +108,9 @@ static int parse_options(
 		       (options->script != NULL) + options->batch;
 	if (subjects == 1)
 		return 0;
-	error_set(error, EINVAL, "gate", subjects ? "more than one thing to decide about"
-						   : "there is nothing to decide about");
+	error_set(error, EINVAL, "gate",
+		subjects ? "more than one thing to decide about"
+			 : "there is nothing to decide about");
 	return error_hint(error, "name a command behind --, or --line, --script or --batch");
 }
 
@@ -221,7 +221,8 @@ static int take_line(struct command_context *context, const struct check_options
 	json_t *asks = json_object_get(line->json, "asks");
 	for (size_t i = 0; r == 0 && i < json_array_size(asks); i++) {
 		const char *ask = json_string_value(json_array_get(asks, i));
-		r = ask ? grants_parse(ask, context->directory, &line->asks, &line->asks_count, error)
+		r = ask ? grants_parse(
+				  ask, context->directory, &line->asks, &line->asks_count, error)
 			: error_set(error, EINVAL, "gate", "asks is a list of strings");
 	}
 	subject->asks = line->asks;
@@ -235,9 +236,8 @@ static int answer_line(struct command_context *context, const struct check_optio
 	struct batch_line line = {.json = json_loadb(text, length, 0, NULL)};
 	struct check_subject subject;
 	struct gate_decision *decision = NULL;
-	int r = json_is_object(line.json)
-			? take_line(context, options, &line, &subject, error)
-			: error_set(error, EINVAL, "gate", "not a JSON object");
+	int r = json_is_object(line.json) ? take_line(context, options, &line, &subject, error)
+					  : error_set(error, EINVAL, "gate", "not a JSON object");
 	if (r == 0)
 		r = decide(context, &subject, &decision, error);
 	if (r == 0)
@@ -286,13 +286,12 @@ static int check_text(struct command_context *context, const struct check_option
 	int r;
 	if (name != options->script) {
 		script = malloc(MAX_SCRIPT_BYTES + 1);
-		ssize_t got = script ? fd_read_full(STDIN_FILENO, script, MAX_SCRIPT_BYTES + 1)
-				     : -ENOMEM;
+		ssize_t got =
+			script ? fd_read_full(STDIN_FILENO, script, MAX_SCRIPT_BYTES + 1) : -ENOMEM;
 		subject->text_bytes = got > 0 ? (size_t)got : 0;
 		r = got < 0 ? (int)got : got > MAX_SCRIPT_BYTES ? -EFBIG : 0;
 	} else {
-		r = fd_read_file(
-			AT_FDCWD, name, MAX_SCRIPT_BYTES, &script, &subject->text_bytes);
+		r = fd_read_file(AT_FDCWD, name, MAX_SCRIPT_BYTES, &script, &subject->text_bytes);
 	}
 	if (r < 0) {
 		error_set_errno(&error, -r, "gate", "%s", options->script);
@@ -312,8 +311,7 @@ static int check(struct command_context *context, const struct check_options *op
 	size_t count = 0;
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < options->asks.count; i++)
-		r = grants_parse(
-			options->asks.items[i], context->directory, &asks, &count, &error);
+		r = grants_parse(options->asks.items[i], context->directory, &asks, &count, &error);
 	struct check_subject subject = {.approval = options->approval,
 		.mode = options->mode,
 		.asks = asks,

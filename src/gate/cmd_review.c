@@ -1,6 +1,6 @@
 /* coffer gate review: shows what a reviewer makes of a request, without running anything. The
- * request is JSON in the shape in which reviewers get it, so that one that was recorded can be tried
- * again; of it, what was asked for is taken and what the gate made of it is not. */
+ * request is JSON in the shape in which reviewers get it, so that one that was recorded can be
+ * tried again; of it, what was asked for is taken and what the gate made of it is not. */
 #include "gate/command.h"
 
 #include "base/cleanup.h"
@@ -31,12 +31,15 @@ static const char usage[] =
 	"  --batch              a request a line, an answer a line\n"
 	"  --json               the answer as JSON\n"
 	"\n"
-	"The request: {\"command\": [\"git\", \"push\"]} or {\"line\": \"git push | tee log\"}, and as\n"
-	"wanted \"directory\", \"home\", \"mode\", \"writable_roots\": [...], \"asks\": [{\"kind\":\n"
+	"The request: {\"command\": [\"git\", \"push\"]} or {\"line\": \"git push | tee log\"}, "
+	"and as\n"
+	"wanted \"directory\", \"home\", \"mode\", \"writable_roots\": [...], \"asks\": "
+	"[{\"kind\":\n"
 	"\"write|network|unsandboxed|secret\", \"value\": ...}], \"user_words\": [...],\n"
 	"\"justification\", \"after_failure\".\n"
 	"\n"
-	"Exits with 0 for allow, 1 for ask (a person), 2 for forbid, 125 for a fault of the request.\n";
+	"Exits with 0 for allow, 1 for ask (a person), 2 for forbid, 125 for a fault of the "
+	"request.\n";
 
 static int complain(const struct error *error)
 {

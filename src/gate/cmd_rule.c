@@ -12,8 +12,10 @@
 static const char usage[] =
 	"usage: coffer rule test [-C DIR] [--json] -- COMMAND [ARGUMENT]...\n"
 	"       coffer rule test [-C DIR] [--json] --line TEXT\n"
-	"Shows for each part of the command which rules match it, why the others do not, and which\n"
-	"one decides: the strictest, and among equals the longest. Exit 0: some rule decides about\n"
+	"Shows for each part of the command which rules match it, why the others do not, and "
+	"which\n"
+	"one decides: the strictest, and among equals the longest. Exit 0: some rule decides "
+	"about\n"
 	"every part, 1: about some part none does, 125: the options are wrong.\n";
 
 struct rule_options {
@@ -71,7 +73,10 @@ struct rule_line {
 
 static void append_text(struct buffer *out, const struct rule_line *line)
 {
-	buffer_append_format(out, "  %s %-6s ", line->decides ? "=>" : line->misfit ? "  " : " *",
+	buffer_append_format(out, "  %s %-6s ",
+		line->decides  ? "=>"
+		: line->misfit ? "  "
+			       : " *",
 		verdict_name(line->rule->decision));
 	append_prefix(out, line->rule);
 	buffer_append_string(out, "  (");
@@ -96,8 +101,9 @@ static void append_json(struct buffer *out, const struct rule_line *line, bool f
 	buffer_append_json(out, verdict_name(line->rule->decision));
 	buffer_append_string(out, ",\"file\":");
 	buffer_append_json(out, line->rule->place.file ? line->rule->place.file : "");
-	buffer_append_format(out, ",\"line\":%u,\"matches\":%s,\"decides\":%s", line->rule->place.line,
-		line->misfit ? "false" : "true", line->decides ? "true" : "false");
+	buffer_append_format(out, ",\"line\":%u,\"matches\":%s,\"decides\":%s",
+		line->rule->place.line, line->misfit ? "false" : "true",
+		line->decides ? "true" : "false");
 	if (line->misfit) {
 		buffer_append_string(out, ",\"why_not\":");
 		buffer_append_json(out, line->misfit);
@@ -153,8 +159,8 @@ static bool test_part(const struct command_context *context, const struct rule_i
 	if (json)
 		buffer_append_format(out, "],\"about_other_programs\":%zu}", others);
 	else if (!decides)
-		buffer_append_format(out, "     no rule decides; %zu are about other programs\n",
-			others);
+		buffer_append_format(
+			out, "     no rule decides; %zu are about other programs\n", others);
 	return decides != NULL;
 }
 
@@ -164,8 +170,9 @@ static int test_all(struct command_context *context, const struct rule_options *
 	struct analysis *analysis = NULL;
 	struct rule_index *index = NULL;
 	const struct analysis_context files = {.directory = context->directory};
-	int r = options->line ? analyze_shell(options->line, strlen(options->line), &files, &analysis)
-			      : analyze_command(options->argv, &files, &analysis);
+	int r = options->line
+			? analyze_shell(options->line, strlen(options->line), &files, &analysis)
+			: analyze_command(options->argv, &files, &analysis);
 	if (r == 0)
 		r = rule_index_new(context->config, &index);
 	if (r == 0 && analysis->syntax.errno_value)

@@ -11,8 +11,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static int load_checked(struct command_context *context, const struct config_where *where,
-	struct error *error)
+static int load_checked(
+	struct command_context *context, const struct config_where *where, struct error *error)
 {
 	struct config_source sources[CONFIG_SOURCES];
 	int r = config_sources_read(where, sources, error);

@@ -7,7 +7,7 @@
 #include "gate/say.h"
 
 struct command_context {
-	char *directory; /* absolute */
+	char *directory;   /* absolute */
 	struct strv where; /* what config_where() borrows from */
 	struct config *config;
 	char *home, *path;

@@ -3,14 +3,14 @@
  * whole's. Three passes over the parts:
  *
  *	1. what is known of each part, and which rule decides about it;
- *	2. which grants the rules bring: a box is one for the whole line, so a rule's grants hold only
- *	   where every part is known to only read or is allowed by a rule. Otherwise something that
- *	   nobody allowed would share them;
+ *	2. which grants the rules bring: a box is one for the whole line, so a rule's grants
+ *	   hold only where every part is known to only read or is allowed by a rule. Otherwise
+ *	   something that nobody allowed would share them;
  *	3. what each part and each ask comes to, with those grants.
  *
- * An allowing rule stands above what is known of the command itself: dangerous, undecided by policy,
- * a finding in its code. It does not cover a redirection or a variable before the command, nor what
- * has no use. */
+ * An allowing rule stands above what is known of the command itself: dangerous, undecided by
+ * policy, a finding in its code. It does not cover a redirection or a variable before the command,
+ * nor what has no use. */
 #include "gate/decide.h"
 
 #include "base/cleanup.h"
@@ -44,8 +44,8 @@ void outcome_raise(struct outcome *outcome, enum verdict verdict, enum approval_
 	outcome->reason = reason;
 }
 
-static enum verdict verdict_of(const struct decider *d, enum situation situation,
-	enum approval_category category)
+static enum verdict verdict_of(
+	const struct decider *d, enum situation situation, enum approval_category category)
 {
 	return table_verdict(situation, d->request->mode, &d->request->approval, category);
 }
@@ -201,8 +201,8 @@ static void take_grants(const struct config_rule *rule, void *data)
 	if (rule->decision != VERDICT_ALLOW)
 		return;
 	for (size_t i = 0; i < rule->grants_count && granting->error == 0; i++)
-		granting->error = grants_add(&d->grants, &d->grants_count, rule->grants[i].kind,
-			rule->grants[i].value);
+		granting->error = grants_add(
+			&d->grants, &d->grants_count, rule->grants[i].kind, rule->grants[i].value);
 }
 
 /* The second pass. */
@@ -232,8 +232,8 @@ static bool is_granted(const struct decider *d, enum grant_kind kind, const char
 
 /* What is written and set around the command, which no prefix covers: classified again as a part
  * without words of its own. */
-static void decide_surroundings(struct decider *d, size_t index, const struct places *places,
-	struct classification *ret)
+static void decide_surroundings(
+	struct decider *d, size_t index, const struct places *places, struct classification *ret)
 {
 	struct gate_part bare = d->analysis->parts[index];
 	bare.argv = (struct strv){0};
@@ -255,15 +255,16 @@ static void decide_rule(struct decider *d, size_t index, struct outcome *outcome
 		[VERDICT_ASK] = SITUATION_RULE_ASK,
 		[VERDICT_FORBID] = SITUATION_RULE_FORBID,
 	};
-	static const char *const words[] = {"a rule allows it", "a rule says to ask",
-		"a rule forbids it"};
+	static const char *const words[] = {
+		"a rule allows it", "a rule says to ask", "a rule forbids it"};
 	enum verdict verdict = verdict_of(d, situations[rule->decision], known->class.category);
 	outcome_raise(outcome, verdict, known->class.category, "rule",
 		rule->reason ? rule->reason : words[rule->decision]);
 	outcome->rule = rule;
 }
 
-static void decide_code(struct decider *d, const struct part_knowledge *known, struct outcome *outcome)
+static void decide_code(
+	struct decider *d, const struct part_knowledge *known, struct outcome *outcome)
 {
 	if (known->code_syntax)
 		outcome_raise(outcome, verdict_of(d, SITUATION_UNDECIDABLE, CATEGORY_COMMAND),
@@ -276,8 +277,8 @@ static void decide_code(struct decider *d, const struct part_knowledge *known, s
 		known->finding, known->finding_why);
 }
 
-static void decide_part(struct decider *d, size_t index, const struct places *places,
-	struct outcome *outcome)
+static void decide_part(
+	struct decider *d, size_t index, const struct places *places, struct outcome *outcome)
 {
 	const struct part_knowledge *known = &d->known[index];
 	const struct gate_part *part = &d->analysis->parts[index];
@@ -290,7 +291,8 @@ static void decide_part(struct decider *d, size_t index, const struct places *pl
 		struct classification around;
 		decide_surroundings(d, index, places, &around);
 		if (part->redirections_count > 0 && around.class > CLASS_ORDINARY)
-			outcome_raise(outcome, verdict_of(d, situation_of(&around), around.category),
+			outcome_raise(outcome,
+				verdict_of(d, situation_of(&around), around.category),
 				around.category, around.id, around.reason);
 		if (known->severity == SEVERITY_CRITICAL)
 			decide_code(d, known, outcome);
@@ -312,8 +314,10 @@ static void decide_ask(struct decider *d, const struct grant *ask, struct outcom
 		enum approval_category category;
 		const char *reason;
 	} asks[] = {
-		[GRANT_WRITE] = {SITUATION_ASKED_WRITE, CATEGORY_WRITE_OUTSIDE, "it asks to write to"},
-		[GRANT_NETWORK] = {SITUATION_ASKED_NETWORK, CATEGORY_NETWORK, "it asks for the network host"},
+		[GRANT_WRITE] = {SITUATION_ASKED_WRITE, CATEGORY_WRITE_OUTSIDE,
+			"it asks to write to"},
+		[GRANT_NETWORK] = {SITUATION_ASKED_NETWORK, CATEGORY_NETWORK,
+			"it asks for the network host"},
 		[GRANT_UNSANDBOXED] = {SITUATION_ASKED_UNSANDBOXED, CATEGORY_UNSANDBOXED,
 			"it asks to run without the box"},
 		[GRANT_SECRET] = {SITUATION_ASKED_SECRET, CATEGORY_SECRET, "it asks to read"},
@@ -411,8 +415,8 @@ static int decide(struct decider *d, struct gate_decision *decision)
 }
 
 static int decide_analysis(const struct config *config, const struct gate_request *request,
-	struct analysis *analysis, const char *script, struct gate_decision **ret,
-	struct error *error)
+	struct analysis *analysis, const char *script, size_t script_bytes,
+	struct gate_decision **ret, struct error *error)
 {
 	struct gate_decision *decision = calloc(1, sizeof(*decision));
 	if (!decision) {
@@ -420,8 +424,11 @@ static int decide_analysis(const struct config *config, const struct gate_reques
 		return error_set_errno(error, ENOMEM, "gate", "cannot decide");
 	}
 	decision->analysis = analysis;
-	struct decider d = {
-		.config = config, .request = request, .analysis = analysis, .script = script};
+	struct decider d = {.config = config,
+		.request = request,
+		.analysis = analysis,
+		.script = script,
+		.script_bytes = script_bytes};
 	int r = decide(&d, decision);
 	decider_release(&d);
 	if (r < 0) {
@@ -446,7 +453,7 @@ int gate_decide(const struct config *config, const struct gate_request *request,
 	int r = analyze_command(request->argv, &context, &analysis);
 	if (r < 0)
 		return error_set_errno(error, -r, "gate", "cannot take the command apart");
-	return decide_analysis(config, request, analysis, NULL, ret, error);
+	return decide_analysis(config, request, analysis, NULL, 0, ret, error);
 }
 
 int gate_decide_script(const struct config *config, const struct gate_request *request,
@@ -454,8 +461,14 @@ int gate_decide_script(const struct config *config, const struct gate_request *r
 {
 	struct analysis *analysis = NULL;
 	const struct analysis_context context = analysis_context_of(request);
-	int r = analyze_shell(script, length_bytes, &context, &analysis);
+	/* The analysis looks ahead, so there must be an end to see. */
+	cleanup_free char *text = malloc(length_bytes + 1);
+	if (!text)
+		return error_set_errno(error, ENOMEM, "gate", "cannot decide");
+	memcpy(text, script, length_bytes);
+	text[length_bytes] = '\0';
+	int r = analyze_shell(text, length_bytes, &context, &analysis);
 	if (r < 0)
 		return error_set_errno(error, -r, "gate", "cannot take the script apart");
-	return decide_analysis(config, request, analysis, script, ret, error);
+	return decide_analysis(config, request, analysis, text, length_bytes, ret, error);
 }

@@ -77,8 +77,7 @@ static int add(struct gate_decision *decision, size_t index, const struct grant 
 			return -ENOMEM;
 		decision->parts = grown;
 	}
-	const struct gate_part *part =
-		index == SIZE_MAX ? NULL : &decision->analysis->parts[index];
+	const struct gate_part *part = index == SIZE_MAX ? NULL : &decision->analysis->parts[index];
 	struct part_decision *new = &decision->parts[count];
 	*new = (struct part_decision){.part = index,
 		.verdict = outcome->verdict,
@@ -103,14 +102,18 @@ int decision_add_whole(struct gate_decision *decision, const struct outcome *out
 	return add(decision, SIZE_MAX, NULL, outcome);
 }
 
-/* The first of the gravest parts, preferring one for which there is more to say than that it is
- * ordinary. */
+/* The first of the gravest parts; among these, that there is to be no box goes before all else. */
 static const struct part_decision *gravest(const struct gate_decision *decision)
 {
 	const struct part_decision *found = NULL;
-	for (size_t i = 0; i < decision->parts_count; i++)
-		if (!found || decision->parts[i].verdict > found->verdict)
-			found = &decision->parts[i];
+	for (size_t i = 0; i < decision->parts_count; i++) {
+		const struct part_decision *part = &decision->parts[i];
+		if (!found || part->verdict > found->verdict ||
+			(part->verdict == found->verdict &&
+				part->category == CATEGORY_UNSANDBOXED &&
+				found->category != CATEGORY_UNSANDBOXED))
+			found = part;
+	}
 	return found;
 }
 
@@ -155,10 +158,11 @@ static int append_asks(struct buffer *out, const struct gate_request *request)
 
 /* Bytes that buffer_append_json() would make alike stay apart: anything beyond printable ASCII is
  * written as its bytes. */
-static void append_exact(struct buffer *out, const char *text)
+static void append_exact(struct buffer *out, const char *text, size_t length_bytes)
 {
 	buffer_append_string(out, "\"");
-	for (const unsigned char *s = (const unsigned char *)text; *s; s++)
+	const unsigned char *end = (const unsigned char *)text + length_bytes;
+	for (const unsigned char *s = (const unsigned char *)text; s < end; s++)
 		if (*s >= 0x20 && *s < 0x7f && *s != '"' && *s != '\\')
 			buffer_append(out, s, 1);
 		else
@@ -171,16 +175,17 @@ static int conclude_canonical(struct gate_decision *decision, const struct decid
 {
 	const struct gate_request *request = d->request;
 	cleanup_buffer struct buffer out = BUFFER_INIT(4 * MAX_ARGV_BYTES);
-	buffer_append_format(&out, "{\"mode\":\"%s\",\"directory\":", policy_mode_name(request->mode));
-	append_exact(&out, request->directory);
+	buffer_append_format(
+		&out, "{\"mode\":\"%s\",\"directory\":", policy_mode_name(request->mode));
+	append_exact(&out, request->directory, strlen(request->directory));
 	if (d->script) {
 		buffer_append_string(&out, ",\"script\":");
-		append_exact(&out, d->script);
+		append_exact(&out, d->script, d->script_bytes);
 	} else {
 		buffer_append_string(&out, ",\"argv\":[");
 		for (char *const *word = request->argv; word && *word; word++) {
 			buffer_append_string(&out, word == request->argv ? "" : ",");
-			append_exact(&out, *word);
+			append_exact(&out, *word, strlen(*word));
 		}
 		buffer_append_string(&out, "]");
 	}

@@ -24,7 +24,8 @@ struct decider {
 	const struct config *config;
 	const struct gate_request *request;
 	const struct analysis *analysis;
-	const char *script; /* instead of argv; or NULL */
+	const char *script; /* instead of argv, any bytes; or NULL */
+	size_t script_bytes;
 	struct rule_index *rules;
 	struct part_knowledge *known;
 	struct grant *grants; /* of the rules that allow */

@@ -27,10 +27,13 @@ static const char carriers[] = "run,exec,x,dlx,tool,compose,script,run-script";
 
 /* Programs of which no prefix is narrow: what they do is all in their other words. */
 static const char unbounded[] =
-	"sh,bash,dash,zsh,ksh,fish,python,python3,node,deno,perl,ruby,php,lua,env,sudo,doas,su,xargs,"
-	"find,eval,exec,command,builtin,source,.,time,timeout,nice,nohup,setsid,stdbuf,ssh,awk,gawk,"
+	"sh,bash,dash,zsh,ksh,fish,python,python3,node,deno,perl,ruby,php,lua,env,sudo,doas,su,"
+	"xargs,"
+	"find,eval,exec,command,builtin,source,.,time,timeout,nice,nohup,setsid,stdbuf,ssh,awk,"
+	"gawk,"
 	"sed,tee,curl,wget,nc,ncat,socat,busybox,toybox,parallel,watch,script,rm,mv,cp,dd,chmod,"
-	"chown,ln,install,export,set,cd,declare,tar,rsync,scp,vim,vi,emacs,ed,gdb,strace,crontab,at,"
+	"chown,ln,install,export,set,cd,declare,tar,rsync,scp,vim,vi,emacs,ed,gdb,strace,crontab,"
+	"at,"
 	"flock,chroot,unshare,nsenter,systemd-run,osascript,tclsh,expect";
 
 static bool is_plain(const char *word)
@@ -41,7 +44,8 @@ static bool is_plain(const char *word)
 static unsigned words_of_use(const char *program)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(uses); i++)
-		for (const char *s = uses[i].programs; *s; s += strcspn(s, ",") + (s[strcspn(s, ",")] == ','))
+		for (const char *s = uses[i].programs; *s;
+			s += strcspn(s, ",") + (s[strcspn(s, ",")] == ','))
 			if (strcspn(s, ",") == strlen(program) &&
 				strncmp(s, program, strlen(program)) == 0)
 				return uses[i].words;

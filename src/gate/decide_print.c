@@ -72,7 +72,8 @@ static void json_part(
 	if (part && part->line)
 		buffer_append_format(out, ",\"line\":%u,\"column\":%u", part->line, part->column);
 	if (part)
-		buffer_append_format(out, ",\"undecidable\":%s", part->undecidable ? "true" : "false");
+		buffer_append_format(
+			out, ",\"undecidable\":%s", part->undecidable ? "true" : "false");
 	buffer_append_string(out, "}");
 }
 

@@ -36,7 +36,8 @@ int grants_add(struct grant **grants, size_t *count, enum grant_kind kind, const
 {
 	for (size_t i = 0; i < *count; i++)
 		if ((*grants)[i].kind == kind &&
-			strcmp((*grants)[i].value ? (*grants)[i].value : "", value ? value : "") == 0)
+			strcmp((*grants)[i].value ? (*grants)[i].value : "", value ? value : "") ==
+				0)
 			return 0;
 	struct grant *grown = reallocarray(*grants, *count + 1, sizeof(*grown));
 	if (!grown)
@@ -64,8 +65,7 @@ static int parse_one(const char *word, const char *directory, struct grant **gra
 				wanted ? "'%s' wants a value, as in %s=..."
 				       : "'%s': %s takes no value",
 				word, kinds[i].name);
-		cleanup_free char *path =
-			kinds[i].is_path ? path_absolute(directory, value) : NULL;
+		cleanup_free char *path = kinds[i].is_path ? path_absolute(directory, value) : NULL;
 		if (kinds[i].is_path && !path)
 			return error_set_errno(error, errno, "ask", "'%s'", word);
 		if (*count >= MAX_POLICY_PATHS)

@@ -29,10 +29,10 @@ void hooks_free(struct hooks *hooks);
 enum hook_says { HOOK_SAYS_NOTHING, HOOK_SAYS_ALLOW, HOOK_SAYS_ASK, HOOK_SAYS_DENY };
 struct hook_outcome {
 	enum hook_says says;   /* the gravest of all hooks that ran */
-	char *reason;          /* of a deny or ask; or NULL */
+	char *reason;          /* of a deny, ask or allow; or NULL */
 	char *context;         /* what hooks want the model to know; or NULL */
 	char *message;         /* what hooks want the person to see; or NULL */
-	json_t *updated_input; /* PreToolUse: instead of tool_input; or NULL. Decided about anew */
+	json_t *updated_input; /* instead of tool_input, decided about anew; or NULL */
 	bool stop;             /* "continue": false */
 	char *stop_reason;
 	unsigned ran;

@@ -373,14 +373,16 @@ static int settle(struct hook_outcome *outcome, enum hook_event event, const cha
 	}
 	if (outcome->stop && traits[event].fails_closed)
 		outcome->says = HOOK_SAYS_DENY;
-	if (outcome->says == HOOK_SAYS_DENY && !blocks)
+	int r = 0;
+	if (outcome->says == HOOK_SAYS_DENY && !blocks) {
 		outcome->says = HOOK_SAYS_NOTHING;
+		r = append_text(&outcome->message, &outcome->reason, "\n");
+	}
 	if (outcome->says == HOOK_SAYS_DENY && outcome->updated_input) {
 		json_decref(outcome->updated_input);
 		outcome->updated_input = NULL;
 	}
-	int r = 0;
-	if (outcome->says == HOOK_SAYS_DENY && !outcome->reason)
+	if (r == 0 && outcome->says == HOOK_SAYS_DENY && !outcome->reason)
 		r = set_text(
 			&outcome->reason, "%s", outcome->stop_reason ? outcome->stop_reason : "");
 	if (r == 0 && outcome->reason && !*outcome->reason) {
@@ -391,6 +393,10 @@ static int settle(struct hook_outcome *outcome, enum hook_event event, const cha
 	if (r == 0 && outcome->stop && !outcome->stop_reason)
 		r = set_text(&outcome->stop_reason, "%s",
 			outcome->reason ? outcome->reason : "a hook stops the session");
+	if (outcome->says == HOOK_SAYS_NOTHING) {
+		free(outcome->reason);
+		outcome->reason = NULL;
+	}
 	return r;
 }
 

@@ -55,6 +55,11 @@ int shell_read_file(struct analyzer *a, const struct scope *scope, const struct 
 				: frame->directory        ? frame->directory
 							  : context->directory;
 	cleanup_free char *full = path_absolute(absolute ? "/" : directory, path);
+	/* /dev/stdin would be the gate's own. */
+	if (full && (path_is_below(full, "/dev") || path_is_below(full, "/proc"))) {
+		ret->why = "the file is what another process makes of it";
+		return -ECANCELED;
+	}
 	size_t max = a->bytes_left < MAX_SCRIPT_BYTES ? a->bytes_left : MAX_SCRIPT_BYTES;
 	int r = full ? context->read_file(context->data, full, max, &ret->text, &ret->length_bytes)
 		     : -errno;

@@ -21,9 +21,9 @@ void review_release(struct review *review);
 const char *review_risk_name(enum review_risk risk);                            /* "low", ... */
 const char *review_authorization_name(enum review_authorization authorization); /* "none", ... */
 
-/* Asks the reviewer that config names (not REVIEWER_PERSON). What the built-in one finds critical is
- * refused without asking anybody else. An error is a refusal; its message says why, and holds
- * nothing of the reviewer's key. */
+/* Asks the reviewer that config names (not REVIEWER_PERSON). What the built-in one finds
+ * critical is refused without asking anybody else. An error is a refusal; its message says why,
+ * and holds nothing of the reviewer's key. */
 int review_request(const struct config_reviewer *reviewer, const struct approval_request *request,
 	struct review *ret, struct error *error);
 /* What its answer comes to: ALLOW; FORBID where the risk is critical, whatever was answered; else

@@ -52,7 +52,8 @@ static void assess_decision(struct assessment *all, const struct gate_decision *
 		const struct part_decision *part = &decision->parts[i];
 		if (part->verdict == VERDICT_ALLOW || part->part >= decision->analysis->count)
 			continue;
-		/* Asked for because of the policy or the mode alone: nothing is known against it. */
+		/* Asked for because of the policy or the mode alone: nothing is known against
+		 * it. */
 		if (strcmp(part->id, "approval") == 0)
 			continue;
 		const struct gate_part *source = &decision->analysis->parts[part->part];

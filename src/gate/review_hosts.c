@@ -8,7 +8,8 @@
 
 #include <string.h>
 
-/* Hosts that take data from anybody and show it to whoever knows where: each with those below it. */
+/* Hosts that take data from anybody and show it to whoever knows where: each with those below
+ * it. */
 static const char *const drops[] = {
 	/* pastes and throw-away files */
 	"pastebin.com",
@@ -161,7 +162,8 @@ static enum host_kind address_kind(const struct in6_addr *address)
 	return is_private ? HOST_PRIVATE : HOST_LITERAL;
 }
 
-/* A pattern is as wide as what it covers: "*.example.org" is a host like another, "*.org" is not. */
+/* A pattern is as wide as what it covers: "*.example.org" is a host like another, "*.org" is
+ * not. */
 static enum host_kind pattern_kind(const char *pattern)
 {
 	const char *rest = pattern + strspn(pattern, "*.");

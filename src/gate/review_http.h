@@ -14,8 +14,8 @@ int review_tls_new(const char *host, SSL **ret, struct error *error);
 /* Why a handshake failed, for a person; "" where nothing is known to be wrong. */
 void review_tls_reason(SSL *ssl, unsigned long code, char *ret, size_t ret_bytes);
 
-/* Posts body to url, at most for timeout_ms in all. *ret_answer is NUL-terminated; the caller frees.
- * key may be NULL. */
+/* Posts body to url, at most for timeout_ms in all. *ret_answer is NUL-terminated; the caller
+ * frees. key may be NULL. */
 int review_post(const char *url, const char *key, const char *body, unsigned timeout_ms,
 	char **ret_answer, size_t *ret_length_bytes, struct error *error);
 

@@ -95,9 +95,9 @@ static bool words_fit(const struct gate_part *part, const char *words)
 	return true;
 }
 
-/* "--force" is itself, or has a value behind "="; "-f" may stand among other letters; an entry with
- * a star at its end is any word that begins so; one with "~" before it is part of any word, whatever
- * its case. */
+/* "--force" is itself, or has a value behind "="; "-f" may stand among other letters; an entry
+ * with a star at its end is any word that begins so; one with "~" before it is part of any word,
+ * whatever its case. */
 static bool word_is_option(const char *word, const char *option, size_t length)
 {
 	if (option[0] == '~') {
@@ -233,7 +233,8 @@ static const struct {
 	{"wget", "--post-data --post-file --body-data --body-file --method"},
 	{"http https xh httpie", "POST PUT PATCH -f --form --raw"},
 	{"aria2c axel lynx w3m links fetch", ""},
-	{"nc ncat netcat socat telnet openssl ssh sftp scp rsync ftp lftp tftp rclone sendmail mail "
+	{"nc ncat netcat socat telnet openssl ssh sftp scp rsync ftp lftp tftp rclone sendmail "
+	 "mail "
 	 "mutt s3cmd gsutil croc magic-wormhole wormhole",
 		NULL},
 	{"dig nslookup host drill", ""}, /* a name that is asked for carries what is in it */

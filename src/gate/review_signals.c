@@ -1,5 +1,5 @@
-/* The signals that are no row of the table: where data flows, what a redirection writes, which hosts
- * are spoken with, and what is asked for beyond the box. */
+/* The signals that are no row of the table: where data flows, what a redirection writes, which
+ * hosts are spoken with, and what is asked for beyond the box. */
 #include "gate/review_assessment.h"
 
 #include "base/cleanup.h"
@@ -44,15 +44,15 @@ static const struct {
 		"it could then write outside of the workspace"},
 };
 static const char write_verbs[] =
-	"write add append save put create copy install edit change update set configure generate export "
-	"allow make move";
+	"write add append save put create copy install edit change update set configure "
+	"generate export allow make move";
 
 /* Variables that have a program load or run something else than it says. */
 static const char hijacking[] =
-	"LD_PRELOAD LD_LIBRARY_PATH LD_AUDIT BASH_ENV ENV PROMPT_COMMAND GIT_SSH GIT_SSH_COMMAND "
-	"GIT_PAGER GIT_EDITOR GIT_EXTERNAL_DIFF GIT_CONFIG_GLOBAL GIT_PROXY_COMMAND NODE_OPTIONS "
-	"PYTHONSTARTUP PYTHONPATH PERL5OPT PERL5LIB RUBYOPT RUBYLIB JAVA_TOOL_OPTIONS PAGER EDITOR "
-	"VISUAL BROWSER IFS PATH";
+	"LD_PRELOAD LD_LIBRARY_PATH LD_AUDIT BASH_ENV ENV PROMPT_COMMAND GIT_SSH "
+	"GIT_SSH_COMMAND GIT_PAGER GIT_EDITOR GIT_EXTERNAL_DIFF GIT_CONFIG_GLOBAL "
+	"GIT_PROXY_COMMAND NODE_OPTIONS PYTHONSTARTUP PYTHONPATH PERL5OPT PERL5LIB RUBYOPT "
+	"RUBYLIB JAVA_TOOL_OPTIONS PAGER EDITOR VISUAL BROWSER IFS PATH";
 /* Variables that take the check of certificates away, with the value that does. */
 static const char *const unchecked[] = {"NODE_TLS_REJECT_UNAUTHORIZED=0", "GIT_SSL_NO_VERIFY=1",
 	"GIT_SSL_NO_VERIFY=true", "PYTHONHTTPSVERIFY=0", "CURL_INSECURE=1",
@@ -139,8 +139,8 @@ static const char *const host_ids[] = {
 	[HOST_METADATA] = "host-metadata",
 };
 static const char network_verbs[] =
-	"allow use access reach connect contact open download fetch get call query post send upload "
-	"submit test check clone install pull curl wget";
+	"allow use access reach connect contact open download fetch get call query post send "
+	"upload submit test check clone install pull curl wget";
 
 static void assess_hosts(struct assessment *all, const struct gate_part *part, enum network_use use)
 {
@@ -152,7 +152,7 @@ static void assess_hosts(struct assessment *all, const struct gate_part *part, e
 			continue;
 		enum host_kind kind = review_host_kind(host);
 		if (use == USE_NONE && kind != HOST_METADATA)
-			continue; /* a word that looks like a host, of a program that is none's client */
+			continue; /* it looks like a host, but nobody connects to it */
 		named = true;
 		all->network = all->network || kind != HOST_LOOPBACK;
 		all->strange_network =

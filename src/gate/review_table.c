@@ -47,7 +47,8 @@ static const struct review_rule rules[] = {
 	{"rsync-delete", RISK_MEDIUM, "rsync", NULL, "--delete --delete-*", 0,
 		DELETE " sync mirror", NULL, "it deletes what the other side does not have"},
 	{"git-push-force", RISK_HIGH, "git", "push",
-		"-f --force --force-with-lease --force-if-includes --mirror --delete -d --prune +* :*",
+		"-f --force --force-with-lease --force-if-includes --mirror --delete -d --prune "
+		"+* :*",
 		0, "push force-push",
 		"force forcefully force-push force-with-lease overwrite mirror delete remove prune",
 		"it rewrites or deletes history that others may have"},
@@ -164,7 +165,8 @@ static const struct review_rule rules[] = {
 	{"outside-write", RISK_MEDIUM, WRITERS, NULL, NULL, PLACE_OUTSIDE | PLACE_WRITTEN, WRITE,
 		NULL, "it writes outside of the workspace"},
 	{"account", RISK_HIGH,
-		"useradd userdel usermod adduser deluser groupadd gpasswd passwd chpasswd visudo vipw "
+		"useradd userdel usermod adduser deluser groupadd gpasswd passwd chpasswd visudo "
+		"vipw "
 		"newusers chsh",
 		NULL, NULL, 0, "add create delete change set", "user account password group shell",
 		"it changes the machine's accounts"},

@@ -1,6 +1,6 @@
-/* TLS towards a reviewer: 1.2 at least, the certificate checked against the system's authorities and
- * against the name that was configured. There is no way to turn this off: a reviewer that somebody
- * else can play is none. */
+/* TLS towards a reviewer: 1.2 at least, the certificate checked against the system's authorities
+ * and against the name that was configured. There is no way to turn this off: a reviewer that
+ * somebody else can play is none. */
 #include "gate/review_http.h"
 
 #include "base/cleanup.h"

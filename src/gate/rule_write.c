@@ -124,9 +124,16 @@ static void remove_staging(const struct rule_file *file)
 	rmdir(file->staging);
 }
 
-/* The old text with the new one after it. */
-static int compose(
-	struct rule_file *file, const char *text, struct buffer *whole, struct error *error)
+/* What is to become of the old text. */
+struct rule_edit {
+	int (*compose)(void *data, const char *old, size_t length_bytes, struct buffer *whole,
+		struct error *error);
+	void *data;
+	int (*check)(const char *directory, struct error *error);
+};
+
+static int compose(struct rule_file *file, const struct rule_edit *edit, struct buffer *whole,
+	struct error *error)
 {
 	cleanup_free char *old = NULL;
 	size_t length = 0;
@@ -137,11 +144,9 @@ static int compose(
 		r = fd_read_file(file->directory, file->name, MAX_CONFIG_FILE_BYTES, &old, &length);
 	if (r < 0)
 		return error_set_errno(error, -r, "rule", "%s: cannot read", file->path);
-	buffer_append(whole, old, length);
-	if (length && old[length - 1] != '\n')
-		buffer_append_string(whole, "\n");
-	buffer_append_string(whole, length ? "\n" : "");
-	buffer_append_string(whole, text);
+	r = edit->compose(edit->data, old ? old : "", length, whole, error);
+	if (r < 0)
+		return r;
 	r = buffer_error(whole);
 	return r < 0 ? error_set_errno(error, -r, "rule", "%s: cannot grow beyond %d bytes",
 			       file->path, MAX_CONFIG_FILE_BYTES)
@@ -180,18 +185,16 @@ static bool is_unchanged(const struct rule_file *file)
 }
 
 /* -EAGAIN: the old file was changed by somebody else meanwhile. */
-static int replace(struct rule_file *file, const char *text,
-	int (*check)(const char *directory, struct error *error), struct error *error)
+static int replace(struct rule_file *file, const struct rule_edit *edit, struct error *error)
 {
 	cleanup_buffer struct buffer whole = BUFFER_INIT(MAX_CONFIG_FILE_BYTES);
-	int r = compose(file, text, &whole, error);
+	int r = compose(file, edit, &whole, error);
 	if (r == 0)
 		r = stage(file, &whole, error);
 	if (r == 0) {
-		r = check(file->staging, error);
+		r = edit->check(file->staging, error);
 		if (r < 0 && error && !*error->hint)
-			error_hint(
-				error, "the rule was not written: %.400s is as it was", file->path);
+			error_hint(error, "nothing was written: %.400s is as it was", file->path);
 	}
 	if (r == 0 && !is_unchanged(file))
 		r = error_set(
@@ -206,18 +209,40 @@ static int replace(struct rule_file *file, const char *text,
 	return r;
 }
 
-int rule_append_checked(const char *path, const char *text,
-	int (*check)(const char *directory, struct error *error), struct error *error)
+int rule_file_rewrite(const char *path,
+	int (*compose_text)(void *data, const char *old, size_t length_bytes, struct buffer *whole,
+		struct error *error),
+	void *data, int (*check)(const char *directory, struct error *error), struct error *error)
 {
 	__attribute__((cleanup(rule_file_release))) struct rule_file file = {.directory = -1};
+	const struct rule_edit edit = {compose_text, data, check};
 	int r = open_place(path, &file, error);
 	if (r == 0)
 		r = lock(&file, error);
 	for (int attempt = 0; r == 0 && attempt < ATTEMPTS_MAX; attempt++) {
-		r = replace(&file, text, check, error);
+		r = replace(&file, &edit, error);
 		if (r != -EAGAIN)
 			return r;
 		r = attempt + 1 < ATTEMPTS_MAX ? 0 : r;
 	}
 	return r;
+}
+
+/* The old text with the new one after it. */
+static int append(
+	void *data, const char *old, size_t length_bytes, struct buffer *whole, struct error *error)
+{
+	(void)error;
+	buffer_append(whole, old, length_bytes);
+	if (length_bytes && old[length_bytes - 1] != '\n')
+		buffer_append_string(whole, "\n");
+	buffer_append_string(whole, length_bytes ? "\n" : "");
+	buffer_append_string(whole, data);
+	return 0;
+}
+
+int rule_append_checked(const char *path, const char *text,
+	int (*check)(const char *directory, struct error *error), struct error *error)
+{
+	return rule_file_rewrite(path, append, (void *)text, check, error);
 }

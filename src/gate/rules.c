@@ -41,8 +41,7 @@ int rule_index_new(const struct config *config, struct rule_index **ret)
 	for (size_t i = 0; i < config->rules_count; i++) {
 		const struct strv *any = &config->rules[i].prefix[0].any;
 		for (size_t k = 0; k < any->count; k++)
-			entries[index->count++] =
-				(struct rule_entry){path_name(any->items[k]), i};
+			entries[index->count++] = (struct rule_entry){path_name(any->items[k]), i};
 	}
 	qsort(entries, index->count, sizeof(*entries), compare_entries);
 	index->entries = entries;
@@ -132,8 +131,7 @@ bool rule_fits(const struct config_rule *rule, const struct gate_part *part,
 	return !rule_misfit(rule, part, context);
 }
 
-static const struct config_rule *stricter(
-	const struct config_rule *a, const struct config_rule *b)
+static const struct config_rule *stricter(const struct config_rule *a, const struct config_rule *b)
 {
 	if (!a || b->decision > a->decision)
 		return b;

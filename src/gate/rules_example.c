@@ -5,8 +5,8 @@
 #include <string.h>
 
 /* Whether the words alone fit: a copy of the rule that is about no place. */
-static int example_matches(const struct config_rule *rule, const char *line, bool *ret,
-	struct error *error)
+static int example_matches(
+	const struct config_rule *rule, const char *line, bool *ret, struct error *error)
 {
 	struct config_rule words = *rule;
 	words.within = NULL;
@@ -18,7 +18,8 @@ static int example_matches(const struct config_rule *rule, const char *line, boo
 	if (r < 0)
 		return error_set_errno(error, -r, "rule", "cannot analyze an example");
 	if (analysis->syntax.errno_value) {
-		r = error_set(error, EINVAL, "rule", "%s:%u:%u: the example '%.200s' is no shell line: %.200s",
+		r = error_set(error, EINVAL, "rule",
+			"%s:%u:%u: the example '%.200s' is no shell line: %.200s",
 			rule->place.file ? rule->place.file : "?", rule->place.line,
 			rule->place.column, line, analysis->syntax.message);
 		analysis_free(analysis);
@@ -41,12 +42,14 @@ static int check_all(const struct config_rule *rule, const struct strv *examples
 			return r;
 		if (matches == wanted)
 			continue;
-		error_set(error, EINVAL, "rule", "%s:%u:%u: the rule %s '%.200s', which is in its %s",
+		error_set(error, EINVAL, "rule",
+			"%s:%u:%u: the rule %s '%.200s', which is in its %s",
 			rule->place.file ? rule->place.file : "?", rule->place.line,
 			rule->place.column, wanted ? "does not match" : "matches",
 			examples->items[i], wanted ? "matches" : "not_matches");
-		return error_hint(error, "change the prefix or the example; `coffer rule test` shows "
-					 "what matches and why not");
+		return error_hint(error,
+			"change the prefix or the example; `coffer rule test` shows "
+			"what matches and why not");
 	}
 	return 0;
 }

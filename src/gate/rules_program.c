@@ -36,8 +36,7 @@ static bool search(const char *word, const char *directory, const char *path, ch
 	}
 }
 
-bool program_resolve(
-	const char *word, const char *directory, const char *path, char ret[PATH_MAX])
+bool program_resolve(const char *word, const char *directory, const char *path, char ret[PATH_MAX])
 {
 	if (*word == '\0' || !directory)
 		return false;

@@ -111,6 +111,10 @@ bool file_may_change(const struct analyzer *a, size_t reader, const char *path, 
 void script_file_release(struct script_file *file);
 #define cleanup_script_file __attribute__((cleanup(script_file_release)))
 
+/* shell_words.c: whether a word that is not known, as written, is exactly one argument whatever it
+ * holds: its expansions are quoted, and simple enough to see that. */
+bool shell_is_one_word(const char *written);
+
 /* shell_tree.c: the second reader. */
 struct name_place {
 	uint32_t at;

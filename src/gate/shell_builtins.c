@@ -59,6 +59,9 @@ static void on_assign(const struct call *call)
 			/* `local x`, `export x`: as it was. */
 		} else {
 			take_name(call, i);
+			if (call->scope->dialect != DIALECT_BASH && !call->known[i] &&
+				!shell_is_one_word(word))
+				doom(call, "some shells split the value into words");
 		}
 	}
 }
@@ -116,6 +119,13 @@ static void on_printf(const struct call *call)
 		take_name(call, 2);
 	else if (strncmp(first, "-v", 2) == 0)
 		doom(call, "which variable it sets is not known");
+}
+
+static void on_wait(const struct call *call)
+{
+	for (size_t i = 1; i < call->count; i++)
+		if (call->known[i] && strpbrk(call->words[i], "p["))
+			doom(call, "it sets a variable");
 }
 
 static void on_unset(const struct call *call)
@@ -455,7 +465,7 @@ static const struct builtin {
 	{"umask", NULL, false},
 	{"unalias", NULL, false},
 	{"unset", on_unset, false},
-	{"wait", NULL, false},
+	{"wait", on_wait, false},
 };
 
 static int by_name(const void *name, const void *entry)

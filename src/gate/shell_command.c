@@ -49,7 +49,7 @@ static const struct redirect_sign *read_operator_sign(struct reader *r)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(operators); i++) {
 		size_t length = strlen(operators[i].sign);
-		if (length > r->end - r->at ||
+		if (r->at + length > r->end ||
 			memcmp(r->script + r->at, operators[i].sign, length) != 0)
 			continue;
 		r->at += length;
@@ -146,7 +146,7 @@ static void add_assignment(struct reader *r, struct gate_part *part, struct shel
 	if (array)
 		read_array(r);
 	const char *written = r->script + word->start;
-	size_t written_bytes = r->at - word->start;
+	size_t written_bytes = here(r) - word->start;
 	char *text = word->unknown || array
 			     ? analyzer_copy(r->a, written, written_bytes)
 			     : analyzer_copy(r->a, word->value.data, word->value.length_bytes);
@@ -213,6 +213,8 @@ static void finish_command(struct reader *r, struct gate_part *part, size_t star
 		part_doubt(r->a, index, "what the command is, is known only when it runs");
 	if (hazard)
 		part_doubt(r->a, index, hazard);
+	if (hazard && (builtin || function)) /* it may reach what they run */
+		scope_doom(r->scope, hazard);
 	own_heredocs(r, first_heredoc, index);
 	bool waits = false;
 	for (size_t i = first_heredoc; i < r->heredocs_count; i++)
@@ -252,12 +254,28 @@ static bool at_definition(struct reader *r)
 	return true;
 }
 
+static bool is_reserved(const char *word)
+{
+	static const char *const reserved[] = {"!", "[[", "case", "coproc", "do", "done", "elif",
+		"else", "esac", "fi", "for", "function", "if", "select", "then", "until", "while",
+		"{", "}"};
+	for (size_t i = 0; i < ARRAY_SIZE(reserved); i++)
+		if (strcmp(word, reserved[i]) == 0)
+			return true;
+	return false;
+}
+
 /* Whether the word is in use before a command; true: it was taken, as a definition or
  * assignment. */
 static bool take_first_word(struct reader *r, struct gate_part *part, struct shell_word *word)
 {
 	if (word->name_bytes) {
 		add_assignment(r, part, word);
+		return true;
+	}
+	/* Written over two lines, or behind a pipe: what bash makes of it is not followed. */
+	if (word->plain && is_reserved(word->value.data)) {
+		reader_odd(r, "a reserved word in an unusual place");
 		return true;
 	}
 	size_t behind = r->at;
@@ -305,7 +323,7 @@ void read_simple(struct reader *r)
 			peek(r, 0) == '(') {
 			read_array(r);
 			word.unknown = true;
-			word.end = r->at;
+			word.end = here(r);
 		}
 		add_words(r, &part, &word);
 	}

@@ -67,18 +67,20 @@ static bool is_number(const struct reader *r, const struct shell_word *word)
 /* The usual beginning of a counting loop, NAME=DIGITS: then it is a number that is counted. */
 static void take_counter(struct reader *r)
 {
-	size_t at = r->at;
-	while (at < r->end && r->script[at] == ' ')
-		at++;
-	size_t name = at;
-	while (at < r->end && is_name_byte(r->script[at]))
-		at++;
-	size_t name_end = at++;
-	size_t digits = strspn(r->script + at, "0123456789");
-	if (name == name_end || !is_name_start(r->script[name]) || digits == 0 ||
-		r->script[name_end] != '=' || r->script[at + digits] != ';')
+	size_t n = 0;
+	while (peek(r, n) == ' ')
+		n++;
+	size_t name = n;
+	while (is_name_byte(peek(r, n)))
+		n++;
+	size_t name_bytes = n - name, digits = n + 1;
+	if (!is_name_start(peek(r, name)) || peek(r, n) != '=')
 		return;
-	cleanup_free char *copy = analyzer_copy(r->a, r->script + name, name_end - name);
+	for (n++; peek(r, n) >= '0' && peek(r, n) <= '9';)
+		n++;
+	if (n == digits || peek(r, n) != ';')
+		return;
+	cleanup_free char *copy = analyzer_copy(r->a, r->script + r->at + name, name_bytes);
 	if (copy)
 		scope_assign(r->a, r->scope, copy, true);
 }
@@ -244,6 +246,13 @@ void read_function_body(struct reader *r, char *name)
 	r->defined = name;
 }
 
+static void take_coproc_name(struct reader *r, size_t start, size_t length)
+{
+	cleanup_free char *name = analyzer_copy(r->a, r->script + start, length);
+	if (name)
+		scope_assign(r->a, r->scope, name, false);
+}
+
 /* coproc NAME COMPOUND: the name is one only before a compound command. */
 static void skip_coproc_name(struct reader *r)
 {
@@ -253,11 +262,12 @@ static void skip_coproc_name(struct reader *r)
 		return;
 	while (is_name_byte(peek(r, 0)))
 		r->at++;
+	size_t name_bytes = r->at - before;
 	if (peek(r, 0) == ' ' || peek(r, 0) == '\t') {
 		skip_blanks(r);
 		for (size_t i = 0; i < ARRAY_SIZE(starts); i++)
 			if (at_keyword(r, starts[i]) || (i == 0 && peek(r, 0) == '('))
-				return;
+				return take_coproc_name(r, before, name_bytes);
 	}
 	r->at = before;
 }
@@ -346,6 +356,8 @@ static void read_parentheses_command(struct reader *r)
 		return flush_hazards(r, start);
 	}
 	r->at++;
+	if (peek(r, 0) == '\\' && peek(r, 1) == '\n')
+		return reader_odd(r, "a line is continued behind a parenthesis");
 	read_list(r);
 	if (!r->stopped && peek(r, 0) != ')')
 		return reader_syntax(r, "a ( is not closed");
@@ -397,6 +409,10 @@ bool read_compound(struct reader *r)
 	unsigned siblings = r->siblings;
 	read(r);
 	r->siblings = siblings;
+	if (read != read_function) { /* what was defined inside may not have been reached */
+		free(r->defined);
+		r->defined = NULL;
+	}
 	if (!r->stopped)
 		read_redirections(r);
 	return true;

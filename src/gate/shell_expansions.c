@@ -31,7 +31,10 @@ static void read_parentheses(struct reader *r)
 	if (!reader_enter(r))
 		return;
 	r->at += 2;
-	read_nested_list(r);
+	if (peek(r, 0) == '\\' && peek(r, 1) == '\n') /* "((" may be joined */
+		reader_odd(r, "a line is continued behind a parenthesis");
+	else
+		read_nested_list(r);
 	if (!r->stopped && peek(r, 0) != ')')
 		reader_syntax(r, "a ( is not closed");
 	r->at++;
@@ -212,7 +215,7 @@ static void arithmetic_dollar(struct reader *r, struct shell_word *scratch)
 	while (end < r->end && is_name_byte(r->script[end]))
 		end++;
 	bool braced = next == '{' && end < r->end && r->script[end] == '}';
-	if (is_name_start(r->script[name]) && (next != '{' || braced)) {
+	if (end > name && is_name_start(r->script[name]) && (next != '{' || braced)) {
 		arithmetic_name(r, name, end - name);
 	} else if (next == '(' && peek(r, 2) == '(') {
 		return read_dollar(r, scratch, true);
@@ -263,11 +266,12 @@ void read_arithmetic(struct reader *r, const char *close)
 		return;
 	/* The other kind of bracket may hold what would close this one. */
 	char open = close[0] == ']' ? '[' : '(', shut = close[0] == ']' ? ']' : ')';
+	size_t length = strlen(close);
 	unsigned level = 0;
 	while (!r->stopped) {
 		char c = peek(r, 0);
-		if (level == 0 && strncmp(r->script + r->at, close, strlen(close)) == 0 &&
-			r->at + strlen(close) <= r->end)
+		if (level == 0 && r->at + length <= r->end &&
+			memcmp(r->script + r->at, close, length) == 0)
 			break;
 		if (c == shut && level == 0) {
 			reader_odd(r, "parentheses that are no arithmetic");
@@ -278,7 +282,7 @@ void read_arithmetic(struct reader *r, const char *close)
 			read_operand(r, &scratch);
 		}
 	}
-	r->at += strlen(close);
+	r->at += length;
 	reader_leave(r);
 }
 
@@ -358,6 +362,8 @@ static char *read_parameter(struct reader *r)
 			r->at++;
 		if (r->at == start && peek(r, 0) && strchr("@*#?-$!", peek(r, 0)))
 			r->at++;
+		else if (r->at == start && peek(r, 0) != ':') /* newer shells: ${ command; } */
+			reader_odd(r, "a ${...} without a name");
 	}
 	if (peek(r, 0) == '[' && named) {
 		reader_bash_only(r);

@@ -20,11 +20,11 @@ static char *read_delimiter(struct reader *r, bool *ret_quoted)
 			reader_syntax(r, "a here-document wants a delimiter");
 		return NULL;
 	}
-	if (memchr(word.value.data, '\n', word.value.length_bytes)) {
+	const char *written = r->script + word.start;
+	if (memchr(written, '\n', word.end - word.start)) {
 		reader_odd(r, "a here-document's delimiter holds a line's end");
 		return NULL;
 	}
-	const char *written = r->script + word.start;
 	*ret_quoted = false;
 	for (size_t i = 0; i < word.end - word.start; i++)
 		*ret_quoted |= strchr("'\"\\", written[i]) != NULL;

@@ -64,9 +64,14 @@ void shell_word_release(struct shell_word *word);
 #define cleanup_word __attribute__((cleanup(shell_word_release)))
 
 /* shell_script.c */
+/* Once reading has stopped, `at` may be past the end: callers only unwind. */
+static inline size_t here(const struct reader *r)
+{
+	return r->at < r->end ? r->at : r->end;
+}
 static inline char peek(const struct reader *r, size_t ahead)
 {
-	return ahead < r->end - r->at ? r->script[r->at + ahead] : '\0';
+	return r->at + ahead < r->end ? r->script[r->at + ahead] : '\0';
 }
 static inline bool is_meta(char c)
 {

@@ -139,7 +139,7 @@ void skip_newlines(struct reader *r)
 bool at_keyword(const struct reader *r, const char *word)
 {
 	size_t length = strlen(word);
-	return length <= r->end - r->at && memcmp(r->script + r->at, word, length) == 0 &&
+	return r->at + length <= r->end && memcmp(r->script + r->at, word, length) == 0 &&
 	       is_meta(peek(r, length));
 }
 
@@ -163,6 +163,13 @@ static bool at_closer(const struct reader *r)
 static size_t writer(const struct reader *r, size_t first)
 {
 	return r->a->analysis->count > first ? r->a->analysis->count : 0;
+}
+
+/* Behind a sign: a continued line may make another sign of it. */
+static void check_continued(struct reader *r)
+{
+	if (peek(r, 0) == '\\' && peek(r, 1) == '\n' && peek(r, 2) && strchr("&|;>(\\", peek(r, 2)))
+		reader_odd(r, "a line is continued within a sign");
 }
 
 void read_pipeline(struct reader *r)
@@ -200,6 +207,7 @@ void read_pipeline(struct reader *r)
 				break;
 			r->siblings++;
 			r->at++;
+			check_continued(r);
 			if (peek(r, 0) == '&') {
 				reader_bash_only(r);
 				r->at++;
@@ -263,12 +271,14 @@ static void read_item(struct reader *r)
 		for (size_t i = first; i < r->a->analysis->count; i++)
 			r->a->analysis->parts[i].background = true;
 		r->at++;
+		check_continued(r);
 	} else if (c == ';' && !at_closer(r)) {
 		r->at++;
+		check_continued(r);
 	} else if (c != '\n' && !at_closer(r)) {
 		return reader_syntax(r, "a word or sign that fits nowhere");
 	}
-	if (r->defined && r->siblings == 1 && c != '&' && r->depth == 0)
+	if (r->defined && r->siblings == 1 && c != '&' && r->depth == 0 && !r->scope->shared)
 		scope_define(r->a, r->scope, r->defined);
 }
 
@@ -302,7 +312,7 @@ void read_list(struct reader *r)
 
 size_t add_silent_part(struct reader *r, struct gate_part *part, size_t start)
 {
-	size_t length = r->at > start ? r->at - start : 0;
+	size_t length = here(r) > start ? here(r) - start : 0;
 	part->kind = part->argv.count ? part->kind : PART_BUILTIN;
 	part->text = analyzer_copy(r->a, r->script + start,
 		length < MAX_PART_TEXT_BYTES ? length : MAX_PART_TEXT_BYTES);
@@ -348,11 +358,21 @@ static const char *unreadable(const char *script, size_t length_bytes)
 		return "the script holds a carriage return";
 	for (size_t i = 0; i < length_bytes;) {
 		size_t n = utf8_sequence((const unsigned char *)script + i);
-		if (n == 0)
+		if (n == 0 || n > length_bytes - i)
 			return "the script is not valid UTF-8";
 		i += n;
 	}
 	return NULL;
+}
+
+/* In some locales the bytes of a character may hold a backslash or a backquote. */
+static bool depends_on_locale(const struct reader *r)
+{
+	bool ascii = true;
+	for (size_t i = 0; i < r->end && ascii; i++)
+		ascii = (unsigned char)r->script[i] < 0x80;
+	return !ascii &&
+	       (r->frame.environment || strstr(r->script, "LC_") || strstr(r->script, "LANG"));
 }
 
 static void index_lines(struct reader *r)
@@ -443,6 +463,8 @@ void shell_script(struct analyzer *a, struct scope *scope, const struct frame *f
 	const char *why = unreadable(script, length_bytes);
 	if (why)
 		reader_odd(r, why);
+	else if (depends_on_locale(r))
+		reader_odd(r, "what its characters are depends on the locale");
 	else if (scope->dialect == DIALECT_OTHER &&
 		 !shell_is_plain_everywhere(script, length_bytes))
 		scope_doom(scope, "this shell may read it otherwise than bash");

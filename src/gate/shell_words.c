@@ -221,6 +221,26 @@ bool read_word(struct reader *r, struct shell_word *word, enum word_place place)
 	return !r->stopped && word->end > word->start;
 }
 
+bool shell_is_one_word(const char *written)
+{
+	bool quoted = false;
+	for (const char *p = written; *p; p++) {
+		if (*p == '\\' && p[1]) {
+			p++;
+		} else if (*p == '"') {
+			quoted = !quoted;
+		} else if (*p == '\'' && !quoted) {
+			p += strcspn(p + 1, "'") + 1;
+			if (!*p)
+				return false;
+		} else if (quoted ? *p == '@' || *p == '(' || *p == '`' || *p == '{'
+				  : strchr("$`*?[{<>", *p) != NULL) {
+			return false;
+		}
+	}
+	return !quoted;
+}
+
 void read_array(struct reader *r)
 {
 	reader_bash_only(r);

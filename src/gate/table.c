@@ -10,8 +10,9 @@
  * on-request does, and answers its questions by category.
  *
  * The modes: with workspace-write the box holds, so what cannot be decided runs in it. Under
- * read-only whatever is not known to only read asks, whatever the policy. Under full access there is
- * no box: what it would have held asks, that is what cannot be decided, the network, writes outside.
+ * read-only whatever is not known to only read asks, whatever the policy. Under full access there
+ * is no box: what it would have held asks, that is what cannot be decided, the network, writes
+ * outside.
  *
  * A rule that allows stands above what is known of a command, and below what no agent has a use
  * for. A rule that asks is asked for even where granular allows its category. */
@@ -51,8 +52,7 @@ static const struct row rows[SITUATIONS] = {
 		"F??FC", "F??FC"},
 	[SITUATION_ASKED_WRITE] = {"asked-write", "asks to write a directory", "???FC", "???FC",
 		"???FC"},
-	[SITUATION_ASKED_NETWORK] = {"asked-network", "asks for a host", "???FC", "???FC",
-		"???FC"},
+	[SITUATION_ASKED_NETWORK] = {"asked-network", "asks for a host", "???FC", "???FC", "???FC"},
 	[SITUATION_ASKED_UNSANDBOXED] = {"asked-unsandboxed", "asks to run without the box",
 		"???FC", "???FC", "???FC"},
 	[SITUATION_ASKED_SECRET] = {"asked-secret", "asks to read a credential", "???FC", "???FC",
@@ -115,7 +115,8 @@ int table_print(struct buffer *out)
 {
 	for (int mode = MODE_READ_ONLY; mode <= MODE_FULL_ACCESS; mode++) {
 		buffer_append_format(out, "%sIn the mode `%s`:\n\n| situation | |",
-			mode == MODE_READ_ONLY ? "" : "\n", policy_mode_name((enum policy_mode)mode));
+			mode == MODE_READ_ONLY ? "" : "\n",
+			policy_mode_name((enum policy_mode)mode));
 		for (int policy = 0; policy < APPROVAL_POLICIES; policy++)
 			buffer_append_format(
 				out, " %s |", approval_policy_name((enum approval_policy)policy));

@@ -456,6 +456,7 @@ static const char *const needs_a_look[] = {
 	"rev",
 	"rg",
 	"rlwrap",
+	"rm",
 	"rmdir",
 	"rmmod",
 	"route",

@@ -70,6 +70,8 @@ static int next_long(
 		if (*at >= look->count)
 			return -1;
 		ret->value_known = look->known[*at];
+		if (!ret->value_known && !shell_is_one_word(look->words[*at]))
+			return -1; /* more words of it may follow, or none */
 		value = look->words[(*at)++];
 	} else {
 		ret->value_known = true;
@@ -116,6 +118,8 @@ int option_next(const struct look *look, const struct options *table, size_t *at
 		if (*at >= look->count)
 			return -1;
 		ret->value_known = look->known[*at];
+		if (!ret->value_known && !shell_is_one_word(look->words[*at]))
+			return -1;
 		ret->value = look->words[(*at)++];
 	}
 	return 1;
@@ -199,6 +203,8 @@ size_t look_take_assignments(struct look *look, size_t at)
 		const char *why = variable_hazard(word, (size_t)(sign - word));
 		if (!look->known[at] && strpbrk(word, "$`") && strpbrk(word, "$`") < sign)
 			why = "which variable it sets is not known";
+		if (!look->known[at] && !shell_is_one_word(word))
+			why = "a value may become several words, one of them a command";
 		if (why && !look->doubt)
 			look->doubt = why;
 		look->assignments_count++;

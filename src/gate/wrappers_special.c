@@ -329,6 +329,8 @@ void on_xargs(struct look *look, const struct wrapper *wrapper)
 	while ((r = option_next(look, &wrapper->options, &at, &cluster, &option)) == 1) {
 		if (option.letter == 'I' || option.letter == 'i' || option_is(&option, "replace"))
 			mark = option.value ? option.value : "{}";
+		if (mark && mark == option.value && !option.value_known)
+			look_doubt(look, "what is replaced is not known");
 		if (option_is(&option, "help") || option_is(&option, "version"))
 			return;
 	}
@@ -364,8 +366,11 @@ void on_find(struct look *look, const struct wrapper *wrapper)
 		for (i++; i < look->count && strcmp(look->words[i], ";") != 0 &&
 			  !(strcmp(look->words[i], "+") == 0 &&
 				  strcmp(look->words[i - 1], "{}") == 0);
-			i++)
+			i++) {
 			add_replaced(look, &words, i, found_in_input);
+			if (!look->known[i] && strchr("$`{*?[\"", look->words[i][0]))
+				look_doubt(look, "a word may end the command, and begin another");
+		}
 		look_at_made(&inner, &words);
 	}
 }

@@ -224,8 +224,7 @@ static const struct wrapper wrappers[] = {
 			.optional = "eil",
 			.long_flags = "exit help interactive no-run-if-empty null open-tty "
 				      "show-limits verbose version",
-			.long_values = "arg-file delimiter max-args max-chars max-procs "
-				       "process-slot-var",
+			.long_values = "arg-file delimiter max-args max-chars max-procs",
 			.long_optional = "eof max-lines replace"},
 		.act = on_xargs},
 	UNCLEAR("xvfb-run"),

@@ -9,8 +9,10 @@
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/path.h"
+#include "base/sys.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -40,21 +42,12 @@ static char *place_of(const struct host_facts *facts, size_t index, bool by_vari
 	return base ? path_join(base, "coffer") : NULL;
 }
 
-static int protect(struct findings *findings, const char *root, const char *path, bool make,
-	struct error *error)
+/* Whether path is free of links as far as it exists: then where it is written is where it is. One
+ * call, since this is asked at every start and the answer is nearly always yes. */
+static bool is_plain(const char *path)
 {
-	cleanup_free char *real = realpath(path, NULL);
-	if (real && path_is_below(root, real)) {
-		error_set(error, EPERM, "resolve", "%s lies among %s", root, rule);
-		return error_hint(error, "no box may write there: choose another directory");
-	}
-	if (!real && make && path_is_below(path, root)) {
-		/* What this user may not make, the box cannot either. */
-		int r = fd_make_directories(path);
-		if (r == -ENOSPC || r == -EDQUOT || r == -ENOMEM)
-			return error_set_errno(error, -r, "resolve", "%s", path);
-	}
-	return scan_named(root, path, rule, &findings->scan, error);
+	cleanup_close int fd = sys_openat2(AT_FDCWD, path, O_PATH | O_CLOEXEC, RESOLVE_NO_SYMLINKS);
+	return fd >= 0 || errno == ENOENT;
 }
 
 /* As root in somebody's home nothing is made: it would be root's. */
@@ -64,13 +57,43 @@ static bool is_own_home(const struct host_facts *facts)
 	return stat(facts->home, &st) == 0 && st.st_uid == facts->uid;
 }
 
+/* maker: on whose behalf the directory path may be made; NULL: it is none. */
+/* What a hook keeps for itself, in a directory of its own: the box that it runs in may write there,
+ * and no other can unless it is told to. */
+static bool is_state_of_a_hook(const char *directory, const char *root)
+{
+	cleanup_free char *states = path_join(directory, "hooks/state");
+	return states && strcmp(states, root) != 0 && path_is_below(root, states);
+}
+
+static int protect(struct findings *findings, const char *root, const char *path,
+	const struct host_facts *maker, struct error *error)
+{
+	if (!path_is_below(path, root) && !path_is_below(root, path) && is_plain(path))
+		return 0;
+	cleanup_free char *real = realpath(path, NULL);
+	if (real && is_state_of_a_hook(real, root))
+		return 0;
+	if (real && path_is_below(root, real)) {
+		error_set(error, EPERM, "resolve", "%s lies among %s", root, rule);
+		return error_hint(error, "no box may write there: choose another directory");
+	}
+	if (!real && maker && path_is_below(path, root) && is_own_home(maker)) {
+		/* What this user may not make, the box cannot either. */
+		int r = fd_make_directories(path);
+		if (r == -ENOSPC || r == -EDQUOT || r == -ENOMEM)
+			return error_set_errno(error, -r, "resolve", "%s", path);
+	}
+	return scan_named(root, path, rule, &findings->scan, error);
+}
+
 static int protect_place(struct findings *findings, const struct host_facts *facts,
 	const char *root, size_t index, bool by_variable, struct error *error)
 {
 	cleanup_free char *directory = place_of(facts, index, by_variable);
 	if (!directory)
 		return 0;
-	int r = protect(findings, root, directory, is_own_home(facts), error);
+	int r = protect(findings, root, directory, facts, error);
 	if (r < 0 || !places[index].file)
 		return r;
 	cleanup_free char *file = path_join(directory, places[index].file);
@@ -78,7 +101,7 @@ static int protect_place(struct findings *findings, const struct host_facts *fac
 	/* An ordinary file needs no more than its directory. */
 	if (!file || lstat(file, &st) < 0 || !S_ISLNK(st.st_mode))
 		return 0;
-	return protect(findings, root, file, false, error);
+	return protect(findings, root, file, NULL, error);
 }
 
 static int protect_from(struct findings *findings, const struct host_facts *facts, const char *root,
@@ -91,7 +114,7 @@ static int protect_from(struct findings *findings, const struct host_facts *fact
 			r = protect_place(findings, facts, root, i, true, error);
 	}
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(system_places); i++)
-		r = protect(findings, root, system_places[i], false, error);
+		r = protect(findings, root, system_places[i], NULL, error);
 	return r;
 }
 

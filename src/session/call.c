@@ -144,9 +144,10 @@ static int take_updated(struct story *story, json_t **input, json_t *updated)
 {
 	const char *line = json_string_value(json_object_get(updated, "command"));
 	const char *before = json_string_value(json_object_get(*input, "command"));
+	bool same = !line || !*line || (before && strcmp(line, before) == 0);
 	json_decref(*input);
 	*input = updated;
-	if (!line || !*line || (before && strcmp(line, before) == 0))
+	if (same)
 		return 0;
 	json_object_set_new(story->result, "edited", json_true());
 	return set_line(story, line);

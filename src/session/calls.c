@@ -34,6 +34,7 @@ static void call_free(struct call *call)
 {
 	close_fd(&call->socket);
 	buffer_release(&call->input);
+	free(call->canonical);
 	json_decref(call->params);
 	json_decref(call->result);
 	json_decref(call->progress);
@@ -170,10 +171,23 @@ static void take_question(struct call *call, json_t *request)
 	/* Somebody may have said "for this session" to another call since this one began. */
 	const char *canonical = json_string_value(json_object_get(request, "canonical"));
 	call->asking = true;
+	free(call->canonical);
+	call->canonical = canonical ? strdup(canonical) : NULL;
 	if (canonical && session_answers_hold(call->session->answers, canonical))
 		post_answer(call, json_pack("{s:b}", "session", 1));
 	else
 		call->session->face->question(call, json_object_get(request, "request"));
+}
+
+/* "For this session" also answers those who are waiting for the same. */
+static void answer_alike(struct session *session, const char *canonical)
+{
+	for (struct call *call = session->calls; call; call = call->next) {
+		if (!call->asking || !call->canonical || strcmp(call->canonical, canonical) != 0)
+			continue;
+		session->face->forget_question(call);
+		post_answer(call, json_pack("{s:b}", "session", 1));
+	}
 }
 
 /* ---- what a call says ---- */
@@ -187,7 +201,8 @@ static void take_note(struct call *call, json_t *note)
 	if (!what)
 		return;
 	if (strcmp(what, "answered") == 0 && canonical) {
-		session_answers_add(session->answers, canonical);
+		if (session_answers_add(session->answers, canonical) == 0)
+			answer_alike(session, canonical);
 	} else if (strcmp(what, "reviewed") == 0) {
 		bool refused = json_is_true(json_object_get(note, "refused"));
 		if (review_history_add(&session->history, refused))

@@ -72,7 +72,13 @@ static void ask_host(struct call *call, const json_t *request)
 
 static void forget_question(struct call *call)
 {
+	if (!call->question)
+		return;
 	rpc_forget(call->session->rpc, call->question);
+	rpc_notify(call->session->rpc, "approval/withdrawn",
+		json_pack(
+			"{s:o, s:i}", "call", json_of_text(call->name), "id", (int)call->question));
+	call->question = 0;
 }
 
 static void tell_notice(struct session *session, const char *kind, const char *text)

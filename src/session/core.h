@@ -35,7 +35,7 @@ struct face {
 	void (*note)(struct call *call, const char *note, const json_t *fields);
 	/* A question: to be answered by call_answer() or call_answer_none(), now or later. */
 	void (*question)(struct call *call, const json_t *request);
-	/* The call's question is of no interest any more: it has ended. */
+	/* The call's question is of no interest any more: it has ended, or has its answer. */
 	void (*forget_question)(struct call *call);
 	/* Something for the person: configuration that changed, a fault in it. */
 	void (*notice)(struct session *session, const char *kind, const char *text);
@@ -65,6 +65,7 @@ struct call {
 	char carry[2][4]; /* the beginning of a character, of each stream */
 	size_t carry_bytes[2];
 	bool cancelled, asking;
+	char *canonical;   /* of the question that it asks */
 	unsigned question; /* the face's */
 	json_t *result;    /* came; told once the process is gone */
 	struct call_end end;

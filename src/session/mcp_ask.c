@@ -128,7 +128,13 @@ void mcp_question(struct call *call, const json_t *request)
 
 void mcp_forget_question(struct call *call)
 {
+	if (!call->question)
+		return;
 	rpc_forget(call->session->rpc, call->question);
+	rpc_notify(call->session->rpc, "notifications/cancelled",
+		json_pack("{s:i, s:s}", "requestId", (int)call->question, "reason",
+			"it needs no answer any more"));
+	call->question = 0;
 }
 
 bool mcp_ask_terminal(struct session *session)

@@ -73,8 +73,8 @@ void story_note(struct story *story, const char *note, json_t *fields);
 /* Appends a paragraph. */
 void story_say(struct buffer *to, const char *text);
 
-/* A path that the host or a model gave, as the host's: absolute, from the call's directory, and out of
- * the box's view of the workspace. The caller frees; NULL: out of memory. */
+/* A path that the host or a model gave, as the host's: absolute, from the call's directory, and out
+ * of the box's view of the workspace. The caller frees; NULL: out of memory. */
 char *story_host_path(const struct story *story, const char *path);
 /* The same path as the call's box sees it. */
 char *story_inside_path(const struct story *story, const char *path);

@@ -97,7 +97,8 @@ def test_a_users_file_holds_for_a_run(places):
     assert plan["mode"] == "read-only" and plan["limits"]["time_ms"] == 7000
     denied = places.run("run", "-q", "--", "touch", "new")
     assert denied.code != 0 and not (places.workspace / "new").exists()
-    assert places.run("net", "check", "a.org").code == 0
+    allowed = places.run("net", "check", "a.org").ok()
+    assert f"allow-domain a.org ({places.user_file}:5)" in allowed.out
     assert places.run("net", "check", "b.org").code == 1
 
 

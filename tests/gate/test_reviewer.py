@@ -1,5 +1,6 @@
-"""Reviewers: what the built-in one makes of a table of requests, and that a program or a model that
-fails, stalls, lies or is lied to lets nothing through. Real boxes, and a real server on loopback."""
+"""Reviewers: what the built-in one makes of a table of requests, and that a program or a model
+that fails, stalls, lies or is lied to lets nothing through. Real boxes, and a real server on
+loopback."""
 
 import contextlib
 import http.server
@@ -57,7 +58,8 @@ def test_the_table_of_requests(run_coffer):
     lines = [
         json.dumps({"directory": DIRECTORY, "home": HOME, **row["request"]}) + "\n" for row in rows
     ]
-    result = run_coffer("gate", "review", "--builtin", "--batch", stdin="".join(lines), report=False)
+    command = ["gate", "review", "--builtin", "--batch"]
+    result = run_coffer(*command, stdin="".join(lines), report=False)
     assert result.code == FORBID, result.describe()
     answers = [json.loads(line) for line in result.out.splitlines()]
     assert len(answers) == len(rows), result.describe()
@@ -253,7 +255,8 @@ def test_a_program_is_boxed(review, script, asked, workspace, tcp_listener):
         "    try: what(); return 'done'\n"
         "    except OSError: return 'refused'\n"
         f"write = tries(lambda: open({str(workspace / 'mark')!r}, 'w'))\n"
-        f"connect = tries(lambda: socket.create_connection(('127.0.0.1', {tcp_listener.port}), 2))\n"
+        f"address = ('127.0.0.1', {tcp_listener.port})\n"
+        "connect = tries(lambda: socket.create_connection(address, 2))\n"
         "answer['rationale'] = f'write {write}, connect {connect}'\n"
         "print(json.dumps(answer))"
     )
@@ -265,7 +268,8 @@ def test_a_program_is_boxed(review, script, asked, workspace, tcp_listener):
 
 
 def test_a_rationale_is_made_harmless(review, script, asked):
-    program = script("answer['rationale'] = 'a\\x1b[2Jb\\u202ec' + 'x' * 9000; print(json.dumps(answer))")
+    rationale = "'a\\x1b[2Jb\\u202ec' + 'x' * 9000"
+    program = script(f"answer['rationale'] = {rationale}; print(json.dumps(answer))")
     rationale = review(asked, program=program).answer["rationale"]
     assert rationale.startswith("a [2Jb cxxx")
     assert len(rationale) < 2100
@@ -665,7 +669,8 @@ def test_a_name_server_that_does_not_answer(coffer, tmp_path, certificates):
         "ip link set lo up && mount --bind resolv.conf /etc/resolv.conf || exit 99\n"
         "/usr/bin/python3 hole.py & hole=$!\n"
         "while [ ! -e ready ]; do sleep 0.05; done\n"
-        f"{coffer} gate review --json --url https://reviewer.example.com/ --timeout 700ms <ask.json\n"
+        f"{coffer} gate review --json --url https://reviewer.example.com/ --timeout 700ms"
+        " <ask.json\n"
         "code=$?; kill $hole; exit $code\n"
     )
     (tmp_path / "ask.json").write_text(json.dumps(request_of()))
@@ -673,7 +678,10 @@ def test_a_name_server_that_does_not_answer(coffer, tmp_path, certificates):
     done = subprocess.run(
         ["unshare", "--user", "--map-root-user", "--mount", "--net", "sh", "-c", story],
         cwd=tmp_path,
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SSL_CERT_FILE": certificates / "good-ca.pem"},
+        env={
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "SSL_CERT_FILE": certificates / "good-ca.pem",
+        },
         capture_output=True,
         text=True,
         timeout=30 * support.SLOWDOWN,

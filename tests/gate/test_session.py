@@ -370,14 +370,16 @@ def test_yes_for_the_session(open_session, outside):
 
 
 def test_an_answer_for_the_session_serves_those_who_wait(open_session, outside):
-    """Several calls ask the same; a call that asks after the answer is not asked for."""
     session = open_session(answer=lambda _: None)
-    pending = [session.begin("tool/exec", **asking(outside))]
-    support.wait_until(lambda: session.questions, 20, "the question")
-    session.reply(session.questions[0], {"decision": "session"})
-    assert pending[0].wait()["exit"] == 0
+    pending = [session.begin("tool/exec", call=f"n{i}", **asking(outside)) for i in range(3)]
+    support.wait_until(lambda: len(session.questions) == 3, 20, "the questions")
+    answered = session.questions[1]
+    session.reply(answered, {"decision": "session"})
+    assert [one.wait()["exit"] for one in pending] == [0, 0, 0]
+    withdrawn = {session.note("approval/withdrawn")["id"] for _ in range(2)}
+    assert withdrawn == {q["id"] for q in session.questions} - {answered["id"]}
     assert session.call("tool/exec", **asking(outside))["exit"] == 0
-    assert len(session.questions) == 1
+    assert len(session.questions) == 3
 
 
 def test_an_edited_command_is_decided_anew(open_session, outside):
@@ -441,6 +443,7 @@ def test_a_question_that_stays_open_can_be_cancelled(open_session, outside):
     session.call("tool/cancel", call="it")
     with fails("cancelled"):
         pending.wait()
+    assert session.note("approval/withdrawn") == {"call": "it", "id": session.questions[0]["id"]}
     session.reply(session.questions[0], {"decision": "once"})
     assert session.run("echo on")["exit"] == 0
     assert not (outside / "made").exists()
@@ -704,20 +707,20 @@ def test_a_host_that_does_not_read_is_waited_for(workspace, gate_environment):
     session = Session(cwd=workspace, env=gate_environment, reader=False)
     with contextlib.closing(session):
         begun = session.begin("session/start")
-        pending = session.begin("tool/exec", command="head -c 40000000 /dev/zero | tr '\\0' x")
+        pending = session.begin("tool/exec", command="head -c 12000000 /dev/zero | tr '\\0' x")
         time.sleep(0.7)
         status = support.Path(f"/proc/{session.process.pid}/status").read_text()
         resident = int(status.split("VmRSS:")[1].split()[0])
         assert resident < 40 * 1024
         session.read()
         begun.wait()
-        assert pending.wait(60)["stdout"]["bytes"] == 40000000
+        assert pending.wait(60)["stdout"]["bytes"] == 12000000
         streamed = sum(
             len(message["params"]["text"])
             for _, message in session.messages
             if isinstance(message, dict) and message.get("method") == "tool/output"
         )
-        assert streamed == 40000000
+        assert streamed == 12000000
 
 
 # The end.

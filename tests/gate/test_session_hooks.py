@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import shlex
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -281,6 +282,17 @@ def test_configuration_that_changes_is_read_again(bench):
     bench.add(RULE)
     assert session.run(["make", "publish"])["cause"] == "refused"
     session.note("session/notice", fits=lambda params: params["kind"] == "config_changed")
+
+
+def test_hang_up_reads_it_again(bench):
+    session = bench.open()
+    bench.add(RULE)
+    session.process.send_signal(signal.SIGHUP)
+    session.note("session/notice", fits=lambda params: params["kind"] == "config_changed")
+    bench.add("[[rule")
+    session.process.send_signal(signal.SIGHUP)
+    session.note("session/notice", fits=lambda params: params["kind"] == "config_fault")
+    assert session.run(["make", "publish"])["cause"] == "refused"
 
 
 def test_the_last_valid_state_stays_in_force(bench):

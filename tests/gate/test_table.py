@@ -1,5 +1,5 @@
-"""The decision table: what is printed is what is decided, in every cell; and what must hold of any such
-table does."""
+"""The decision table: what is printed is what is decided, in every cell; and what must hold of any
+such table does."""
 
 import re
 from pathlib import Path

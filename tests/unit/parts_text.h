@@ -79,6 +79,7 @@ static inline int read_example(
 		{"/w/itself.sh", "echo p1 >> itself.sh\n"},
 		{"/w/broken.sh", "p1\nif\n"},
 		{"/w/sub/s.sh", "p3\n"},
+		{"/w/sub/f.sh", "f() { p9; }\n"},
 	};
 	(void)data;
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {

@@ -183,7 +183,7 @@ static const struct example doubts[] = {
 	{"GIT_SSH_COMMAND=p1 git pull", "!{GIT_SSH_COMMAND=p1} git pull"},
 	{"x=1; declare -n y=PATH", "!{x=1}; !declare -n y=PATH"},
 	{"BASH_ENV=x bash -c p1", "!{BASH_ENV=x} bash -c p1; >!p1"},
-	{"IFS=x; p1", "!{IFS=x}; !p1"},
+	{"IFS=x; p1", "{IFS=x}; p1"},
 	{"hash -p /x p1", "!hash -p /x p1"},
 	{"enable -f x y", "!enable -f x y"},
 	{"set -k; p1", "!set -k; !p1"},
@@ -263,6 +263,98 @@ static const struct example doubts[] = {
 	{"echo ${x:-'a'} \"${x:-'a'}\"", "!echo ?${x:-'a'}"},
 };
 
+/* Continued lines, words that may become several, places that change. */
+static const struct example more[] = {
+	{"!\\\n p1", "!"},
+	{"a | ! b", "!a"},
+	{"a | time b", "a; time b <1; >b <1"},
+	{"if\\\n true; then p1; fi", "!"},
+	{"p1 $(\\\n( '$(p2)' ))", "!p1"},
+	{"(\\\n( p1 ))", "!"},
+	{"cat <<E\\\nOF\n$(p1)\nEOF", "!cat"},
+	{"p1 ${ p2; }", "!p1"},
+	{"p1 ${| p2; }", "!p1"},
+	{"env A=$x p1", "!env ?A=$x p1; >!{A=$x} p1"},
+	{"env A=\"$x\" p1", "env ?A=\"$x\" p1; >{A=\"$x\"} p1"},
+	{"timeout -s $s 5 p1", "!timeout -s ?$s 5 p1"},
+	{"timeout -s \"$s\" 5 p1", "timeout -s ?\"$s\" 5 p1; >p1"},
+	{"timeout \"$x\" 5 p1", "!timeout ?\"$x\" 5 p1"},
+	{"find . -exec p1 $x {} \\;", "!find . -exec p1 ?$x {} ;; >p1 ?$x ?{}"},
+	{"find . -exec p1 \"a$x\" {} \\;", "!find . -exec p1 ?\"a$x\" {} ;; >p1 ?\"a$x\" ?{}"},
+	{"sudo A=$x p1", "!sudo ?A=$x p1; >!{A=$x} p1 @"},
+	{"if true; then . ./sub/f.sh; fi; f", "true; . ./sub/f.sh; >p9; f"},
+	{". ./sub/f.sh; f", ". ./sub/f.sh; >p9; f"},
+	{"bash /dev/stdin <<< p1", "!bash /dev/stdin"},
+	{". /dev/stdin", "!. /dev/stdin"},
+	{"bash //dev/./stdin", "!bash //dev/./stdin"},
+	{"wait -p PATH", "!wait -p PATH"},
+	{"wait $!", "wait ?$!"},
+	{"coproc PATH { p1; }; p2", "!p1 &; !p2"},
+	{"PATH=/x eval p1", "!{PATH=/x} eval p1; >!p1"},
+	{"IFS= read -r x", "{IFS=} read -r x"},
+	{"LC_ALL=x; p1 é", "!"},
+	{"LC_ALL=C p1", "{LC_ALL=C} p1"},
+	{"sh -c \"export A=\\$x; p1\"", "sh -c export A=$x; p1; >!export ?A=$x; >!p1"},
+	{"sh -c 'export A=\"$x\"; p1'", "sh -c export A=\"$x\"; p1; >export ?A=\"$x\"; >p1"},
+	{"xargs -I\"$x\" p1 a", "!xargs ?-I\"$x\" p1 a"},
+	{"p1 \\\n p2", "p1 p2"},
+	{"p1 \\\n  a", "p1 a"},
+	{"p\\\n1 a", "p1 a"},
+	{"p1 &\\\n& p2", "!p1 &"},
+	{"p1 |\\\n p2", "p1; p2 <1"},
+	{"p1 \"a\\\nb\"", "p1 ab"},
+	{"cat <<E\nE\\\nx\nE", "!cat"},
+	{"cat <<E\na \\\nE\np1\nE", "!cat"},
+	{"cat <<E\n\\$(p1) \\\\$(p2)\nE", "!cat; !p2"},
+	{"echo a > /dev/null; ./s.sh", "echo a >/dev/null; ./s.sh; >p1; >p2 x"},
+	{"p1 {~,a}", "p1 ?{~,a}"},
+	{"p1 a{,}", "p1 a a"},
+	{"x=$(p1 \"a)b\")", "p1 a)b; {x=$(p1 \"a)b\")}"},
+	{"[[ a ]] && p1", "p1"},
+	{"case esac in esac) ;; esac", "! SYNTAX 1:18: a closing word or sign too many"},
+	{"for i in a; { p1; }", "!p1"},
+	{"p1 $'\\u0041' $'\\101' $'\\cA'", "!p1 A A A"},
+	{"declare -a x=(1 $(p1))", "p1; declare -a ?x=(1 $(p1))"},
+	{"p1 a=(b)", "!p1 a= SYNTAX 1:6: a sign that fits nowhere"},
+	{"function a-b { p1; }; a-b", "p1; a-b()"},
+	{"f() { f; }; f", "f; f()"},
+	{"if a; then b() { c; }; fi; b", "a; c; b"},
+	{"{ b() { c; }; }; b", "c; b"},
+	{"p1 < <(p2)", "p2; p1 <?"},
+	{"p1 > >(p2)", "p2; p1 >?"},
+	{"sudo -u \"$u\" p1", "sudo -u ?\"$u\" p1; >p1 @"},
+	{"git -C \"$d\" status", "git -C ?\"$d\" status"},
+	{"git -C $d status", "!git -C ?$d status"},
+	{"git log --format=\"%h $(p1)\"", "p1; git log ?--format=\"%h $(p1)\""},
+	{"nice -n $x p1", "!nice -n ?$x p1"},
+	{"docker run -v \"$PWD:/w\" i p1", "docker run -v ?\"$PWD:/w\" i p1; >p1 @"},
+	{"docker run -v $PWD:/w i p1", "!docker run -v ?$PWD:/w i p1"},
+	{"ssh \"$h\" p1", "!ssh ?\"$h\" p1"},
+	{"xargs -n1 -I{} p1 a{}b", "xargs -n1 -I{} p1 a{}b; >p1 ?a{}b"},
+	{"p1 2>/dev/null | p2 || true", "p1 >/dev/null; p2 <1; true"},
+	{"(cd sub && ./s.sh)", "cd sub; !./s.sh"},
+	{"(cd sub; ls); ./s.sh", "cd sub; ls; !./s.sh"},
+	{"while read -r x; do p1 \"$x\"; done < f", "read -r x; p1 ?\"$x\";  <f"},
+	{"printf \"%s\\n\" \"$x\" | xargs -r p1",
+		"printf %s\\n ?\"$x\"; xargs -r p1 <1; >p1 ?{} <1"},
+	{"time -p p1 | p2", "p1; p2 <1"},
+	{"! p1 | p2", "p1; p2 <1"},
+	{"p1 $(</etc/x)", " </etc/x; p1 ?$(</etc/x)"},
+	{"bash <(p1)", "p1; !bash ?<(p1)"},
+	{"bash -c \"$(p1)\"", "p1; !bash -c ?\"$(p1)\""},
+	{"eval \"$(p1)\"", "!p1; !eval ?\"$(p1)\""},
+	{". <(p1)", "!p1; !. ?<(p1)"},
+	{"bash -c 'p1 \"$1\"' _ a", "bash -c p1 \"$1\" _ a; >p1 ?\"$1\""},
+	{"sh <<< \"p1\"", "sh; >p1"},
+	{"env -- p1", "env -- p1; >p1"},
+	{"command -- p1", "command -- p1; >p1"},
+	{"exec -- p1", "exec -- p1; >p1"},
+	{"xargs -- p1", "xargs -- p1; >p1 ?{}"},
+	{"timeout -- 5 p1", "timeout -- 5 p1; >p1"},
+	{"sudo -- p1", "sudo -- p1; >p1 @"},
+	{"nohup -- p1", "nohup -- p1 &; >p1 &"},
+};
+
 static void check(const struct example *table, size_t count)
 {
 	for (size_t i = 0; i < count; i++) {
@@ -287,6 +379,12 @@ static void test_doubts(void **state)
 {
 	(void)state;
 	check(doubts, ARRAY_SIZE(doubts));
+}
+
+static void test_more(void **state)
+{
+	(void)state;
+	check(more, ARRAY_SIZE(more));
 }
 
 /* Whether nothing of the script is certain, and at least something of it is there to be seen. */
@@ -408,6 +506,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_syntax),
 		cmocka_unit_test(test_doubts),
+		cmocka_unit_test(test_more),
 		cmocka_unit_test(test_bytes_that_are_read_in_two_ways),
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_bounds),

@@ -17,8 +17,7 @@ static const struct classify_context at_work = {
 	.directory = "/w", .home = "/home/me", .writable_roots = roots};
 
 /* The gravest class of any part of the line, and its id. */
-static struct classification classify_line(
-	const char *line, const struct classify_context *context)
+static struct classification classify_line(const char *line, const struct classify_context *context)
 {
 	const struct analysis_context files = {.directory = "/w"};
 	struct analysis *analysis;
@@ -145,10 +144,11 @@ static void scripts_of_sed(void **state)
 	static const char *const harmless[] = {"p", "1,5p", "$p", "/a/,/b/p", "5q", "1~2p", "=",
 		"s/a/b/", "s/a/b/g2", "s|a|b|I", "y/ab/cd/", "/a/{p;d}", "/a/!d", "s/[a-z]/x/g",
 		"s/[[:space:]]*$//", "1d;2p", "\\,a,p", "/a/I,+3p", "s/\\//x/", "1{/a/p}"};
-	static const char *const not_known[] = {"e", "1e id", "s/a/b/e", "s/a/b/ge", "w x", "s/a/b/w x",
-		"r x", "R x", "W x", "s/[/]/e/e", "s/[]/]/x/e", "e id;p", "p;e id", "$e", "/a/e",
-		"s/a/b", "s\\a\\b\\", "a text", "/a", "s/a\nb/c/", "y/a/b/e", "1,e", "v", "F;e",
-		"s/a/b/;e id", "s/a/b/\ne id", "}e", "p e", "s/a/b/ e", "q1e", ":a;e;ba"};
+	static const char *const not_known[] = {"e", "1e id", "s/a/b/e", "s/a/b/ge", "w x",
+		"s/a/b/w x", "r x", "R x", "W x", "s/[/]/e/e", "s/[]/]/x/e", "e id;p", "p;e id",
+		"$e", "/a/e", "s/a/b", "s\\a\\b\\", "a text", "/a", "s/a\nb/c/", "y/a/b/e", "1,e",
+		"v", "F;e", "s/a/b/;e id", "s/a/b/\ne id", "}e", "p e", "s/a/b/ e", "q1e",
+		":a;e;ba"};
 	for (size_t i = 0; i < ARRAY_SIZE(harmless); i++)
 		if (!sed_script_is_safe(harmless[i]))
 			fail_msg("sed '%s' is not taken for safe", harmless[i]);

@@ -19,10 +19,16 @@ static struct rule_word npm_test[] = {{{npm, 1, 2}}, {{test, 1, 2}}};
 static struct rule_word just_make[] = {{{make, 1, 2}}};
 static struct grant network[] = {{GRANT_NETWORK, "registry.example"}, {GRANT_WRITE, "/opt/cache"}};
 static struct config_rule rules[] = {
-	{.prefix = npm_install, .prefix_count = 2, .decision = VERDICT_ALLOW, .grants = network,
+	{.prefix = npm_install,
+		.prefix_count = 2,
+		.decision = VERDICT_ALLOW,
+		.grants = network,
 		.grants_count = 2},
 	{.prefix = npm_test, .prefix_count = 2, .decision = VERDICT_ALLOW},
-	{.prefix = just_make, .prefix_count = 1, .decision = VERDICT_ASK, .reason = "it \x1b[2J is slow"},
+	{.prefix = just_make,
+		.prefix_count = 1,
+		.decision = VERDICT_ASK,
+		.reason = "it \x1b[2J is slow"},
 };
 static const struct config config = {.rules = rules, .rules_count = ARRAY_SIZE(rules)};
 static char *roots[] = {"/w", NULL};
@@ -104,8 +110,8 @@ static void asks_are_asked_for_unless_a_rule_grants_them(void **state)
 	struct gate_request request = request_of("on-request");
 	struct grant *asks = NULL;
 	size_t count = 0;
-	assert_int_equal(grants_parse("net=registry.example,write=/opt/cache/x", "/w", &asks, &count,
-				 NULL),
+	assert_int_equal(
+		grants_parse("net=registry.example,write=/opt/cache/x", "/w", &asks, &count, NULL),
 		0);
 	request.asks = asks;
 	request.asks_count = count;
@@ -144,16 +150,16 @@ static void what_may_be_asked_for(void **state)
 	/* The same twice is once. */
 	assert_int_equal(grants_parse("write=./out", "/w/x", &asks, &count, &error), 0);
 	assert_int_equal(count, 4);
-	static const char *const wrong[] = {"", "write", "write=", "unsandboxed=1", "net=", "everything",
-		"write=a,,net=b", "Net=x"};
+	static const char *const wrong[] = {"", "write", "write=", "unsandboxed=1",
+		"net=", "everything", "write=a,,net=b", "Net=x"};
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
 		if (grants_parse(wrong[i], "/w", &asks, &count, &error) != -EINVAL)
 			fail_msg("'%s' was taken", wrong[i]);
 	grants_free(asks, count);
 }
 
-static char *key_of(const char *line, const char *directory, enum policy_mode mode,
-	const char *asked)
+static char *key_of(
+	const char *line, const char *directory, enum policy_mode mode, const char *asked)
 {
 	struct gate_request request = request_of("on-request");
 	struct grant *asks = NULL;
@@ -190,14 +196,32 @@ static void a_key_is_the_same_for_the_same_and_no_other(void **state)
 		{"make", "/w", MODE_WORKSPACE_WRITE, "net=a,write=/b,unsandboxed"},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
-		cleanup_free char *other = key_of(
-			others[i].line, others[i].directory, others[i].mode, others[i].asks);
+		cleanup_free char *other =
+			key_of(others[i].line, others[i].directory, others[i].mode, others[i].asks);
 		assert_string_not_equal(key, other);
 	}
 	/* Bytes that are shown alike are not alike. */
 	cleanup_free char *one = key_of("make \xff", "/w", MODE_WORKSPACE_WRITE, NULL);
 	cleanup_free char *another = key_of("make \xfe", "/w", MODE_WORKSPACE_WRITE, NULL);
 	assert_string_not_equal(one, another);
+}
+
+static void a_key_is_of_the_whole_script(void **state)
+{
+	(void)state;
+	struct gate_request request = request_of("on-request");
+	struct gate_decision *one, *other;
+	/* Behind a NUL, and up to the length: what follows is not the script's. */
+	assert_int_equal(gate_decide_script(&config, &request, "make\0a.", 6, &one, NULL), 0);
+	assert_int_equal(gate_decide_script(&config, &request, "make\0b.", 6, &other, NULL), 0);
+	assert_string_not_equal(one->canonical, other->canonical);
+	gate_decision_free(one);
+	gate_decision_free(other);
+	assert_int_equal(gate_decide_script(&config, &request, "make a", 4, &one, NULL), 0);
+	assert_int_equal(gate_decide_script(&config, &request, "make b", 4, &other, NULL), 0);
+	assert_string_equal(one->canonical, other->canonical);
+	gate_decision_free(one);
+	gate_decision_free(other);
 }
 
 static void argv_and_lines_have_keys_of_their_own(void **state)
@@ -210,9 +234,9 @@ static void argv_and_lines_have_keys_of_their_own(void **state)
 	request.argv = (char *[]){"make", "a", "b", NULL};
 	assert_int_equal(gate_decide(&config, &request, &other, NULL), 0);
 	assert_string_not_equal(one->canonical, other->canonical);
-	assert_string_equal(
-		one->canonical, "{\"mode\":\"workspace-write\",\"directory\":\"/w\",\"argv\":[\"make\","
-				"\"a b\"],\"asks\":[]}");
+	assert_string_equal(one->canonical,
+		"{\"mode\":\"workspace-write\",\"directory\":\"/w\",\"argv\":[\"make\","
+		"\"a b\"],\"asks\":[]}");
 	gate_decision_free(one);
 	gate_decision_free(other);
 }
@@ -314,7 +338,8 @@ static void one_grave_part_is_found_among_many(void **state)
 	cleanup_free char *script = malloc(LINES * 16 + 16);
 	size_t length = 0;
 	for (size_t i = 0; i < LINES; i++)
-		length += (size_t)sprintf(script + length, i == 1234 ? "rm -rf ~\n" : "echo %zu\n", i);
+		length += (size_t)sprintf(
+			script + length, i == 1234 ? "rm -rf ~\n" : "echo %zu\n", i);
 	struct gate_decision *decision = decide(script);
 	assert_int_equal(decision->verdict, VERDICT_FORBID);
 	assert_int_equal(decision->parts_count, LINES);
@@ -331,6 +356,7 @@ int main(void)
 		cmocka_unit_test(asks_are_asked_for_unless_a_rule_grants_them),
 		cmocka_unit_test(what_may_be_asked_for),
 		cmocka_unit_test(a_key_is_the_same_for_the_same_and_no_other),
+		cmocka_unit_test(a_key_is_of_the_whole_script),
 		cmocka_unit_test(argv_and_lines_have_keys_of_their_own),
 		cmocka_unit_test(the_suggested_rule_is_the_narrowest),
 		cmocka_unit_test(reasons_cannot_write_to_a_terminal),

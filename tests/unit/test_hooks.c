@@ -75,6 +75,9 @@ static const struct answer {
 	{HOOK_PRE_TOOL_USE, 0, "{\"unknown\":1,\"systemMessage\":\"m\"}", "", HOOK_SAYS_NOTHING,
 		.message = "m"},
 	{HOOK_PRE_TOOL_USE, 0, "{}", "", HOOK_SAYS_NOTHING},
+	{HOOK_SESSION_START, 0, "{\"decision\":\"block\",\"reason\":\"told\"}", "",
+		HOOK_SAYS_NOTHING, .message = "told"},
+	{HOOK_PRE_TOOL_USE, 0, "{\"reason\":\"of nothing\"}", "", HOOK_SAYS_NOTHING},
 	/* An allow beside a block: the graver. */
 	{HOOK_PRE_TOOL_USE, 0,
 		"{\"decision\":\"block\",\"hookSpecificOutput\":{\"hookEventName\":\"PreToolUse\","

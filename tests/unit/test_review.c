@@ -314,7 +314,15 @@ static void test_whose_words_order(void **state)
 		"commit without a push",
 		"leave topic alone, don't touch topic",
 	};
+	static const char *const taken_back[] = {"never mind", "Nevermind.", "ok, forget it",
+		"cancel that please", "Scratch that!", "on second thought, leave it"};
 	bool narrow;
+	for (size_t i = 0; i < ARRAY_SIZE(taken_back); i++) {
+		if (said("push topic by force", taken_back[i], &narrow) != AUTHORIZATION_NONE)
+			fail_msg("not taken back: %s", taken_back[i]);
+		if (said(taken_back[i], "push topic by force", &narrow) != AUTHORIZATION_CLEAR)
+			fail_msg("not said anew: %s", taken_back[i]);
+	}
 	for (size_t i = 0; i < ARRAY_SIZE(clear); i++)
 		if (said(clear[i], NULL, &narrow) != AUTHORIZATION_CLEAR || !narrow)
 			fail_msg("not clear: %s", clear[i]);

@@ -223,7 +223,8 @@ static void examples_are_checked(void **state)
 	struct world *w = *state;
 	struct error error = {0};
 	struct config_rule *rule = add_rule(w, VERDICT_ALLOW, "npm test|run");
-	rule->place = (struct config_place){.file = "/etc/coffer/coffer.toml", .line = 7, .column = 3};
+	rule->place =
+		(struct config_place){.file = "/etc/coffer/coffer.toml", .line = 7, .column = 3};
 	rule->program = (char *)"/nowhere/npm";
 	rule->within = (char *)"/nowhere";
 	strv_add(&rule->matches, "npm test");

@@ -395,8 +395,8 @@ static void test_variables(void **state)
 {
 	static const char *const harmful[] = {"PATH", "LD_PRELOAD", "LD_LIBRARY_PATH", "LD",
 		"BASH_ENV", "ENV", "GIT_SSH_COMMAND", "GIT_PAGER", "NODE_OPTIONS", "PYTHONSTARTUP",
-		"PYTHONPATH", "PERL5OPT", "PERL5LIB", "IFS", "PS4", "PROMPT_COMMAND", "PAGER",
-		"EDITOR", "npm_config_prefix", "BASH_FUNC_x%%", "_JAVA_OPTIONS", "LDFLAGS"};
+		"PYTHONPATH", "PERL5OPT", "PERL5LIB", "PS4", "PROMPT_COMMAND", "PAGER", "EDITOR",
+		"npm_config_prefix", "BASH_FUNC_x%%", "INPUTRC", "_JAVA_OPTIONS", "LDFLAGS"};
 	static const char *const harmless[] = {
 		"A", "PATHS", "PAT", "LDX", "GIT", "CI", "NODE_ENV", "x", "DEBUG", "ZZ", "_"};
 	(void)state;
