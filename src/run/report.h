@@ -55,8 +55,8 @@ struct report {
 
 const char *cause_name(enum cause cause);
 
-/* JSON text with 2-space indentation; caller frees. plan may be NULL when it could not be made; gate
- * is JSON, or NULL where nothing was asked of the gate. */
+/* JSON text with 2-space indentation; caller frees. plan may be NULL when it could not be made;
+ * gate is JSON, or NULL where nothing was asked of the gate. */
 char *report_to_json(const struct report *report, const struct plan *plan,
 	const struct denials *denials, const char *gate);
 void report_release(struct report *report);
