@@ -244,7 +244,7 @@ void call_open(struct code_run *run, TSNode node, unsigned depth, struct call *r
 /* An attribute node, and what it is an attribute of. */
 struct value value_of_member(
 	struct code_run *run, TSNode node, unsigned depth, struct value *ret_object);
-void bind(struct code_run *run, const char *name, uint32_t position, struct value value);
+void code_bind(struct code_run *run, const char *name, uint32_t position, struct value value);
 /* What name stands for at position; false: nothing binds it. */
 bool bound(struct code_run *run, const char *name, uint32_t position, struct value *ret);
 void bindings_release(struct code_run *run);

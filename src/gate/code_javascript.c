@@ -141,7 +141,7 @@ static void bind_module(struct code_run *run, TSNode name, const char *module,
 	if (member_name)
 		value = member(run, value, member_name, false);
 	value.imported = true;
-	bind(run, node_identifier(run, name), position, value);
+	code_bind(run, node_identifier(run, name), position, value);
 }
 
 static void bind_import(struct code_run *run, TSNode node)
@@ -199,7 +199,7 @@ static void bind_pattern(
 		struct value value = member(run, object, text, false);
 		if (node_is(name, "object_pattern"))
 			continue;
-		bind(run, node_identifier(run, name), position, value);
+		code_bind(run, node_identifier(run, name), position, value);
 	}
 }
 
@@ -215,7 +215,7 @@ static void bind_members(struct code_run *run, const char *name, TSNode object, 
 		struct value key = value_dotted(run, (struct value){.name = name},
 			node_identifier(run, node_field(run, pairs[i], FIELD_KEY)));
 		if (key.name && value.imported)
-			bind(run, key.name, position, value);
+			code_bind(run, key.name, position, value);
 	}
 }
 
@@ -235,7 +235,7 @@ static void bind_assignment(struct code_run *run, TSNode node)
 		size_t given = node_children(right, values, MAX_ARGUMENTS);
 		for (size_t i = 0; i < count && i < given; i++)
 			if (node_kind(run, names[i]) == NODE_IDENTIFIER)
-				bind(run, node_identifier(run, names[i]), position,
+				code_bind(run, node_identifier(run, names[i]), position,
 					value_of(run, values[i], 1));
 	} else if (kind == NODE_IDENTIFIER && node_kind(run, right) == NODE_OBJECT) {
 		bind_members(run, node_identifier(run, left), right, position);
@@ -243,7 +243,7 @@ static void bind_assignment(struct code_run *run, TSNode node)
 		const char *name = node_identifier(run, left);
 		/* `var require = require || ...` and the like do not hide what is meant. */
 		if (value.name || value.text || !sink_of(run, name))
-			bind(run, name, position, value);
+			code_bind(run, name, position, value);
 	} else if (kind == NODE_ATTRIBUTE && (value.name || value.text)) {
 		TSNode object = node_field(run, left, FIELD_OBJECT);
 		struct value key = {0};
@@ -252,7 +252,7 @@ static void bind_assignment(struct code_run *run, TSNode node)
 				(struct value){.name = node_identifier(run, object)},
 				node_identifier(run, node_field(run, left, FIELD_MEMBER)));
 		if (key.name)
-			bind(run, key.name, position, value);
+			code_bind(run, key.name, position, value);
 	}
 }
 
@@ -275,7 +275,7 @@ static void bind_awaited(struct code_run *run, TSNode node)
 	if (node_is(parameter, "object_pattern"))
 		bind_pattern(run, parameter, value, position);
 	else if (node_kind(run, parameter) == NODE_IDENTIFIER)
-		bind(run, node_identifier(run, parameter), position, value);
+		code_bind(run, node_identifier(run, parameter), position, value);
 }
 
 static void bind_augmented(struct code_run *run, TSNode node)
@@ -285,7 +285,7 @@ static void bind_augmented(struct code_run *run, TSNode node)
 		return;
 	struct value before = value_of(run, left, 0);
 	struct value sum = {.text = before.text, .folded = true};
-	bind(run, node_identifier(run, left), ts_node_end_byte(node), sum);
+	code_bind(run, node_identifier(run, left), ts_node_end_byte(node), sum);
 }
 
 static void bind_node(struct code_run *run, TSNode node, enum node_kind kind)
@@ -305,7 +305,7 @@ static void bind_node(struct code_run *run, TSNode node, enum node_kind kind)
 		break;
 	case NODE_DEFINITION:
 		if (run->depth == 1)
-			bind(run, node_identifier(run, node_field(run, node, FIELD_NAME)),
+			code_bind(run, node_identifier(run, node_field(run, node, FIELD_NAME)),
 				ts_node_start_byte(node), (struct value){0});
 		break;
 	default:

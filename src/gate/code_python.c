@@ -142,7 +142,7 @@ static void bind_unknown(struct code_run *run, TSNode node)
 		return;
 	const char *name = node_identifier(run, node);
 	if (!is_sensitive(name))
-		bind(run, name, ts_node_start_byte(node), (struct value){0});
+		code_bind(run, name, ts_node_start_byte(node), (struct value){0});
 }
 
 static void bind_target(struct code_run *run, TSNode target, TSNode source, uint32_t position)
@@ -154,7 +154,7 @@ static void bind_target(struct code_run *run, TSNode target, TSNode source, uint
 		value = value_of(run, source, 0);
 		const char *name = node_identifier(run, target);
 		if (value.name || value.text || !is_sensitive(name))
-			bind(run, name, position, value);
+			code_bind(run, name, position, value);
 		return;
 	case NODE_ATTRIBUTE: {
 		TSNode object = node_field(run, target, FIELD_OBJECT);
@@ -165,7 +165,7 @@ static void bind_target(struct code_run *run, TSNode target, TSNode source, uint
 			value_dotted(run, (struct value){.name = node_identifier(run, object)},
 				node_identifier(run, node_field(run, target, FIELD_MEMBER)));
 		if (key.name)
-			bind(run, key.name, position, value);
+			code_bind(run, key.name, position, value);
 		return;
 	}
 	default:
@@ -181,7 +181,7 @@ static void bind_target(struct code_run *run, TSNode target, TSNode source, uint
 			continue;
 		value = value_of(run, i < given ? sources[i] : (TSNode){0}, 0);
 		if (value.name || value.text || !is_sensitive(node_identifier(run, targets[i])))
-			bind(run, node_identifier(run, targets[i]), position, value);
+			code_bind(run, node_identifier(run, targets[i]), position, value);
 	}
 }
 
@@ -204,7 +204,7 @@ static void bind_module(struct code_run *run, TSNode node, const char *prefix)
 		as = arena_copy(&run->scratch, module, strcspn(module, ".")) ?: module;
 		value.name = as;
 	}
-	bind(run, as, ts_node_start_byte(node), value);
+	code_bind(run, as, ts_node_start_byte(node), value);
 }
 
 static void bind_imports(struct code_run *run, TSNode node, enum node_kind kind)
@@ -252,7 +252,7 @@ static void bind_augmented(struct code_run *run, TSNode node)
 			run, text, strlen(text), fits && before.exact && added.text && added.exact);
 		sum.folded = true;
 	}
-	bind(run, node_identifier(run, left), ts_node_end_byte(node), sum);
+	code_bind(run, node_identifier(run, left), ts_node_end_byte(node), sum);
 }
 
 static void bind_node(struct code_run *run, TSNode node, enum node_kind kind)
@@ -291,7 +291,7 @@ static void bind_node(struct code_run *run, TSNode node, enum node_kind kind)
 	case NODE_DEFINITION:
 		/* Only the module's own functions are meant by their plain name. */
 		if (run->depth == 1)
-			bind(run, node_identifier(run, node_field(run, node, FIELD_NAME)),
+			code_bind(run, node_identifier(run, node_field(run, node, FIELD_NAME)),
 				ts_node_start_byte(node), (struct value){0});
 		break;
 	default:

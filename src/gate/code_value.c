@@ -95,7 +95,7 @@ static const char *keep(struct code_run *run, const char *text)
 	return kept;
 }
 
-void bind(struct code_run *run, const char *name, uint32_t position, struct value value)
+void code_bind(struct code_run *run, const char *name, uint32_t position, struct value value)
 {
 	if (!run->bindings)
 		run->bindings = calloc(BUCKETS, sizeof(struct binding *));
