@@ -1,6 +1,6 @@
-/* Who answers for a name that no rule of the network decides, while its connection waits: the call's
- * own process, on a socket that the box's supervisor connects to (see --net-ask in docs/NETWORK.md,
- * and run/asker.h for what is said there). */
+/* Who answers for a name that no rule of the network decides, while its connection waits: the
+ * call's own process, on a socket that the box's supervisor connects to (see --net-ask in
+ * docs/NETWORK.md, and run/asker.h for what is said there). */
 #ifndef COFFER_SESSION_NAME_ASKER_H
 #define COFFER_SESSION_NAME_ASKER_H
 
