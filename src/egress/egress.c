@@ -6,6 +6,7 @@
 #include "egress/egress.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/limits.h"
 #include "base/request.h"
@@ -329,13 +330,59 @@ static void say_failed(struct egress *egress, const struct error *error)
 		control_send_now(egress->control, &failed, -1);
 }
 
+static void end_delivered(struct egress *egress)
+{
+	struct connection *connection = TAILQ_FIRST(&egress->connections), *next;
+	for (; connection; connection = next) {
+		next = TAILQ_NEXT(connection, link);
+		if (connection_is_delivered(connection))
+			connection_end(connection);
+	}
+}
+
+static bool has_to_deliver(const struct egress *egress)
+{
+	return !TAILQ_EMPTY(&egress->connections) || udp_is_resolving(egress) ||
+	       listeners_are_knocked_at(egress->listeners);
+}
+
+/* The box has ended, but what a program sends before it exits is delivered, as a kernel does it: it
+ * may still lie here, or in the backlog, or wait for a server that is being dialed. */
+static void drain(struct egress *egress)
+{
+	const struct timeval patience = {
+		.tv_sec = EGRESS_DRAIN_MS / 1000, .tv_usec = EGRESS_DRAIN_MS % 1000 * 1000};
+	const uint64_t until_us = clock_now_us() + EGRESS_DRAIN_MS * 1000ULL;
+	control_close_ears(egress->control);
+	publish_close(egress);
+	event_base_loopexit(egress->base, &patience); /* ends the last wait */
+	for (int i = 0; i < EGRESS_PRIORITIES; i++)
+		event_base_loop(egress->base, EVLOOP_NONBLOCK);
+	end_delivered(egress);
+	while (has_to_deliver(egress) && clock_now_us() < until_us &&
+		event_base_loop(egress->base, EVLOOP_ONCE) == 0)
+		end_delivered(egress);
+}
+
+static void end_undelivered(struct connection *connection)
+{
+	struct egress_record *record = &connection->record;
+	if (!record->reason[0]) {
+		record->errno_value = ETIMEDOUT;
+		snprintf(record->reason, sizeof(record->reason),
+			"the box ended, and what it had sent last was not delivered in time");
+	}
+	connection_end(connection);
+}
+
 /* The box has ended: one record for everything that was still open. */
 static void stop(struct egress *egress)
 {
 	egress->stopping = true;
+	drain(egress);
 	control_stop(egress->control);
 	while (!TAILQ_EMPTY(&egress->connections))
-		connection_end(TAILQ_FIRST(&egress->connections));
+		end_undelivered(TAILQ_FIRST(&egress->connections));
 	udp_stop(egress);
 	nflog_stop(egress);
 }

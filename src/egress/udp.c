@@ -525,6 +525,16 @@ int udp_add(struct egress *egress, size_t rule, int fd)
 	return -ENOMEM;
 }
 
+bool udp_is_resolving(const struct egress *egress)
+{
+	const struct flow *flow = NULL;
+	if (egress->udp)
+		TAILQ_FOREACH(flow, &egress->udp->flows, link)
+	if (flow->upstream < 0)
+		break;
+	return flow != NULL;
+}
+
 void udp_stop(struct egress *egress)
 {
 	struct udp *udp = egress->udp;
