@@ -282,6 +282,10 @@ typedef void (*upstream_resolved)(void *context, const struct upstream_answer *a
 void upstream_resolve(
 	struct upstream *upstream, const char *name, upstream_resolved resolved, void *context);
 void upstream_forget(struct upstream *upstream, void *context);
+/* Whether a name's answer, just got from upstream_resolve(), may be dialed on this port: every
+ * address and every alias on the way is looked at again, since rules have ports. */
+bool upstream_may_dial(struct upstream *upstream, const char *name,
+	const struct upstream_answer *answer, uint16_t port, char reason[160]);
 /* Connects: a name's checked addresses by happy eyeballs (RFC 8305), or one literal, through the
  * upstream proxy where there is one. done() gets a connected, non-blocking socket and the address,
  * or -errno with a reason, never before this has returned. Returns a handle for upstream_cancel(),

@@ -171,6 +171,31 @@ def test_allow_udp(attack, world):
     assert {(e["bytes_out"], e["bytes_in"]) for e in udp} == {(5, 5)}, run.describe()
 
 
+def test_deny_wins_over_allow_udp(tier_attack, world):
+    """Also for a program that does not ask for the name: the first stand-in of such rules is known.
+    A name with an address that is open on another port alone is refused as a whole."""
+    code = """
+        def datagram(host, port):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as u:
+                u.settimeout(0.5)
+                try:
+                    u.connect((host, port))
+                    u.send(b"hello")
+                    return u.recv(100).decode()
+                except OSError as error:
+                    return word(error)
+        tell(datagram("198.18.0.16", 9999))
+        """
+    for name, flags in [(V4, ["--deny-domain", V4]), (V4, ["--deny-domain", f"**.{DOMAIN}:9999"]),
+                        (f"mixed.{DOMAIN}", ["--allow-cidr", f"{world.PRIVATE}:5"])]:  # fmt: skip
+        run = tier_attack(code, flags=["--allow-udp", f"{name}:9999", *flags])
+        assert run.told != "HELLO", run.describe()
+        assert run.denials(promise="P3"), run.describe()
+    run = tier_attack(code, flags=["--allow-udp", f"{V4}:9999"])
+    assert run.told == "HELLO", run.describe()
+    assert [e["address"] for e in world.log("udp")] == [world.SITE]
+
+
 # Inbound.
 
 PUBLISH = """
