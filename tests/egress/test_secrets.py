@@ -46,6 +46,13 @@ def test_its_file_is_hidden(box, workspace, way):
     assert VALUE not in done.out
 
 
+@pytest.mark.parametrize("flags", [[], ["--env-all"], ["--env", "REAL"]])
+def test_its_variable_is_not_passed(box, flags):
+    done = box("env:REAL", "env", flags=flags, own={"REAL": VALUE}).ok()
+    assert "TOKEN=coffer-secret-token-" in done.out
+    assert VALUE not in done.out and "REAL=" not in done.out, done.describe()
+
+
 def test_a_file_that_is_not_there_is_told(box):
     done = box("file:/nonexistent/key", "true")
     assert done.code != 0
