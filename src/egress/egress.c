@@ -13,6 +13,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -30,6 +31,7 @@ enum {
 	/* How many events of low priority are served before the kernel is asked for urgent ones. */
 	DISPATCH_MAX = 16,
 	DISPATCH_US = 5000,
+	SILENCE_MS = 100, /* more than a dead box's last packets take */
 };
 
 /* ---- the configuration ---- */
@@ -185,8 +187,17 @@ static int make_base(struct egress *egress, struct error *error)
 	return 0;
 }
 
+/* Before anything else of OpenSSL: whatever is first loads openssl.cnf, which may name engines and
+ * modules to load, or leave out what is needed, and this process is static, and soon without files. */
+static void start_openssl(const struct network_policy *policy)
+{
+	if (policy->secrets_count > 0 || policy->inspects_count > 0 || policy->upstream_ca)
+		OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+}
+
 static int make_parts(struct egress *egress, struct error *error)
 {
+	start_openssl(&egress->policy);
 	/* First: its helper is a copy of this process, and secrets are not for it. */
 	int r = publish_prepare(egress, error);
 	if (r == 0)
@@ -346,22 +357,33 @@ static bool has_to_deliver(const struct egress *egress)
 	       listeners_are_knocked_at(egress->listeners);
 }
 
-/* The box has ended, but what a program sends before it exits is delivered, as a kernel does it: it
- * may still lie here, or in the backlog, or wait for a server that is being dialed. */
-static void drain(struct egress *egress)
+static void drain_until(struct egress *egress, uint64_t until_us)
 {
-	const struct timeval patience = {
-		.tv_sec = EGRESS_DRAIN_MS / 1000, .tv_usec = EGRESS_DRAIN_MS % 1000 * 1000};
-	const uint64_t until_us = clock_now_us() + EGRESS_DRAIN_MS * 1000ULL;
-	control_close_ears(egress->control);
-	publish_close(egress);
-	event_base_loopexit(egress->base, &patience); /* ends the last wait */
-	for (int i = 0; i < EGRESS_PRIORITIES; i++)
-		event_base_loop(egress->base, EVLOOP_NONBLOCK);
+	const uint64_t now_us = clock_now_us();
+	const uint64_t left_us = until_us > now_us ? until_us - now_us : 0;
+	const struct timeval left = {
+		.tv_sec = (time_t)(left_us / 1000000), .tv_usec = (suseconds_t)(left_us % 1000000)};
+	event_base_loopexit(egress->base, &left); /* ends the last wait */
 	end_delivered(egress);
 	while (has_to_deliver(egress) && clock_now_us() < until_us &&
 		event_base_loop(egress->base, EVLOOP_ONCE) == 0)
 		end_delivered(egress);
+}
+
+/* The box has ended, but what a program sends before it exits is delivered, as a kernel does it: it
+ * may still lie here, or in the backlog, or wait for a server that is being dialed. Each connection
+ * comes to its end, as nobody has the other side any more; where somebody has all the same, silence
+ * will do. */
+static void drain(struct egress *egress)
+{
+	const uint64_t began_us = clock_now_us();
+	control_close_ears(egress->control);
+	publish_close(egress);
+	for (int i = 0; i < EGRESS_PRIORITIES; i++)
+		event_base_loop(egress->base, EVLOOP_NONBLOCK);
+	drain_until(egress, began_us + SILENCE_MS * 1000ULL);
+	egress->silence_will_do = true;
+	drain_until(egress, began_us + EGRESS_DRAIN_MS * 1000ULL);
 }
 
 static void end_undelivered(struct connection *connection)

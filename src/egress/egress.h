@@ -81,6 +81,7 @@ struct egress {
 	size_t udp_flows_max;   /* the same of EGRESS_UDP_FLOWS_MAX */
 	size_t held_bytes;      /* see connection_hold() */
 	bool stopping;
+	bool silence_will_do; /* while stopping: who says nothing has nothing more to say */
 };
 
 /* Priorities of events, so that what is small is not kept waiting by what is large. Events that

@@ -1017,7 +1017,10 @@ static void http_pump(struct http *http)
 static bool is_delivered(const void *handler)
 {
 	const struct http *http = handler;
-	return http->state == HTTP_EXCHANGE && http->client_ended && http->out.done &&
+	bool silent = http->connection->egress->silence_will_do;
+	if (http->state == HTTP_HEAD)
+		return silent;
+	return http->state == HTTP_EXCHANGE && (http->client_ended || silent) && http->out.done &&
 	       evbuffer_get_length(bufferevent_get_input(http->client)) == 0 &&
 	       evbuffer_get_length(bufferevent_get_output(http->server)) == 0;
 }

@@ -463,8 +463,11 @@ static int watch(struct relay *relay, int side)
 static bool is_delivered(const void *handler)
 {
 	const struct relay *relay = handler;
-	bool published = relay->connection->how == EGRESS_HOW_PUBLISH;
-	return relay->flows[published ? TO_CLIENT : TO_SERVER].done;
+	const struct connection *connection = relay->connection;
+	int direction = connection->how == EGRESS_HOW_PUBLISH ? TO_CLIENT : TO_SERVER;
+	const struct flow *flow = &relay->flows[direction];
+	bool silent = flow->held_bytes == 0 && !relay->readable[direction] && !connection->pending;
+	return flow->done || (silent && connection->egress->silence_will_do);
 }
 
 void relay_start(struct connection *connection)
