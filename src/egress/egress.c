@@ -6,7 +6,6 @@
 #include "egress/egress.h"
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/fd.h"
 #include "base/limits.h"
 #include "base/request.h"
@@ -357,17 +356,26 @@ static bool has_to_deliver(const struct egress *egress)
 	       listeners_are_knocked_at(egress->listeners);
 }
 
-static void drain_until(struct egress *egress, uint64_t until_us)
+static void on_drained(evutil_socket_t fd, short what, void *context)
 {
-	const uint64_t now_us = clock_now_us();
-	const uint64_t left_us = until_us > now_us ? until_us - now_us : 0;
-	const struct timeval left = {
-		.tv_sec = (time_t)(left_us / 1000000), .tv_usec = (suseconds_t)(left_us % 1000000)};
-	event_base_loopexit(egress->base, &left); /* ends the last wait */
+	(void)fd, (void)what;
+	*(bool *)context = true;
+}
+
+/* The loop's clock may be behind: its timer says when the time is over, and nothing else. */
+static void drain_for(struct egress *egress, unsigned duration_ms)
+{
+	const struct timeval patience = {
+		.tv_sec = duration_ms / 1000, .tv_usec = duration_ms % 1000 * 1000};
+	bool over = false;
+	struct event *timer = evtimer_new(egress->base, on_drained, &over);
+	if (!timer || event_add(timer, &patience) < 0)
+		over = true;
 	end_delivered(egress);
-	while (has_to_deliver(egress) && clock_now_us() < until_us &&
-		event_base_loop(egress->base, EVLOOP_ONCE) == 0)
+	while (!over && has_to_deliver(egress) && event_base_loop(egress->base, EVLOOP_ONCE) == 0)
 		end_delivered(egress);
+	if (timer)
+		event_free(timer);
 }
 
 /* The box has ended, but what a program sends before it exits is delivered, as a kernel does it: it
@@ -376,14 +384,13 @@ static void drain_until(struct egress *egress, uint64_t until_us)
  * will do. */
 static void drain(struct egress *egress)
 {
-	const uint64_t began_us = clock_now_us();
 	control_close_ears(egress->control);
 	publish_close(egress);
 	for (int i = 0; i < EGRESS_PRIORITIES; i++)
 		event_base_loop(egress->base, EVLOOP_NONBLOCK);
-	drain_until(egress, began_us + SILENCE_MS * 1000ULL);
+	drain_for(egress, SILENCE_MS);
 	egress->silence_will_do = true;
-	drain_until(egress, began_us + EGRESS_DRAIN_MS * 1000ULL);
+	drain_for(egress, EGRESS_DRAIN_MS - SILENCE_MS);
 }
 
 static void end_undelivered(struct connection *connection)

@@ -49,6 +49,8 @@ def test_a_server_that_does_not_read_is_not_waited_for(tier_net, world):
     """Its connection's record says so; the end of the run is late by a second at most."""
     code = f"exec 3<>/dev/tcp/{V4}/8082; head -c 30000000 /dev/zero >&3 & sleep 1; kill %1"
     run = tier_net("bash", "-c", code, allow=[f"{V4}:8082/raw"])
-    (entry,) = [e for e in run.report["network"]["entries"] if e["port"] == 8082]
+    entries = [e for e in run.report["network"]["entries"] if e["port"] == 8082]
+    assert len(entries) == 1, run.describe()
+    entry = entries[0]
     assert "not delivered" in entry["reason"], entry
     assert run.seconds < 5 * support.SLOWDOWN
