@@ -187,7 +187,7 @@ static int make_base(struct egress *egress, struct error *error)
 }
 
 /* Before anything else of OpenSSL: whatever is first loads openssl.cnf, which may name engines and
- * modules to load, or leave out what is needed, and this process is static, and soon without files. */
+ * modules to load, or leave out what is needed; this process is static, and soon without files. */
 static void start_openssl(const struct network_policy *policy)
 {
 	if (policy->secrets_count > 0 || policy->inspects_count > 0 || policy->upstream_ca)

@@ -101,8 +101,8 @@ int plan_network(struct planning *planning)
 		       : 0;
 }
 
-/* Values of a person's own that plan_put_authority() will put the box's bundle in the place of. They
- * are not added to it: whoever runs this may read files that whoever wrote the policy may not. */
+/* Values of a person's own that plan_put_authority() will put the box's bundle in the place of.
+ * They are not added to it: whoever runs this may read files that a policy's writer may not. */
 static int note_trust(struct plan *plan)
 {
 	const struct network_policy *network = &plan->network;

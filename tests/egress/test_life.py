@@ -226,8 +226,8 @@ os.execv(sys.argv[1], sys.argv[1:])
 def test_what_egress_lacks_is_said(coffer, workspace):
     """On a kernel without Landlock, or one that says so."""
     support.need_user_namespaces()
-    command = ["/usr/bin/python3", "-c", WITHOUT_LANDLOCK, coffer, "run", "--isolation", "container"]
-    command += ["--allow-domain", ALLOWED, "--report", "fd:1", "--", "true"]
+    flags = ["--isolation", "container", "--allow-domain", ALLOWED, "--report", "fd:1"]
+    command = ["/usr/bin/python3", "-c", WITHOUT_LANDLOCK, coffer, "run", *flags, "--", "true"]
     run = subprocess.run(command, cwd=workspace, capture_output=True, text=True, check=False)
     assert "coffer-egress runs without Landlock" in run.stderr, run
     assert "coffer-egress runs without Landlock" in str(json.loads(run.stdout)["notes"])

@@ -66,7 +66,8 @@ def test_deny_wins(tier_reach, order):
     flags = [word for what, name in rules[::order] for word in (f"--{what}-domain", name)]
     run = tier_reach(f"{V4}:80", f"{DENIED}:80", flags=flags)
     assert run.reached == {f"{V4}:80"}
-    run = tier_reach(f"{V4}:80", f"{DENIED}:80", flags=["--net", "on", "--deny-domain", f"**.{DENIED}"])
+    denied = ["--net", "on", "--deny-domain", f"**.{DENIED}"]
+    run = tier_reach(f"{V4}:80", f"{DENIED}:80", flags=denied)
     assert run.reached == {f"{V4}:80"}
     assert run.denials(promise="P3", target=DENIED)
 

@@ -113,8 +113,8 @@ enum lack { LACKS_NOTHING, LACKS_LOG_EXPRESSION, LACKS_LOG };
 static enum lack lack;
 static unsigned spoiled;
 
-/* What the kernel has is asked for by a name, or number, that no kernel knows: so its answer is that
- * of one that has it not. */
+/* What the kernel has is asked for by a name, or number, that no kernel knows: so its answer is
+ * that of one that has it not. */
 static void spoil(char *data, size_t length_bytes)
 {
 	static const char expression[] = {8, 0, NFTA_EXPR_NAME, 0, 'l', 'o', 'g', 0};
