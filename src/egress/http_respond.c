@@ -85,6 +85,12 @@ static void linger_on_timer(evutil_socket_t fd, short events, void *context)
 		connection_end(closing->connection);
 }
 
+static bool nothing_to_deliver(const void *handler)
+{
+	(void)handler;
+	return true; /* what is left is for the client */
+}
+
 void http_linger(struct connection *connection, struct bufferevent *client)
 {
 	struct closing *closing = calloc(1, sizeof(*closing));
@@ -99,6 +105,7 @@ void http_linger(struct connection *connection, struct bufferevent *client)
 	closing->connection = connection;
 	closing->client = client;
 	connection_set_handler(connection, closing, linger_release);
+	connection->delivered = nothing_to_deliver;
 	/* Nobody reads that any more. */
 	evbuffer_drain(
 		bufferevent_get_input(client), evbuffer_get_length(bufferevent_get_input(client)));
