@@ -9,7 +9,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const char *const languages[] = {"python", "javascript", "notebook"};
+	static const char *const languages[] = {"python", "javascript", "notebook", "shell"};
 	if (size == 0)
 		return 0;
 	/* A block of its own, without a NUL, so that a byte read beyond it is noticed. */
@@ -19,12 +19,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!source)
 		return 0;
 	memcpy(source, data + 1, size - 1);
-	if (code_check(languages[data[0] % 3], NULL, source, size - 1, &findings) == 0) {
+	if (code_check(languages[data[0] % 4], NULL, source, size - 1, &findings) == 0) {
 		for (size_t i = 0; i < findings->count; i++)
 			if (!findings->items[i].why || !findings->items[i].text ||
 				findings->items[i].line == 0)
 				abort();
-		if (findings_text(findings, "x", &out) < 0 || findings_sarif(findings, "x", &out) < 0)
+		if (findings_text(findings, "x", &out) < 0 ||
+			findings_sarif(findings, "x", &out) < 0)
 			abort();
 	}
 	findings_free(findings);

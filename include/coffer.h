@@ -51,8 +51,8 @@ COFFER_API int coffer_policy_set(struct coffer_policy *policy, const char *key, 
 	struct coffer_error *error);
 
 /* Widens a policy by exactly one grant, in the words of `coffer run --ask`: "write=DIR",
- * "net=HOST[:PORTS]", "secret=PATH" or "unsandboxed". A read-only policy stays read-only but for DIR;
- * without the box, limits and the environment's rules remain. */
+ * "net=HOST[:PORTS]", "secret=PATH" or "unsandboxed". A read-only policy stays read-only but for
+ * DIR; without the box, limits and the environment's rules remain. */
 COFFER_API int coffer_policy_grant(
 	struct coffer_policy *policy, const char *grant, struct coffer_error *error);
 

@@ -126,7 +126,8 @@ static int pass_and_run(struct run *run, const char *after, const struct strv *a
 	struct coffer_error error = {0};
 	int r = coffer_run(run->options.policy, strv_items(&run->gate.argv),
 		run->options.quiet ? NULL : cli_say, &run->report, &error);
-	if (r < 0)
+	/* What the report says is said when it is concluded. */
+	if (r < 0 && !(run->report && coffer_report_error(run->report)))
 		cli_complain(&error);
 	const char *decision = run->gate.answer.decision;
 	if (run->report && decision && *decision)

@@ -37,14 +37,20 @@ static int compare_words(const void *key, const void *item)
 	return strcmp(key, *(char *const *)item);
 }
 
-/* Whether some rule may have to do with a program of this name: by its own name, or because it may
- * run others. */
-static bool rules_look(const struct compiled_config *config, const char *name)
+/* A name may be in one of the gate's tables; a path may be a script, which runs others. */
+static bool needs_a_look(const char *program)
 {
+	return strchr(program, '/') || word_needs_a_look(program);
+}
+
+/* Whether some rule may have to do with a program: by its name, or because it may run others. */
+static bool rules_look(const struct compiled_config *config, const char *program)
+{
+	const char *name = path_name(program);
 	if (!config || config->words.count == 0)
 		return false;
-	return word_needs_a_look(name) || bsearch(name, config->words.items, config->words.count,
-						  sizeof(char *), compare_words);
+	return needs_a_look(program) || bsearch(name, config->words.items, config->words.count,
+						sizeof(char *), compare_words);
 }
 
 static bool always_allows(const struct approval *approval)
@@ -57,14 +63,14 @@ static bool always_allows(const struct approval *approval)
 
 /* Whether the approval policy may have a question about a program of this name. Without a policy
  * set by somebody, whoever typed the command has spoken. */
-static int approval_looks(const struct cli_options *options, const char *name, bool *ret)
+static int approval_looks(const struct cli_options *options, const char *program, bool *ret)
 {
 	const struct approval *approval = &options->approval;
 	*ret = false;
 	if (!approval->set || always_allows(approval))
 		return 0;
 	*ret = true;
-	if (approval->policy == APPROVAL_UNTRUSTED || word_needs_a_look(name))
+	if (approval->policy == APPROVAL_UNTRUSTED || needs_a_look(program))
 		return 0;
 	/* What is ordinary only asks where the box is not the usual one. */
 	struct coffer_plan *plan;
@@ -101,6 +107,9 @@ static int make_question(const struct cli_options *options, const char *after,
 		r = strv_copy(&ret->asks, strv_items(asks));
 	if (r == 0)
 		r = strv_copy(&ret->roots, strv_items(&plan->plan->write_roots));
+	/* Without a box there are no roots; what the work is about is known all the same. */
+	if (r == 0 && ret->mode == MODE_FULL_ACCESS && plan->plan->workspace)
+		r = strv_add(&ret->roots, plan->plan->workspace);
 	coffer_plan_free(plan);
 	if (r < 0 || !ret->directory || !ret->approval || !ret->approvals || !ret->after ||
 		!ret->outcome)
@@ -199,10 +208,10 @@ static int widen(struct cli_options *options, const struct strv *grants)
 int cli_gate_pass(struct cli_options *options, const char *after, const struct strv *asks,
 	struct cli_gate *ret)
 {
-	const char *name = path_name(options->argv[0]);
-	bool look = asks->count > 0 || rules_look(options->config, name) ||
+	const char *program = options->argv[0];
+	bool look = asks->count > 0 || rules_look(options->config, program) ||
 		    (options->config && options->config->hooks);
-	if (!look && approval_looks(options, name, &look) < 0)
+	if (!look && approval_looks(options, program, &look) < 0)
 		return -1;
 	if (!look)
 		return strv_copy(&ret->argv, options->argv) == 0 ? 0 : complain("out of memory");

@@ -105,7 +105,7 @@ const char *reviewer_kind_name(enum reviewer_kind kind); /* "person", ... */
 struct config_reviewer {
 	enum reviewer_kind kind;
 	struct strv command; /* REVIEWER_COMMAND: gets JSON on stdin, answers JSON on stdout */
-	struct strv network; /* REVIEWER_COMMAND: HOST[:PORTS] that its box may reach; empty: none */
+	struct strv network; /* REVIEWER_COMMAND: HOST[:PORTS] that its box may reach */
 	char *url;           /* REVIEWER_HTTP: of the chat completions endpoint */
 	char *model;
 	char *key_variable; /* the environment variable with the key; or NULL */

@@ -60,8 +60,8 @@ static void keep(void *piece)
 
 /* Whatever happens to a local of this function between setjmp() and longjmp() is not looked at
  * after: the outcome is in *ret. */
-static int parse_in_block(const TSLanguage *language, const char *source, size_t length_bytes,
-	struct syntax *ret)
+static int parse_in_block(
+	const TSLanguage *language, const char *source, size_t length_bytes, struct syntax *ret)
 {
 	if (setjmp(block.full) != 0)
 		return -E2BIG;
@@ -74,8 +74,8 @@ static int parse_in_block(const TSLanguage *language, const char *source, size_t
 	return ret->tree ? 0 : -ETIME;
 }
 
-int syntax_parse(const TSLanguage *language, const char *source, size_t length_bytes,
-	struct syntax *ret)
+int syntax_parse(
+	const TSLanguage *language, const char *source, size_t length_bytes, struct syntax *ret)
 {
 	*ret = (struct syntax){.tree = NULL};
 	ret->memory_bytes = BLOCK_BASE_BYTES + BLOCK_BYTES_A_BYTE * length_bytes;

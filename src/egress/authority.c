@@ -175,9 +175,6 @@ static char *to_pem(X509 *certificate)
 
 int authority_new(struct egress *egress, struct authority **ret, struct error *error)
 {
-	/* openssl.cnf may name engines and modules to load, and this process is static, and soon
-	 * without files. */
-	OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
 	struct authority *authority = calloc(1, sizeof(*authority));
 	if (!authority)
 		return error_set_errno(error, ENOMEM, "egress", "certificate authority");

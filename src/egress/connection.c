@@ -83,6 +83,7 @@ void connection_set_handler(
 	void (*release_old)(void *) = connection->release;
 	connection->handler = NULL;
 	connection->release = NULL;
+	connection->delivered = NULL;
 	if (release_old)
 		release_old(old);
 	connection->handler = handler;
@@ -115,6 +116,14 @@ bool connection_set_address(
 }
 
 /* ---- the end ---- */
+
+/* Who would have to be asked first had sent nothing that may go; and into the box nothing goes. */
+bool connection_is_delivered(const struct connection *connection)
+{
+	if (connection->delivered)
+		return connection->delivered(connection->handler);
+	return connection->wait.ask_id || connection->how == EGRESS_HOW_PUBLISH;
+}
 
 static void stop_waiting(struct connection *connection)
 {

@@ -563,6 +563,11 @@ int control_new(struct egress *egress, int fd, struct control **ret, struct erro
 	return 0;
 }
 
+void control_close_ears(struct control *control)
+{
+	event_del(control->readable);
+}
+
 void control_stop(struct control *control)
 {
 	control->stop_at_us = clock_now_us() + (uint64_t)EGRESS_STOP_MS * 1000;

@@ -12,6 +12,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ enum {
 	/* How many events of low priority are served before the kernel is asked for urgent ones. */
 	DISPATCH_MAX = 16,
 	DISPATCH_US = 5000,
+	SILENCE_MS = 100, /* more than a dead box's last packets take */
 };
 
 /* ---- the configuration ---- */
@@ -184,8 +186,17 @@ static int make_base(struct egress *egress, struct error *error)
 	return 0;
 }
 
+/* Before anything else of OpenSSL: whatever is first loads openssl.cnf, which may name engines and
+ * modules to load, or leave out what is needed; this process is static, and soon without files. */
+static void start_openssl(const struct network_policy *policy)
+{
+	if (policy->secrets_count > 0 || policy->inspects_count > 0 || policy->upstream_ca)
+		OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL);
+}
+
 static int make_parts(struct egress *egress, struct error *error)
 {
+	start_openssl(&egress->policy);
 	/* First: its helper is a copy of this process, and secrets are not for it. */
 	int r = publish_prepare(egress, error);
 	if (r == 0)
@@ -329,13 +340,78 @@ static void say_failed(struct egress *egress, const struct error *error)
 		control_send_now(egress->control, &failed, -1);
 }
 
+static void end_delivered(struct egress *egress)
+{
+	struct connection *connection = TAILQ_FIRST(&egress->connections), *next;
+	for (; connection; connection = next) {
+		next = TAILQ_NEXT(connection, link);
+		if (connection_is_delivered(connection))
+			connection_end(connection);
+	}
+}
+
+static bool has_to_deliver(const struct egress *egress)
+{
+	return !TAILQ_EMPTY(&egress->connections) || udp_is_resolving(egress) ||
+	       listeners_are_knocked_at(egress->listeners);
+}
+
+static void on_drained(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd, (void)what;
+	*(bool *)context = true;
+}
+
+/* The loop's clock may be behind: its timer says when the time is over, and nothing else. */
+static void drain_for(struct egress *egress, unsigned duration_ms)
+{
+	const struct timeval patience = {
+		.tv_sec = duration_ms / 1000, .tv_usec = duration_ms % 1000 * 1000};
+	bool over = false;
+	struct event *timer = evtimer_new(egress->base, on_drained, &over);
+	if (!timer || event_add(timer, &patience) < 0)
+		over = true;
+	end_delivered(egress);
+	while (!over && has_to_deliver(egress) && event_base_loop(egress->base, EVLOOP_ONCE) == 0)
+		end_delivered(egress);
+	if (timer)
+		event_free(timer);
+}
+
+/* The box has ended, but what a program sends before it exits is delivered, as a kernel does it: it
+ * may still lie here, or in the backlog, or wait for a server that is being dialed. Each connection
+ * comes to its end, as nobody has the other side any more; where somebody has all the same, silence
+ * will do. */
+static void drain(struct egress *egress)
+{
+	control_close_ears(egress->control);
+	publish_close(egress);
+	for (int i = 0; i < EGRESS_PRIORITIES; i++)
+		event_base_loop(egress->base, EVLOOP_NONBLOCK);
+	drain_for(egress, SILENCE_MS);
+	egress->silence_will_do = true;
+	drain_for(egress, EGRESS_DRAIN_MS - SILENCE_MS);
+}
+
+static void end_undelivered(struct connection *connection)
+{
+	struct egress_record *record = &connection->record;
+	if (!record->reason[0]) {
+		record->errno_value = ETIMEDOUT;
+		snprintf(record->reason, sizeof(record->reason),
+			"the box ended, and what it had sent last was not delivered in time");
+	}
+	connection_end(connection);
+}
+
 /* The box has ended: one record for everything that was still open. */
 static void stop(struct egress *egress)
 {
 	egress->stopping = true;
+	drain(egress);
 	control_stop(egress->control);
 	while (!TAILQ_EMPTY(&egress->connections))
-		connection_end(TAILQ_FIRST(&egress->connections));
+		end_undelivered(TAILQ_FIRST(&egress->connections));
 	udp_stop(egress);
 	nflog_stop(egress);
 }

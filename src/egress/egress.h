@@ -81,6 +81,7 @@ struct egress {
 	size_t udp_flows_max;   /* the same of EGRESS_UDP_FLOWS_MAX */
 	size_t held_bytes;      /* see connection_hold() */
 	bool stopping;
+	bool silence_will_do; /* while stopping: who says nothing has nothing more to say */
 };
 
 /* Priorities of events, so that what is small is not kept waiting by what is large. Events that
@@ -108,6 +109,8 @@ int confine_calls(struct error *error);
 
 /* Takes fd over (SOCK_SEQPACKET). Its end, or EGRESS_STOP, ends the event loop. */
 int control_new(struct egress *egress, int fd, struct control **ret, struct error *error);
+/* From now on nothing is heard of the supervisor. */
+void control_close_ears(struct control *control);
 /* The end has begun: from now on sending waits for the supervisor, EGRESS_STOP_MS in all. */
 void control_stop(struct control *control);
 /* Sends what is queued, if it was stopped. */
@@ -145,6 +148,8 @@ void egress_ask_forget(struct egress *egress, uint32_t id);
 int listeners_add(struct egress *egress, enum egress_socket kind, int fd);
 /* A connection has ended: there is room for another. */
 void listeners_resume(struct egress *egress);
+/* Whether somebody waits to be accepted. */
+bool listeners_are_knocked_at(const struct listeners *listeners);
 void listeners_free(struct listeners *listeners);
 
 /* ---- connection.c ---- */
@@ -185,6 +190,8 @@ struct connection {
 	 * handler takes over and when the connection ends. */
 	void *handler;
 	void (*release)(void *handler);
+	/* Whether all that the box has sent, to its end, is on its way. NULL: it cannot tell. */
+	bool (*delivered)(const void *handler);
 	struct event *timer;
 };
 
@@ -221,9 +228,11 @@ static inline bool connection_hold(struct connection *connection, size_t bytes)
 	connection->held_bytes = bytes;
 	return bytes == 0 || egress->held_bytes <= EGRESS_HELD_BYTES_MAX;
 }
-/* The handler's state; an earlier one's is released. */
+/* The handler's state; an earlier one's is released. It may set connection->delivered. */
 void connection_set_handler(
 	struct connection *connection, void *handler, void (*release)(void *handler));
+/* The box has ended: whether there is nothing more of its to be delivered. */
+bool connection_is_delivered(const struct connection *connection);
 /* Ends it: a reset to the client, the record with errno_value and the reason. */
 void connection_refuse(struct connection *connection, int errno_value, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -274,6 +283,10 @@ typedef void (*upstream_resolved)(void *context, const struct upstream_answer *a
 void upstream_resolve(
 	struct upstream *upstream, const char *name, upstream_resolved resolved, void *context);
 void upstream_forget(struct upstream *upstream, void *context);
+/* Whether a name's answer, just got from upstream_resolve(), may be dialed on this port: every
+ * address and every alias on the way is looked at again, since rules have ports. */
+bool upstream_may_dial(struct upstream *upstream, const char *name,
+	const struct upstream_answer *answer, uint16_t port, char reason[160]);
 /* Connects: a name's checked addresses by happy eyeballs (RFC 8305), or one literal, through the
  * upstream proxy where there is one. done() gets a connected, non-blocking socket and the address,
  * or -errno with a reason, never before this has returned. Returns a handle for upstream_cancel(),
@@ -321,6 +334,8 @@ int resolver_add_tcp(struct resolver *resolver, int fd); /* listening, or connec
 /* UDP of the allow-udp rules. Takes fd over: bound inside the box (then rule is not looked at: the
  * port says it, see EGRESS_PORT_UDP), or the connected end of a program's (landlock tier). */
 int udp_add(struct egress *egress, size_t rule, int fd);
+/* Whether datagrams wait for the name of where they go. */
+bool udp_is_resolving(const struct egress *egress);
 void udp_stop(struct egress *egress); /* ends every flow, with its record */
 
 /* --publish. Before the process is confined and drops its ids: takes the host's ports, so that one
@@ -331,6 +346,7 @@ int publish_prepare(struct egress *egress, struct error *error);
 /* The box is there: its namespaces (borrowed) go to the helper, and connections are accepted.
  * Nothing to do without a rule. */
 int publish_start(struct egress *egress, int box_user, int box_net, struct error *error);
+void publish_close(struct egress *egress); /* takes no more connections */
 void publish_stop(struct egress *egress);
 
 /* What nftables refused. Takes fd over. */

@@ -1013,6 +1013,18 @@ static void http_pump(struct http *http)
 		hold_back(http->server, http->server_ended, HTTP_HEAD_BYTES_MAX);
 }
 
+/* A client that has ended waits for no answer. What it has not said to its end goes nowhere. */
+static bool is_delivered(const void *handler)
+{
+	const struct http *http = handler;
+	bool silent = http->connection->egress->silence_will_do;
+	if (http->state == HTTP_HEAD)
+		return silent;
+	return http->state == HTTP_EXCHANGE && (http->client_ended || silent) && http->out.done &&
+	       evbuffer_get_length(bufferevent_get_input(http->client)) == 0 &&
+	       evbuffer_get_length(bufferevent_get_output(http->server)) == 0;
+}
+
 void http_run(struct connection *connection, const struct http_options *options)
 {
 	struct bufferevent *client = options->client;
@@ -1035,6 +1047,7 @@ void http_run(struct connection *connection, const struct http_options *options)
 	http->client = client;
 	http->out.done = http->in.done = true;
 	connection_set_handler(connection, http, http_release);
+	connection->delivered = is_delivered;
 	arm(http, EGRESS_PEEK_MS);
 	watch(http, client, on_client_event);
 	/* What was read already would wake nobody. Deferred: whoever called is still at it. */

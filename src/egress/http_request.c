@@ -188,16 +188,26 @@ static int check_read_only(const struct http_head *head, char reason[160], char 
 	return -EACCES;
 }
 
+/* As gateways see it that hand fields to programs as variables: "_" is "-". */
+static bool is_field(const char *name, const char *wanted)
+{
+	for (; *name && *wanted; name++, wanted++)
+		if (tolower((unsigned char)*name) != *wanted && (*name != '_' || *wanted != '-'))
+			return false;
+	return *name == *wanted;
+}
+
 /* Frameworks take such a field for the request's method. */
 static int check_override(const struct http_head *head, char reason[160], char hint[512])
 {
 	static const char *const fields[] = {
 		"x-http-method-override", "x-http-method", "x-method-override"};
-	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
-		if (!http_head_get(head, fields[i]))
+	for (size_t i = 0; i < head->fields_count * ARRAY_SIZE(fields); i++) {
+		const char *field = fields[i % ARRAY_SIZE(fields)];
+		if (!is_field(head->fields[i / ARRAY_SIZE(fields)].name, field))
 			continue;
 		snprintf(reason, 160, "%s, which makes another request of it to some servers",
-			fields[i]);
+			field);
 		snprintf(hint, 512, "use the method itself");
 		return -EACCES;
 	}

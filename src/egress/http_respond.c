@@ -85,6 +85,12 @@ static void linger_on_timer(evutil_socket_t fd, short events, void *context)
 		connection_end(closing->connection);
 }
 
+static bool nothing_to_deliver(const void *handler)
+{
+	(void)handler;
+	return true; /* what is left is for the client */
+}
+
 void http_linger(struct connection *connection, struct bufferevent *client)
 {
 	struct closing *closing = calloc(1, sizeof(*closing));
@@ -99,6 +105,7 @@ void http_linger(struct connection *connection, struct bufferevent *client)
 	closing->connection = connection;
 	closing->client = client;
 	connection_set_handler(connection, closing, linger_release);
+	connection->delivered = nothing_to_deliver;
 	/* Nobody reads that any more. */
 	evbuffer_drain(
 		bufferevent_get_input(client), evbuffer_get_length(bufferevent_get_input(client)));
@@ -147,14 +154,27 @@ static const char *phrase_of(int status)
 	return "Error";
 }
 
+/* The same as a line of a file; nothing for a hint that is no --allow-domain. */
+static void write_file_line(struct buffer *body, const char *hint)
+{
+	static const char flag[] = "--allow-domain ";
+	if (strncmp(hint, flag, strlen(flag)) == 0)
+		buffer_append_format(body,
+			"or, below [network] in ~/.config/coffer/coffer.toml: allow_domain = "
+			"[\"%s\"]\n",
+			hint + strlen(flag));
+}
+
 static void write_text(struct buffer *body, const char *what, const char *rule, const char *reason,
 	const char *hint)
 {
 	buffer_append_format(body, "coffer %s: %s\n", what, reason);
 	if (rule[0])
 		buffer_append_format(body, "rule: %s\n", rule);
-	if (hint && hint[0])
+	if (hint && hint[0]) {
 		buffer_append_format(body, "to allow it: %s\n", hint);
+		write_file_line(body, hint);
+	}
 }
 
 static void write_json(

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 
 #include <linux/netfilter_ipv4.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -50,7 +51,7 @@ static void pause_all(struct listeners *listeners)
 void listeners_resume(struct egress *egress)
 {
 	struct listeners *listeners = egress->listeners;
-	if (!listeners || !listeners->paused || egress->stopping)
+	if (!listeners || !listeners->paused)
 		return;
 	listeners->paused = false;
 	event_del(listeners->timer);
@@ -164,6 +165,15 @@ int listeners_add(struct egress *egress, enum egress_socket kind, int fd)
 	}
 	listeners->count++;
 	return 0;
+}
+
+bool listeners_are_knocked_at(const struct listeners *listeners)
+{
+	struct pollfd fds[LISTENERS_MAX];
+	size_t count = listeners ? listeners->count : 0;
+	for (size_t i = 0; i < count; i++)
+		fds[i] = (struct pollfd){.fd = listeners->items[i].fd, .events = POLLIN};
+	return count > 0 && poll(fds, count, 0) > 0;
 }
 
 void listeners_free(struct listeners *listeners)

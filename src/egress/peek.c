@@ -85,6 +85,13 @@ void peek_wait(struct peek *peek, int wait_ms)
 	arm(peek, wait_ms);
 }
 
+/* What is not all there goes nowhere. */
+static bool is_delivered(const void *handler)
+{
+	const struct peek *peek = handler;
+	return !peek->waiting && peek->connection->egress->silence_will_do;
+}
+
 void peek_start(struct connection *connection, peek_look first)
 {
 	struct event_base *base = connection->egress->base;
@@ -105,6 +112,7 @@ void peek_start(struct connection *connection, peek_look first)
 	peek->connection = connection;
 	peek->look = first;
 	connection_set_handler(connection, peek, peek_release);
+	connection->delivered = is_delivered;
 	event_add(peek->read, NULL);
 	arm(peek, EGRESS_PEEK_MS);
 	if (evbuffer_get_length(connection->pending) > 0)

@@ -418,6 +418,16 @@ int publish_start(struct egress *egress, int box_user, int box_net, struct error
 	return start_listening(publish, error);
 }
 
+void publish_close(struct egress *egress)
+{
+	struct publish *publish = egress->publish;
+	for (size_t i = 0; publish && i < publish->listeners_count; i++)
+		if (publish->listeners[i].readable)
+			event_del(publish->listeners[i].readable);
+	if (publish && publish->resume)
+		event_del(publish->resume);
+}
+
 void publish_stop(struct egress *egress)
 {
 	struct publish *publish = egress->publish;

@@ -460,6 +460,16 @@ static int watch(struct relay *relay, int side)
 	return event_add(relay->events[side], NULL) < 0 ? -ENOMEM : 0;
 }
 
+static bool is_delivered(const void *handler)
+{
+	const struct relay *relay = handler;
+	const struct connection *connection = relay->connection;
+	int direction = connection->how == EGRESS_HOW_PUBLISH ? TO_CLIENT : TO_SERVER;
+	const struct flow *flow = &relay->flows[direction];
+	bool silent = flow->held_bytes == 0 && !relay->readable[direction] && !connection->pending;
+	return flow->done || (silent && connection->egress->silence_will_do);
+}
+
 void relay_start(struct connection *connection)
 {
 	struct egress *egress = connection->egress;
@@ -476,6 +486,7 @@ void relay_start(struct connection *connection)
 	for (int i = 0; i < 2; i++)
 		relay->flows[i].pipe = (struct pipe_ends){-1, -1};
 	connection_set_handler(connection, relay, relay_release);
+	connection->delivered = is_delivered;
 	if (watch(relay, 0) < 0 || watch(relay, 1) < 0) {
 		connection_refuse(connection, ENOMEM, "no memory for a relay");
 		return;

@@ -245,14 +245,15 @@ static void on_resolved(void *context, const struct upstream_answer *answer)
 	int r = answer->status ? answer->status : -ENOENT;
 	if (answer->status < 0 && *answer->reason)
 		snprintf(reason, sizeof(reason), "%s", answer->reason);
-	for (size_t i = 0; answer->status == 0 && i < answer->count && flow->upstream < 0; i++) {
-		const struct in6_addr *address = &answer->addresses[i];
-		if (!network_may_dial(&egress->policy, address, rule->port, reason) ||
-			!routes_may_dial(egress, address, rule->port, reason)) {
-			r = -EACCES;
-			break;
-		}
-		r = flow_dial(flow, address);
+	bool found = answer->status == 0 && answer->count > 0, may = found;
+	if (found)
+		may = upstream_may_dial(egress->upstream, rule->name, answer, rule->port, reason);
+	for (size_t i = 0; may && i < answer->count; i++)
+		may = routes_may_dial(egress, &answer->addresses[i], rule->port, reason);
+	if (found && !may)
+		r = -EACCES;
+	for (size_t i = 0; may && i < answer->count && flow->upstream < 0; i++) {
+		r = flow_dial(flow, &answer->addresses[i]);
 		if (r < 0)
 			snprintf(reason, sizeof(reason), "no address of the name can be reached");
 	}
@@ -275,13 +276,27 @@ static void dial_literal(struct flow *flow, const struct in6_addr *address)
 		flow_refuse(flow, -r, "the address cannot be reached");
 }
 
+/* A rule that denies the name wins. Its stand-in address can be guessed without asking for it. */
+static bool is_denied(const struct flow *flow, struct network_decision *decision)
+{
+	const struct network_udp *rule = flow->port->rule;
+	if (!rule->name)
+		return false;
+	network_decide_name(&flow->port->udp->egress->policy, rule->name, rule->port, decision);
+	return decision->verdict == NETWORK_DENY &&
+	       (decision->rule || network_special_name(rule->name));
+}
+
 /* May end the flow before it returns. */
 static void flow_start(struct flow *flow)
 {
 	static const struct in6_addr loopback = {
 		{{[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1}}};
 	const struct network_udp *rule = flow->port->rule;
-	if (!rule->name)
+	struct network_decision decision;
+	if (is_denied(flow, &decision))
+		flow_refuse(flow, EACCES, decision.reason);
+	else if (!rule->name)
 		dial_literal(flow, &rule->address);
 	else if (strcmp(rule->name, NETWORK_HOST_NAME) == 0)
 		dial_literal(flow, &loopback);
@@ -523,6 +538,16 @@ int udp_add(struct egress *egress, size_t rule, int fd)
 		return 0;
 	port_free(port);
 	return -ENOMEM;
+}
+
+bool udp_is_resolving(const struct egress *egress)
+{
+	const struct flow *flow = NULL;
+	if (egress->udp)
+		TAILQ_FOREACH(flow, &egress->udp->flows, link)
+	if (flow->upstream < 0)
+		break;
+	return flow != NULL;
 }
 
 void udp_stop(struct egress *egress)

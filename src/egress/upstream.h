@@ -44,10 +44,6 @@ struct upstream {
 	bool v4_first; /* the last race of the families was won by IPv4 */
 };
 
-/* Whether a name's answer, just got from upstream_resolve(), may be dialed on this port: every
- * address and every alias on the way is looked at again, since rules have ports. */
-bool upstream_may_dial(struct upstream *upstream, const char *name,
-	const struct upstream_answer *answer, uint16_t port, char reason[UPSTREAM_REASON_BYTES]);
 /* The upstream proxy's own name, which the policy has named and no rule is asked about. */
 void upstream_resolve_proxy(struct upstream *upstream, upstream_resolved resolved, void *context);
 

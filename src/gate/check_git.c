@@ -35,12 +35,14 @@ static int read_back(int fd, struct buffer *out, struct error *error)
 		size_t want = left < (off_t)sizeof(chunk) ? (size_t)left : sizeof(chunk);
 		ssize_t got = pread(fd, chunk, want, at);
 		if (got <= 0)
-			return error_set_errno(error, got < 0 ? errno : EIO, "diff", "what git says");
+			return error_set_errno(
+				error, got < 0 ? errno : EIO, "diff", "what git says");
 		buffer_append(out, chunk, got);
 		at += got;
 		left -= got;
 	}
-	return left < 0 ? error_set_errno(error, errno, "diff", "what git says") : buffer_error(out);
+	return left < 0 ? error_set_errno(error, errno, "diff", "what git says")
+			: buffer_error(out);
 }
 
 /* A file that can hold max_bytes and no more. -1: errno. */
@@ -83,8 +85,9 @@ static int diff_in_box(const struct coffer_policy *policy, struct buffer *out, s
 		return r;
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
 		error_set(error, EINVAL, "diff", "git diff HEAD failed");
-		return error_hint(error, "is this a git repository with a commit? A diff can also be "
-					 "given: coffer check --diff FILE");
+		return error_hint(error,
+			"is this a git repository with a commit? A diff can also be "
+			"given: coffer check --diff FILE");
 	}
 	return read_back(said, out, error);
 }

@@ -6,8 +6,8 @@
 #include "gate/command.h"
 
 #include <errno.h>
-#include <string.h>
 #include <fcntl.h>
+#include <string.h>
 
 enum {
 	EXIT_NOTHING_FOUND = 0,
@@ -99,7 +99,8 @@ static void check_file(const struct request *request, const char *name, struct c
 		return;
 	}
 	complain(name, r == -EOPNOTSUPP ? "its language is not known" : strerror(-r),
-		r == -EOPNOTSUPP ? "give it with --language python, javascript or notebook" : NULL);
+		r == -EOPNOTSUPP ? "give it with --language python, javascript, shell or notebook"
+				 : NULL);
 	checked->failed = true;
 }
 
@@ -133,8 +134,7 @@ static void check_diff(const char *name, struct checked *checked)
 
 /* ---- what is printed ---- */
 
-static void append_output(
-	const struct checked *checked, enum format format, struct buffer *out)
+static void append_output(const struct checked *checked, enum format format, struct buffer *out)
 {
 	if (format == FORMAT_SARIF)
 		findings_sarif_of((const struct findings_list *const *)checked->findings,
@@ -192,11 +192,12 @@ static int print_rules(enum format format)
 	for (size_t i = 0; i < count; i++) {
 		const char *severity = severity_name(rules[i].severity);
 		if (format == FORMAT_TEXT) {
-			buffer_append_format(&out, "| `%s` | %s | %s |\n", rules[i].id, severity,
-				rules[i].why);
+			buffer_append_format(
+				&out, "| `%s` | %s | %s |\n", rules[i].id, severity, rules[i].why);
 			continue;
 		}
-		buffer_append_format(&out, "%s{\"id\":\"%s\",\"language\":\"%s\",\"severity\":\"%s\",",
+		buffer_append_format(&out,
+			"%s{\"id\":\"%s\",\"language\":\"%s\",\"severity\":\"%s\",",
 			i ? ",\n" : "[", rules[i].id, rules[i].language, severity);
 		buffer_append_string(&out, "\"why\":");
 		buffer_append_json(&out, rules[i].why);
@@ -214,7 +215,7 @@ static const struct option_name {
 	bool has_value;
 	const char *help;
 } options[] = {
-	{"--language", true, "python, javascript or notebook, whatever the name says"},
+	{"--language", true, "python, javascript, shell or notebook, whatever the name says"},
 	{"--fail-on", true, "info, low, medium (default), high or critical"},
 	{"--json", false, "the findings as JSON"},
 	{"--sarif", false, "the findings as SARIF 2.1.0"},
@@ -239,7 +240,8 @@ static const struct option_name *find_option(const char *word, const char **ret_
 	size_t length = strcspn(word, "=");
 	*ret_value = word[length] ? word + length + 1 : NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(options); i++)
-		if (strlen(options[i].name) == length && strncmp(options[i].name, word, length) == 0)
+		if (strlen(options[i].name) == length &&
+			strncmp(options[i].name, word, length) == 0)
 			return &options[i];
 	return NULL;
 }

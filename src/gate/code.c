@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-enum { STEPS_BASE = 100 * 1000, STEPS_A_BYTE = 8 }; /* a program needs less than one a byte */
+enum { STEPS_BASE = 100 * 1000, STEPS_A_BYTE = 16 }; /* a program needs less than one a byte */
 
 static int check_python(const char *source, size_t length_bytes, struct findings_list *findings)
 {
@@ -28,6 +28,8 @@ static const struct language {
 		check_python},
 	{"javascript", {".js", ".mjs", ".cjs", ".jsx"}, {"node", "nodejs", "deno", "bun"},
 		check_javascript},
+	{"shell", {".sh", ".bash", ".bats", ".zsh"}, {"sh", "bash", "dash", "ksh", "zsh"},
+		code_check_shell},
 	{"notebook", {".ipynb"}, {NULL}, code_check_notebook},
 };
 
@@ -79,11 +81,12 @@ static const struct language *language_of(
 }
 
 /* Lines that read otherwise than they run: looked for in the bytes, comments included. */
-static void check_characters(struct code_run *run)
+static void check_characters(
+	const char *source, size_t length_bytes, struct findings_list *findings)
 {
 	unsigned line = 1;
-	const char *at = run->source, *end = run->source + run->length_bytes;
-	if (run->length_bytes >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0)
+	const char *at = source, *end = source + length_bytes;
+	if (length_bytes >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0)
 		at += 3;
 	while (at < end) {
 		const char *newline = memchr(at, '\n', end - at);
@@ -91,8 +94,8 @@ static void check_characters(struct code_run *run)
 		bool turns;
 		long column = text_find_misleading(at, length, &turns);
 		if (column >= 0)
-			findings_add(run->findings, turns ? "text-direction" : "text-invisible",
-				NULL, line, column + 1, at, length, NULL);
+			findings_add(findings, turns ? "text-direction" : "text-invisible", NULL,
+				line, column + 1, at, length, NULL);
 		at += length + 1;
 		line++;
 	}
@@ -133,11 +136,8 @@ int code_check_tree(const struct code_grammar *grammar, const char *source, size
 		tree_visit(&run, grammar->visit);
 		grammar->finish(&run);
 	}
-	if (r == 0 && run.syntax.tree && !origin) {
+	if (r == 0 && run.syntax.tree && !origin)
 		tree_find_error(&run);
-		if (run.non_ascii)
-			check_characters(&run);
-	}
 	bindings_release(&run);
 	arena_release(&run.kept);
 	arena_release(&run.scratch);
@@ -155,8 +155,8 @@ void code_check_nested(struct code_run *run, TSNode where, const char *text)
 	struct finding origin = {.line = point.row + 1, .column = point.column + 1};
 	if (run->origin)
 		origin = *run->origin;
-	if (code_check_tree(run->grammar, text, strlen(text), run->nesting + 1, &origin,
-		    run->findings) < 0)
+	if (code_check_tree(
+		    run->grammar, text, strlen(text), run->nesting + 1, &origin, run->findings) < 0)
 		run->findings->incomplete = true;
 }
 
@@ -180,6 +180,7 @@ int code_check(const char *language, const char *name, const char *source, size_
 		findings_free(findings);
 		return r;
 	}
+	check_characters(source, length_bytes, findings);
 	findings_sort(findings);
 	*ret = findings;
 	return 0;

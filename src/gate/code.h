@@ -37,7 +37,7 @@ struct code_rule {
 /* All of them, grouped by subject; static. */
 const struct code_rule *code_rules(size_t *ret_count);
 
-/* language: "python", "javascript", "notebook" (the JSON of Jupyter, cells of Python), "shell";
+/* language: "python", "javascript", "shell", "notebook" (the JSON of Jupyter, cells of Python);
  * NULL: by name's ending, then by the first line. Returns 0 and *ret (findings_free()), or -ENOMEM,
  * or -EOPNOTSUPP: no such language, or none can be told, and *ret is NULL. Bytes above
  * MAX_SCRIPT_BYTES are not read: `incomplete`. */
@@ -52,8 +52,8 @@ const char *severity_name(enum severity severity);
 /* -EINVAL: no such word. */
 int severity_parse(const char *word, enum severity *ret);
 
-/* For people, a line for each finding, nothing where there is none; for programs; and for what reads
- * SARIF 2.1.0. name is what was checked. 0 or the buffer's error. */
+/* For people, a line for each finding, nothing where there is none; for programs; and for what
+ * reads SARIF 2.1.0. name is what was checked. 0 or the buffer's error. */
 int findings_text(const struct findings_list *findings, const char *name, struct buffer *out);
 int findings_json(const struct findings_list *findings, const char *name, struct buffer *out);
 int findings_sarif(const struct findings_list *findings, const char *name, struct buffer *out);

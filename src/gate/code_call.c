@@ -19,7 +19,8 @@ void call_collect(struct code_run *run, TSNode arguments, struct call *call)
 			call->arguments[call->count++] = children[i];
 			continue;
 		}
-		call->keywords[call->keywords_count].name = node_field(run, children[i], FIELD_NAME);
+		call->keywords[call->keywords_count].name =
+			node_field(run, children[i], FIELD_NAME);
 		call->keywords[call->keywords_count].value =
 			node_field(run, children[i], FIELD_VALUE);
 		call->keywords_count++;
@@ -44,9 +45,8 @@ static TSNode property(struct code_run *run, TSNode object, const char *name)
 		TSNode key = node_field(run, pairs[i], FIELD_KEY);
 		if (ts_node_is_null(key))
 			continue;
-		const char *text = node_kind(run, key) == NODE_STRING
-					   ? value_of(run, key, 1).text
-					   : node_identifier(run, key);
+		const char *text = node_kind(run, key) == NODE_STRING ? value_of(run, key, 1).text
+								      : node_identifier(run, key);
 		if (text && strcmp(text, name) == 0)
 			return node_field(run, pairs[i], FIELD_VALUE);
 	}

@@ -14,7 +14,7 @@ struct reader {
 	struct diff_file file;
 	struct findings_list *findings;
 	bool in_file, in_hunk, in_binary, any_file;
-	unsigned parents;            /* signs before each line of a hunk */
+	unsigned parents; /* signs before each line of a hunk */
 	unsigned old_left[MAX_PARENTS], new_left;
 	unsigned new_number, old_number;
 	unsigned line; /* of the diff itself */
@@ -37,8 +37,8 @@ static void file_close(struct reader *reader)
 	strv_release(&file->before);
 	strv_release(&file->after);
 	free(file->after_lines);
-	*file = (struct diff_file){.findings = reader->findings,
-		.shown = BUFFER_INIT(MAX_SCRIPT_BYTES)};
+	*file = (struct diff_file){
+		.findings = reader->findings, .shown = BUFFER_INIT(MAX_SCRIPT_BYTES)};
 	reader->in_file = reader->in_hunk = reader->in_binary = false;
 }
 

@@ -45,7 +45,7 @@ struct diff_file {
 	struct shown_line {
 		unsigned number;
 		bool added;
-	} *shown_lines;
+	} * shown_lines;
 	size_t shown_count;
 
 	char section[128]; /* of a manifest, as far as the diff shows it */
@@ -62,8 +62,8 @@ struct diff_line {
 };
 
 /* A finding of the file: at a line, or, with line NULL, of it as a whole. */
-void diff_report(struct diff_file *file, const char *rule, const struct diff_line *line,
-	const char *detail);
+void diff_report(
+	struct diff_file *file, const char *rule, const struct diff_line *line, const char *detail);
 /* The same for a part of the line. Secrets are shown by their first characters only. */
 void diff_report_secret(struct diff_file *file, const char *rule, const struct diff_line *line,
 	size_t at, size_t length, const char *detail);

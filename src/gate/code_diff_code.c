@@ -11,8 +11,7 @@ void diff_show_line(struct diff_file *file, const struct diff_line *line, bool a
 		return;
 	if ((file->shown_count & (file->shown_count - 1)) == 0) {
 		size_t capacity = file->shown_count ? 2 * file->shown_count : 1;
-		struct shown_line *lines =
-			realloc(file->shown_lines, capacity * sizeof(*lines));
+		struct shown_line *lines = realloc(file->shown_lines, capacity * sizeof(*lines));
 		if (!lines) {
 			file->findings->incomplete = true;
 			file->language = NULL;

@@ -1,6 +1,6 @@
-/* Theory of operation: a manifest's lines are read one by one, with the section that they stand in as
- * far as the diff shows it. Names that were there before (in lines that are removed or stay) are no
- * new dependencies: a new version is not one. What is left is named; each name is compared with
+/* Theory of operation: a manifest's lines are read one by one, with the section that they stand in
+ * as far as the diff shows it. Names that were there before (in lines that are removed or stay) are
+ * no new dependencies: a new version is not one. What is left is named; each name is compared with
  * those of popular packages. Of lock files only the hosts of addresses are compared. */
 #include "gate/code_diff.h"
 
@@ -46,7 +46,8 @@ static bool section_is_of_dependencies(const struct diff_file *file)
 
 static void read_section(struct diff_file *file, const char *text)
 {
-	snprintf(file->section, sizeof(file->section), "%.*s", (int)sizeof(file->section) - 1, text);
+	snprintf(
+		file->section, sizeof(file->section), "%.*s", (int)sizeof(file->section) - 1, text);
 }
 
 /* "name": "^1.2.3" */
@@ -107,8 +108,8 @@ static void read_toml(struct diff_file *file, const char *text, struct entry *en
 		/* [dependencies.name] */
 		const char *at = cargo ? strstr(text, "dependencies.") : NULL;
 		if (at)
-			entry->named = take_name(at + strlen("dependencies."), "-_",
-					       entry->name) > 0;
+			entry->named =
+				take_name(at + strlen("dependencies."), "-_", entry->name) > 0;
 		return;
 	}
 	if (cargo && strncmp(text, "build", 5) == 0 && text[5 + strspn(text + 5, " ")] == '=' &&

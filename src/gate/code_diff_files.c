@@ -19,8 +19,8 @@ void diff_report_secret(struct diff_file *file, const char *rule, const struct d
 	char shown[SHOWN_BYTES + 4];
 	size_t kept = length / 4 < SHOWN_BYTES ? length / 4 : SHOWN_BYTES;
 	snprintf(shown, sizeof(shown), "%.*s...", (int)kept, line->text + at);
-	findings_add(file->findings, rule, file->path ? file->path : "", line->number, at + 1, shown,
-		strlen(shown), detail);
+	findings_add(file->findings, rule, file->path ? file->path : "", line->number, at + 1,
+		shown, strlen(shown), detail);
 }
 
 /* A pattern that ends in "/" is a directory at any depth; one that starts with "*" an ending; any
@@ -29,7 +29,8 @@ static bool path_fits(const char *path, const char *pattern)
 {
 	size_t length = strlen(path), size = strlen(pattern);
 	if (pattern[0] == '*')
-		return length >= size - 1 && strcasecmp(path + length - (size - 1), pattern + 1) == 0;
+		return length >= size - 1 &&
+		       strcasecmp(path + length - (size - 1), pattern + 1) == 0;
 	if (pattern[size - 1] != '/')
 		return length >= size && strcasecmp(path + length - size, pattern) == 0 &&
 		       (length == size || path[length - size - 1] == '/');
@@ -64,8 +65,8 @@ static const char *const documentation[] = {
 	"*.md", "*.mdx", "*.rst", "*.txt", "*.adoc", "docs/", "doc/", "*.1", "*.html"};
 static const char *const fixtures[] = {"fixtures/", "__fixtures__/", "testdata/", "test-data/",
 	"test_data/", "__snapshots__/", "cassettes/", "golden/"};
-static const char *const tests[] = {
-	"tests/", "test/", "__tests__/", "spec/", "*_test.go", "*.test.js", "*.spec.js", "*_test.py"};
+static const char *const tests[] = {"tests/", "test/", "__tests__/", "spec/", "*_test.go",
+	"*.test.js", "*.spec.js", "*_test.py"};
 static const char *const programs[] = {"*.so", "*.dll", "*.dylib", "*.exe", "*.node", "*.pyc",
 	"*.pyd", "*.jar", "*.class", "*.wasm", "*.a", "*.o", "*.ko", "*.bin", "*.deb", "*.rpm",
 	"*.apk", "*.msi", "*.whl", "*.scr"};
@@ -170,7 +171,7 @@ void diff_check_file(struct diff_file *file)
 	if (file->binary)
 		diff_report(file,
 			path_fits_any(path, programs, ARRAY_SIZE(programs)) ? "diff-binary-program"
-									     : "diff-binary",
+									    : "diff-binary",
 			NULL, NULL);
 }
 
@@ -178,7 +179,8 @@ void diff_check_link(struct diff_file *file, const struct diff_line *line)
 {
 	char target[MAX_PATH_BYTES];
 	snprintf(target, sizeof(target), "%.*s",
-		(int)(line->length < sizeof(target) ? line->length : sizeof(target) - 1), line->text);
+		(int)(line->length < sizeof(target) ? line->length : sizeof(target) - 1),
+		line->text);
 	long depth = file->path ? (long)path_depth(file->path) : 0;
 	bool outside = target[0] == '/';
 	char *rest = NULL;

@@ -112,8 +112,8 @@ static bool curl_is_insecure(const char *words)
 	return false;
 }
 
-static void check_tls(struct diff_file *file, const struct diff_line *line,
-	const struct plain_line *plain)
+static void check_tls(
+	struct diff_file *file, const struct diff_line *line, const struct plain_line *plain)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(unchecked); i++) {
 		if (strstr(plain->squeezed, unchecked[i])) {
@@ -149,12 +149,11 @@ static bool is_open_mode(const char *text)
 		return false;
 	if (memchr(what + 1, 's', rights))
 		return true;
-	return memchr(what + 1, 'w', rights) &&
-	       (memchr(text, 'o', who) || memchr(text, 'a', who));
+	return memchr(what + 1, 'w', rights) && (memchr(text, 'o', who) || memchr(text, 'a', who));
 }
 
-static void check_permissions(struct diff_file *file, const struct diff_line *line,
-	const struct plain_line *plain)
+static void check_permissions(
+	struct diff_file *file, const struct diff_line *line, const struct plain_line *plain)
 {
 	const char *at = strcasestr(plain->words, "chmod");
 	/* The mode comes first on a command line, last in a call. */
@@ -214,8 +213,8 @@ static bool runs_a_download(const char *words)
 	const char *at = find_download(words);
 	if (!at)
 		return false;
-	bool substituted = at - words >= 2 && (strncmp(at - 2, "$(", 2) == 0 ||
-						      strncmp(at - 2, "<(", 2) == 0);
+	bool substituted =
+		at - words >= 2 && (strncmp(at - 2, "$(", 2) == 0 || strncmp(at - 2, "<(", 2) == 0);
 	if ((substituted || (at > words && at[-1] == '`')) &&
 		(strstr(words, "sh ") || strstr(words, "eval ") || strstr(words, "source ")))
 		return true;
@@ -248,8 +247,8 @@ static bool is_put_together(const char *text, size_t length, const char *after)
 	       (*after == '%' && after[1] == ' ');
 }
 
-static void check_sql(struct diff_file *file, const struct diff_line *line,
-	const struct plain_line *plain)
+static void check_sql(
+	struct diff_file *file, const struct diff_line *line, const struct plain_line *plain)
 {
 	bool formatted = strstr(plain->words, "Sprintf(") || strstr(plain->words, "format!(") ||
 			 strstr(plain->words, "String.format(") || strstr(plain->words, "sprintf(");
@@ -262,7 +261,8 @@ static void check_sql(struct diff_file *file, const struct diff_line *line,
 			(int)(length < sizeof(text) ? length : sizeof(text) - 1), at);
 		bool holes = formatted && (strstr(text, "%s") || strstr(text, "%v") ||
 						  strstr(text, "%d") || strstr(text, "{}"));
-		if (text_is_sql(text) && (holes || is_put_together(at, length, end ? end + 1 : ""))) {
+		if (text_is_sql(text) &&
+			(holes || is_put_together(at, length, end ? end + 1 : ""))) {
 			diff_report(file, "diff-sql-built", line, NULL);
 			return;
 		}
@@ -277,8 +277,8 @@ static const char *const shells[] = {"\"sh\",\"-c\",", "\"bash\",\"-c\",", "\"/b
 	"\"/bin/bash\",\"-c\",", "shell_exec(", "passthru(", "getruntime().exec(", "popen(",
 	"proc_open(", "std::system(", "command::new(\"sh\").arg(\"-c\").arg("};
 
-static void check_shell(struct diff_file *file, const struct diff_line *line,
-	const struct plain_line *plain)
+static void check_shell(
+	struct diff_file *file, const struct diff_line *line, const struct plain_line *plain)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(shells); i++) {
 		const char *at = strstr(plain->squeezed, shells[i]);

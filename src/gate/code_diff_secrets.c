@@ -90,13 +90,13 @@ static double entropy_of(const char *text, size_t length)
 static bool is_placeholder(const char *text, size_t length)
 {
 	static const char *const words[] = {"example", "placeholder", "changeme", "change_me",
-		"change-me", "replace", "your", "dummy", "fake", "sample", "redacted", "xxxx", "****",
-		"....", "todo", "insert", "secret_here", "test", "mock", "foobar", "notreal",
-		"not-real", "invalid", "12345678", "abcdefgh", "00000000", "deadbeef", "password",
-		"lorem"};
+		"change-me", "replace", "your", "dummy", "fake", "sample", "redacted", "xxxx",
+		"****", "....", "todo", "insert", "secret_here", "test", "mock", "foobar",
+		"notreal", "not-real", "invalid", "12345678", "abcdefgh", "00000000", "deadbeef",
+		"password", "lorem"};
 	char copy[512];
-	snprintf(copy, sizeof(copy), "%.*s", (int)(length < sizeof(copy) ? length : sizeof(copy) - 1),
-		text);
+	snprintf(copy, sizeof(copy), "%.*s",
+		(int)(length < sizeof(copy) ? length : sizeof(copy) - 1), text);
 	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
 		if (strcasestr(copy, words[i]))
 			return true;
@@ -237,7 +237,7 @@ static void check_assignments(struct diff_file *file, const struct diff_line *li
 {
 	enum { LONGEST = 512, FEW = 8 };
 	for (size_t i = 1; i < line->length; i++) {
-		if (line->text[i] != '=' && line->text[i] != ':')
+		if ((line->text[i] != '=' && line->text[i] != ':') || !is_named_secret(line, i))
 			continue;
 		size_t value = i + 1;
 		while (value < line->length && value - i < FEW && strchr(" =>", line->text[value]))
@@ -253,7 +253,7 @@ static void check_assignments(struct diff_file *file, const struct diff_line *li
 			(quoted ? line->text[start + length] != quote
 				: !isspace((unsigned char)line->text[start + length])))
 			length++;
-		if (length < 8 || length > LONGEST || !is_named_secret(line, i))
+		if (length < 8 || length > LONGEST)
 			continue;
 		const char *text = line->text + start;
 		if (is_reference(text, length) || is_placeholder(text, length) ||
@@ -290,7 +290,8 @@ static void check_address(struct diff_file *file, const struct diff_line *line)
 		if (local || is_reference(password, length) || is_placeholder(password, length) ||
 			((size_t)(colon - user) == length && strncmp(user, password, length) == 0))
 			continue;
-		diff_report_secret(file, "diff-secret-url", line, password - line->text, length, NULL);
+		diff_report_secret(
+			file, "diff-secret-url", line, password - line->text, length, NULL);
 		return;
 	}
 }

@@ -98,7 +98,7 @@ void findings_add(struct findings_list *list, const char *id, const char *file, 
 	list->items[list->count++] = finding;
 }
 
-/* Columns count characters, as editors and SARIF do; far into a line of a machine's making, bytes. */
+/* Columns count characters, as editors and SARIF do; far into a line that a machine made, bytes. */
 unsigned node_column(const struct code_run *run, TSNode node)
 {
 	enum { MAX_COUNTED_BYTES = 4096 };

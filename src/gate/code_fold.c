@@ -144,8 +144,8 @@ bool fold_hexadecimal(
 
 /* ---- methods of text ---- */
 
-static bool join_items(struct code_run *run, TSNode list, const char *separator, unsigned depth,
-	struct value *ret)
+static bool join_items(
+	struct code_run *run, TSNode list, const char *separator, unsigned depth, struct value *ret)
 {
 	cleanup_free TSNode *items = calloc(MAX_LIST_ITEMS, sizeof(*items));
 	cleanup_buffer struct buffer text = BUFFER_INIT(MAX_VALUE_BYTES);
@@ -170,8 +170,8 @@ static bool join_items(struct code_run *run, TSNode list, const char *separator,
 	return true;
 }
 
-static bool replaced(struct code_run *run, const struct call *call, unsigned depth,
-	struct value *ret)
+static bool replaced(
+	struct code_run *run, const struct call *call, unsigned depth, struct value *ret)
 {
 	struct value from = value_of(run, call_argument(call, 0), depth + 1);
 	struct value to = value_of(run, call_argument(call, 1), depth + 1);
@@ -187,8 +187,8 @@ static bool replaced(struct code_run *run, const struct call *call, unsigned dep
 	buffer_append_string(&text, at);
 	if (buffer_error(&text) < 0 || !text.data)
 		return false;
-	*ret = value_text(run, text.data, text.length_bytes,
-		call->object.exact && from.exact && to.exact);
+	*ret = value_text(
+		run, text.data, text.length_bytes, call->object.exact && from.exact && to.exact);
 	ret->folded = true;
 	return true;
 }
@@ -207,26 +207,16 @@ static const struct {
 	const char *name;
 	enum method method;
 } methods[] = {
-	{"join", METHOD_JOIN},
-	{"replace", METHOD_REPLACE},
-	{"replaceAll", METHOD_REPLACE},
-	{"format", METHOD_FORMAT},
-	{"concat", METHOD_FORMAT},
-	{"reverse", METHOD_REVERSE},
-	{"lower", METHOD_LOWER},
-	{"toLowerCase", METHOD_LOWER},
-	{"upper", METHOD_UPPER},
-	{"toUpperCase", METHOD_UPPER},
-	{"decode", METHOD_SAME},
-	{"encode", METHOD_SAME},
-	{"strip", METHOD_SAME},
-	{"trim", METHOD_SAME},
-	{"toString", METHOD_SAME},
+	{"join", METHOD_JOIN}, {"replace", METHOD_REPLACE}, {"replaceAll", METHOD_REPLACE},
+	{"format", METHOD_FORMAT}, {"concat", METHOD_FORMAT}, {"reverse", METHOD_REVERSE},
+	{"lower", METHOD_LOWER}, {"toLowerCase", METHOD_LOWER}, {"upper", METHOD_UPPER},
+	{"toUpperCase", METHOD_UPPER}, {"decode", METHOD_SAME}, {"encode", METHOD_SAME},
+	{"strip", METHOD_SAME}, {"trim", METHOD_SAME}, {"toString", METHOD_SAME},
 	{"split", METHOD_SAME}, /* of what is reversed and joined again */
 };
 
-static bool transformed(struct code_run *run, const struct call *call, enum method method,
-	struct value *ret)
+static bool transformed(
+	struct code_run *run, const struct call *call, enum method method, struct value *ret)
 {
 	struct value object = call->object;
 	size_t length = strlen(object.text);

@@ -1,6 +1,8 @@
 /* What the files of the code analysis share.
  *
- *	code.c             languages, the order of an analysis, notebooks
+ *	code.c             languages, the order of an analysis
+ *	code_notebook.c    the cells of a notebook
+ *	code_shell.c       scripts and command lines, by the gate's own analysis of commands
  *	code_tree.c        syntax tree, cursor walk, syntax errors, arguments of a call
  *	code_value.c       what an expression stands for: a dotted name, or text put together
  *	code_call.c        a call's arguments
@@ -38,7 +40,7 @@ enum node_kind {
 	NODE_ATTRIBUTE,
 	NODE_SUBSCRIPT,
 	NODE_CALL,
-	NODE_STRING, /* with or without interpolations */
+	NODE_STRING,  /* with or without interpolations */
 	NODE_STRINGS, /* strings side by side */
 	NODE_INTERPOLATION,
 	NODE_BINARY,
@@ -58,15 +60,16 @@ enum node_kind {
 	NODE_STATEMENT, /* an expression as a statement */
 	NODE_EXECUTION, /* Python 2's exec statement */
 	NODE_PAIR,
+	NODE_RETURN,
 };
 
 enum node_field {
 	FIELD_FUNCTION,
 	FIELD_ARGUMENTS,
-	FIELD_OBJECT,   /* of an attribute */
-	FIELD_MEMBER,   /* of an attribute */
-	FIELD_INDEXED,  /* of a subscript */
-	FIELD_INDEX,    /* of a subscript */
+	FIELD_OBJECT,  /* of an attribute */
+	FIELD_MEMBER,  /* of an attribute */
+	FIELD_INDEXED, /* of a subscript */
+	FIELD_INDEX,   /* of a subscript */
 	FIELD_LEFT,
 	FIELD_RIGHT,
 	FIELD_OPERATOR,
@@ -126,8 +129,8 @@ struct sink {
 /* A call whose outcome can be known: fills ret, and returns whether it did. */
 struct fold {
 	const char *name;
-	bool (*fold)(struct code_run *run, const struct call *call, unsigned depth,
-		struct value *ret);
+	bool (*fold)(
+		struct code_run *run, const struct call *call, unsigned depth, struct value *ret);
 };
 
 struct module_rule {
@@ -142,7 +145,7 @@ struct code_grammar {
 	const struct kind_name {
 		const char *type;
 		enum node_kind kind;
-	} *kinds;
+	} * kinds;
 	const char *const *fields; /* [FIELDS]; NULL: it has none */
 	const struct sink *sinks;  /* sorted by name */
 	const size_t *sinks_count;
@@ -168,13 +171,13 @@ struct code_run {
 	const char *source;
 	size_t length_bytes;
 	struct syntax syntax;
-	uint8_t *kinds;         /* [symbol] */
+	uint8_t *kinds; /* [symbol] */
 	TSFieldId fields[FIELDS];
 	struct code_node {
 		TSNode node;
 		enum node_kind kind;
 		unsigned depth;
-	} *nodes;
+	} * nodes;
 	size_t nodes_count;
 	struct findings_list *findings;
 	struct arena kept, scratch;
@@ -199,6 +202,9 @@ struct code_run {
 int code_check_tree(const struct code_grammar *grammar, const char *source, size_t length_bytes,
 	unsigned nesting, const struct finding *origin, struct findings_list *findings);
 int code_check_notebook(const char *source, size_t length_bytes, struct findings_list *findings);
+int code_check_shell(const char *source, size_t length_bytes, struct findings_list *findings);
+/* A command line that the program passes to a shell. */
+void code_check_command(struct code_run *run, TSNode where, const char *line);
 /* Text that the program would evaluate, in its own language. */
 void code_check_nested(struct code_run *run, TSNode where, const char *text);
 
@@ -238,7 +244,7 @@ void call_open(struct code_run *run, TSNode node, unsigned depth, struct call *r
 /* An attribute node, and what it is an attribute of. */
 struct value value_of_member(
 	struct code_run *run, TSNode node, unsigned depth, struct value *ret_object);
-void bind(struct code_run *run, const char *name, uint32_t position, struct value value);
+void code_bind(struct code_run *run, const char *name, uint32_t position, struct value value);
 /* What name stands for at position; false: nothing binds it. */
 bool bound(struct code_run *run, const char *name, uint32_t position, struct value *ret);
 void bindings_release(struct code_run *run);
@@ -271,6 +277,10 @@ bool fold_hexadecimal(
 void check_call(struct code_run *run, const struct call *call);
 /* A function that is passed on, or called in a way that is not seen. */
 void check_reference(struct code_run *run, TSNode node);
+/* The items of a list, the values of a dictionary, what is returned. */
+void check_references(struct code_run *run, TSNode container);
+/* An environment variable that is set. */
+void check_loader_variable(struct code_run *run, TSNode where, const char *name);
 const struct sink *sink_of(const struct code_run *run, const char *name);
 const char *module_rule_of(const struct code_run *run, const char *module);
 void check_module(struct code_run *run, TSNode where, const char *module);

@@ -1,8 +1,8 @@
 /* JavaScript: what binds names, and what matters besides calls. The tables are in
  * code_javascript_tables.c. A module's members are named "@module.member", so that a variable that
  * happens to be called fs is not taken for the module. */
-#include "gate/code_internal.h"
 #include "gate/code_javascript.h"
+#include "gate/code_internal.h"
 
 #include <string.h>
 
@@ -20,6 +20,9 @@ static const struct kind_name kinds[] = {
 	{"parenthesized_expression", NODE_WRAPPER},
 	{"sequence_expression", NODE_WRAPPER}, /* (0, eval)(x) */
 	{"await_expression", NODE_WRAPPER},
+	{"arrow_function", NODE_WRAPPER}, /* what it gives is what its body is */
+	{"return_statement", NODE_RETURN},
+	{"this", NODE_IDENTIFIER},
 	{"spread_element", NODE_WRAPPER},
 	{"array", NODE_LIST},
 	{"object", NODE_OBJECT},
@@ -61,9 +64,9 @@ static const char *const fields[FIELDS] = {
 const char *javascript_module(struct code_run *run, const char *specifier)
 {
 	/* The same module by another name, as far as it matters. */
-	static const char *const same[][2] = {
-		{"fs/promises", "fs"}, {"fs-extra", "fs"}, {"graceful-fs", "fs"},
-		{"path/posix", "path"}, {"dns/promises", "dns"}, {"process", NULL}};
+	static const char *const same[][2] = {{"fs/promises", "fs"}, {"fs-extra", "fs"},
+		{"graceful-fs", "fs"}, {"path/posix", "path"}, {"dns/promises", "dns"},
+		{"process", NULL}};
 	if (strncmp(specifier, "node:", strlen("node:")) == 0)
 		specifier += strlen("node:");
 	if (specifier[0] == '.' || specifier[0] == '/')
@@ -96,12 +99,23 @@ static struct value member(
 		value.disguised = object.disguised || by_text;
 		return value;
 	}
+	if (strcmp(object.name, "this") == 0 && by_text && sink_of(run, name)) {
+		struct value value = value_named(run, name);
+		value.disguised = true;
+		return value;
+	}
+	/* The constructors that have no name: of async functions and generators. */
+	if (strcmp(name, "constructor") == 0 &&
+		(strcmp(object.name, "Object.getPrototypeOf()") == 0 ||
+			strcmp(object.name, "Reflect.getPrototypeOf()") == 0))
+		return value_named(run, "Function");
 	if (object.name[0] == '@' &&
-		(strcmp(name, "default") == 0 || (strcmp(object.name, "@fs") == 0 &&
-							 strcmp(name, "promises") == 0)))
+		(strcmp(name, "default") == 0 ||
+			(strcmp(object.name, "@fs") == 0 && strcmp(name, "promises") == 0)))
 		return object;
-	if (strcmp(name, "require") == 0 && (strcmp(object.name, "module") == 0 ||
-						    strcmp(object.name, "process.mainModule") == 0)) {
+	if (strcmp(name, "require") == 0 &&
+		(strcmp(object.name, "module") == 0 ||
+			strcmp(object.name, "process.mainModule") == 0)) {
 		struct value value = value_named(run, name);
 		value.disguised = object.name[0] == 'p';
 		return value;
@@ -120,14 +134,14 @@ static struct value unbound(struct code_run *run, const char *name)
 
 /* ---- bindings ---- */
 
-static void bind_module(struct code_run *run, TSNode name, const char *module, const char *member_name,
-	uint32_t position)
+static void bind_module(struct code_run *run, TSNode name, const char *module,
+	const char *member_name, uint32_t position)
 {
 	struct value value = {.name = module, .imported = true};
 	if (member_name)
 		value = member(run, value, member_name, false);
 	value.imported = true;
-	bind(run, node_identifier(run, name), position, value);
+	code_bind(run, node_identifier(run, name), position, value);
 }
 
 static void bind_import(struct code_run *run, TSNode node)
@@ -178,15 +192,30 @@ static void bind_pattern(
 		}
 		if (ts_node_is_null(key) || ts_node_is_null(name))
 			continue;
-		const char *text = node_kind(run, key) == NODE_STRING
-					   ? value_of(run, key, 1).text
-					   : node_identifier(run, key);
+		const char *text = node_kind(run, key) == NODE_STRING ? value_of(run, key, 1).text
+								      : node_identifier(run, key);
 		if (!text)
 			continue;
 		struct value value = member(run, object, text, false);
 		if (node_is(name, "object_pattern"))
 			continue;
-		bind(run, node_identifier(run, name), position, value);
+		code_bind(run, node_identifier(run, name), position, value);
+	}
+}
+
+/* const m = {cp: require("child_process")} binds m.cp. */
+static void bind_members(struct code_run *run, const char *name, TSNode object, uint32_t position)
+{
+	TSNode pairs[MAX_ARGUMENTS];
+	size_t count = node_children(object, pairs, MAX_ARGUMENTS);
+	for (size_t i = 0; i < count; i++) {
+		if (node_kind(run, pairs[i]) != NODE_PAIR)
+			continue;
+		struct value value = value_of(run, node_field(run, pairs[i], FIELD_VALUE), 1);
+		struct value key = value_dotted(run, (struct value){.name = name},
+			node_identifier(run, node_field(run, pairs[i], FIELD_KEY)));
+		if (key.name && value.imported)
+			code_bind(run, key.name, position, value);
 	}
 }
 
@@ -200,11 +229,21 @@ static void bind_assignment(struct code_run *run, TSNode node)
 	enum node_kind kind = node_kind(run, left);
 	if (node_is(left, "object_pattern")) {
 		bind_pattern(run, left, value, position);
+	} else if (node_is(left, "array_pattern") && node_kind(run, right) == NODE_LIST) {
+		TSNode names[MAX_ARGUMENTS], values[MAX_ARGUMENTS];
+		size_t count = node_children(left, names, MAX_ARGUMENTS);
+		size_t given = node_children(right, values, MAX_ARGUMENTS);
+		for (size_t i = 0; i < count && i < given; i++)
+			if (node_kind(run, names[i]) == NODE_IDENTIFIER)
+				code_bind(run, node_identifier(run, names[i]), position,
+					value_of(run, values[i], 1));
+	} else if (kind == NODE_IDENTIFIER && node_kind(run, right) == NODE_OBJECT) {
+		bind_members(run, node_identifier(run, left), right, position);
 	} else if (kind == NODE_IDENTIFIER) {
 		const char *name = node_identifier(run, left);
 		/* `var require = require || ...` and the like do not hide what is meant. */
 		if (value.name || value.text || !sink_of(run, name))
-			bind(run, name, position, value);
+			code_bind(run, name, position, value);
 	} else if (kind == NODE_ATTRIBUTE && (value.name || value.text)) {
 		TSNode object = node_field(run, left, FIELD_OBJECT);
 		struct value key = {0};
@@ -213,8 +252,30 @@ static void bind_assignment(struct code_run *run, TSNode node)
 				(struct value){.name = node_identifier(run, object)},
 				node_identifier(run, node_field(run, left, FIELD_MEMBER)));
 		if (key.name)
-			bind(run, key.name, position, value);
+			code_bind(run, key.name, position, value);
 	}
+}
+
+/* import("fs").then(fs => ...): what is waited for. */
+static void bind_awaited(struct code_run *run, TSNode node)
+{
+	TSNode function = node_field(run, node, FIELD_FUNCTION);
+	if (node_kind(run, function) != NODE_ATTRIBUTE ||
+		strcmp(node_text(run, node_field(run, function, FIELD_MEMBER)), "then") != 0)
+		return;
+	struct value value = value_of(run, node_field(run, function, FIELD_OBJECT), 0);
+	TSNode callback = node_child(node_field(run, node, FIELD_ARGUMENTS), 0);
+	TSNode parameter = node_child(callback, 0);
+	if (!value.name ||
+		(!node_is(callback, "arrow_function") && !node_is(callback, "function_expression")))
+		return;
+	if (node_is(parameter, "formal_parameters"))
+		parameter = node_child(parameter, 0);
+	uint32_t position = ts_node_start_byte(callback);
+	if (node_is(parameter, "object_pattern"))
+		bind_pattern(run, parameter, value, position);
+	else if (node_kind(run, parameter) == NODE_IDENTIFIER)
+		code_bind(run, node_identifier(run, parameter), position, value);
 }
 
 static void bind_augmented(struct code_run *run, TSNode node)
@@ -224,7 +285,7 @@ static void bind_augmented(struct code_run *run, TSNode node)
 		return;
 	struct value before = value_of(run, left, 0);
 	struct value sum = {.text = before.text, .folded = true};
-	bind(run, node_identifier(run, left), ts_node_end_byte(node), sum);
+	code_bind(run, node_identifier(run, left), ts_node_end_byte(node), sum);
 }
 
 static void bind_node(struct code_run *run, TSNode node, enum node_kind kind)
@@ -239,9 +300,12 @@ static void bind_node(struct code_run *run, TSNode node, enum node_kind kind)
 	case NODE_AUGMENTED:
 		bind_augmented(run, node);
 		break;
+	case NODE_CALL:
+		bind_awaited(run, node);
+		break;
 	case NODE_DEFINITION:
 		if (run->depth == 1)
-			bind(run, node_identifier(run, node_field(run, node, FIELD_NAME)),
+			code_bind(run, node_identifier(run, node_field(run, node, FIELD_NAME)),
 				ts_node_start_byte(node), (struct value){0});
 		break;
 	default:
@@ -272,8 +336,8 @@ static const char *last_name(struct code_run *run, TSNode node)
 
 static TSNode owner(struct code_run *run, TSNode node)
 {
-	return node_field(run, node,
-		node_kind(run, node) == NODE_SUBSCRIPT ? FIELD_INDEXED : FIELD_OBJECT);
+	return node_field(
+		run, node, node_kind(run, node) == NODE_SUBSCRIPT ? FIELD_INDEXED : FIELD_OBJECT);
 }
 
 /* x.constructor.constructor("..."), (() => {}).constructor("..."): Function by another way. */
@@ -283,7 +347,7 @@ static void check_constructor(struct code_run *run, const struct call *call)
 	if (strcmp(last_name(run, function), "constructor") != 0)
 		return;
 	TSNode object = owner(run, function);
-	while (node_kind(run, object) == NODE_WRAPPER)
+	while (node_kind(run, object) == NODE_WRAPPER && !node_is(object, "arrow_function"))
 		object = node_last_child(object);
 	if (strcmp(last_name(run, object), "constructor") == 0 ||
 		node_is(object, "function_expression") || node_is(object, "arrow_function"))
@@ -316,8 +380,8 @@ static void visit_call(struct code_run *run, TSNode node)
 	struct value value = value_of(run, node, 0);
 	if (value.folded || (value.text && call.count > 1))
 		check_text(run, node, value);
-	bool defines = strcmp(call.method, "defineProperty") == 0 ||
-		       strcmp(call.method, "assign") == 0;
+	bool defines =
+		strcmp(call.method, "defineProperty") == 0 || strcmp(call.method, "assign") == 0;
 	if (defines && call.count > 1 && is_builtin_prototype(node_text(run, call.arguments[0])))
 		report(run, "tamper-prototype", node);
 	const char *name = call.function.name;
@@ -350,6 +414,8 @@ static void check_patch(struct code_run *run, TSNode where, TSNode left)
 	for (size_t i = 0; i < ARRAY_SIZE(guarded) && object.imported; i++)
 		if (strcmp(object.name, guarded[i]) == 0)
 			report(run, "monkeypatch", where);
+	if (strcmp(object.name, "process.env") == 0)
+		check_loader_variable(run, where, name);
 	if (strcmp(object.name, "process.env") == 0 &&
 		strcmp(name, "NODE_TLS_REJECT_UNAUTHORIZED") == 0)
 		report(run, "tls-unchecked", where);
@@ -374,8 +440,8 @@ static void visit_pair(struct code_run *run, TSNode node)
 		key = text.text ? text.text : key;
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(checks); i++)
-		if (strcmp(key, checks[i]) == 0 && (strcmp(value, "false") == 0 ||
-							   strcmp(value, "!1") == 0))
+		if (strcmp(key, checks[i]) == 0 &&
+			(strcmp(value, "false") == 0 || strcmp(value, "!1") == 0))
 			report(run, "tls-unchecked", node);
 }
 
@@ -444,6 +510,11 @@ static void visit(struct code_run *run, TSNode node, enum node_kind kind)
 		break;
 	case NODE_PAIR:
 		visit_pair(run, node);
+		break;
+	case NODE_LIST:
+	case NODE_OBJECT:
+	case NODE_RETURN:
+		check_references(run, node);
 		break;
 	case NODE_ATTRIBUTE:
 	case NODE_SUBSCRIPT:

@@ -1,20 +1,18 @@
-/* JavaScript's functions that matter: of Node.js, Deno, Bun, browsers and packages in wide use. Sorted
- * by name in the order of strcmp(); a test checks it. */
+/* JavaScript's functions that matter: of Node.js, Deno, Bun, browsers and packages in wide use.
+ * Sorted by name in the order of strcmp(); a test checks it. */
 #include "gate/code_javascript.h"
 
 #include <ctype.h>
 #include <string.h>
 
 /* A worker evaluates its first argument only when it is told to. */
-static void javascript_judge_worker(
-	struct code_run *run, const struct call *call, const char *rule)
+static void javascript_judge_worker(struct code_run *run, const struct call *call, const char *rule)
 {
 	if (call_option_is_on(run, call, "eval"))
 		judge_evaluation(run, call, rule);
 }
 
-static void judge_import_javascript(
-	struct code_run *run, const struct call *call, const char *rule)
+static void judge_import_javascript(struct code_run *run, const struct call *call, const char *rule)
 {
 	struct value module = call_value(run, call, 0);
 	if (!module.text || !module.exact) {
@@ -23,7 +21,8 @@ static void judge_import_javascript(
 		return;
 	}
 	size_t length = strlen(module.text);
-	if (length > strlen(".node") && strcmp(module.text + length - strlen(".node"), ".node") == 0)
+	if (length > strlen(".node") &&
+		strcmp(module.text + length - strlen(".node"), ".node") == 0)
 		report(run, "native", call->node);
 	const char *name = javascript_module(run, module.text);
 	if (!name)

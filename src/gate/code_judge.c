@@ -33,8 +33,10 @@ const struct sink *sink_of(const struct code_run *run, const char *name)
 			sink = find_sink(run, plain);
 		}
 	}
-	char *dot = strrchr(plain, '.');
-	if (!sink && dot) {
+	/* Members of members, but not of what a call gave. */
+	for (char *dot; !sink && (dot = strrchr(plain, '.')); *dot = '\0') {
+		if (strchr(dot, '('))
+			break;
 		memcpy(dot, ".*", 3);
 		sink = find_sink(run, plain);
 	}
@@ -113,6 +115,7 @@ static void judge_command_line(struct code_run *run, TSNode where, TSNode argume
 	struct value line = value_of(run, argument, 1);
 	if (line.text && line.exact) {
 		report(run, "shell", where);
+		code_check_command(run, where, line.text);
 		if (is_shell(line.text)) {
 			run->shell_program.seen = true;
 			run->shell_program.node = where;
@@ -181,10 +184,11 @@ void judge_network(struct code_run *run, const struct call *call, const char *ru
 	report(run, rule, call->node);
 	run->network.seen = true;
 	run->network.node = call->node;
-	for (size_t i = 0; i < call->count; i++) {
-		struct value value = call_value(run, call, i);
-		if (value.name && (strcmp(value.name, "os.environ") == 0 ||
-					  strcmp(value.name, "process.env") == 0))
+	for (size_t i = 0; i < call->count + call->keywords_count; i++) {
+		TSNode argument = i < call->count ? call->arguments[i]
+						  : call->keywords[i - call->count].value;
+		const char *name = value_of(run, argument, 1).name;
+		if (name && (strcmp(name, "os.environ") == 0 || strcmp(name, "process.env") == 0))
 			report(run, "exfiltration", call->node);
 	}
 }
@@ -414,10 +418,32 @@ void check_reference(struct code_run *run, TSNode node)
 		report(run, rule, node);
 }
 
+void check_references(struct code_run *run, TSNode container)
+{
+	TSNode items[MAX_ARGUMENTS];
+	size_t count = node_children(container, items, MAX_ARGUMENTS);
+	for (size_t i = 0; i < count; i++) {
+		TSNode value = node_field(run, items[i], FIELD_VALUE);
+		bool pair = node_is(items[i], "pair");
+		if (node_kind(run, items[i]) != NODE_CALL)
+			check_reference(run, pair ? value : items[i]);
+	}
+}
+
+void check_loader_variable(struct code_run *run, TSNode where, const char *name)
+{
+	static const char *const names[] = {"LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH",
+		"DYLD_INSERT_LIBRARIES", "PYTHONSTARTUP", "PYTHONPATH", "NODE_OPTIONS", "BASH_ENV",
+		"PERL5OPT", "RUBYOPT", "GIT_SSH_COMMAND", "PROMPT_COMMAND"};
+	for (size_t i = 0; name && i < ARRAY_SIZE(names); i++)
+		if (strcmp(name, names[i]) == 0)
+			report(run, "loader-variable", where);
+}
+
 static void check_sql(struct code_run *run, const struct call *call)
 {
-	static const char *const names[] = {
-		"execute", "executemany", "executescript", "query", "raw", "prepare", "$queryRawUnsafe"};
+	static const char *const names[] = {"execute", "executemany", "executescript", "query",
+		"raw", "prepare", "$queryRawUnsafe"};
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		if (strcmp(call->method, names[i]) != 0)
 			continue;

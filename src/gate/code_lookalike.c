@@ -1,6 +1,6 @@
-/* Theory of operation: a package that wants to be taken for another has its name but for a slip: one
- * letter more, less, other or swapped; separators left out or added; letters that look alike; or
- * what people add without thinking ("-js", "python-"). Both names are brought into the form in
+/* Theory of operation: a package that wants to be taken for another has its name but for a slip:
+ * one letter more, less, other or swapped; separators left out or added; letters that look alike;
+ * or what people add without thinking ("-js", "python-"). Both names are brought into the form in
  * which they would be confused, and compared. Names of four letters and less are too near to one
  * another to tell. */
 #include "gate/code_diff.h"

@@ -55,9 +55,8 @@ static int append_source(struct cells *cells, struct findings_list *findings, co
 	json_t *line;
 	if (json_is_string(source))
 		buffer_append_string(&text, json_string_value(source));
-	json_array_foreach(source, i, line)
-		if (json_is_string(line))
-			buffer_append_string(&text, json_string_value(line));
+	json_array_foreach(source, i, line) if (json_is_string(line))
+		buffer_append_string(&text, json_string_value(line));
 	if (buffer_error(&text) < 0)
 		return buffer_error(&text);
 	append_cell(cells, findings, text.data ? text.data : "");

@@ -33,8 +33,7 @@ int findings_text(const struct findings_list *findings, const char *name, struct
 		findings_append_shown(out, finding->file ? finding->file : name);
 		if (finding->line > 0)
 			buffer_append_format(out, ":%u:%u", finding->line, finding->column);
-		buffer_append_format(
-			out, ": %s: ", severity_name(finding->severity));
+		buffer_append_format(out, ": %s: ", severity_name(finding->severity));
 		findings_append_shown(out, finding->why);
 		buffer_append_format(out, " (%s)\n", finding->rule);
 		if (*finding->text) {
@@ -68,8 +67,8 @@ int findings_json(const struct findings_list *findings, const char *name, struct
 	buffer_append_string(out, ",");
 	append_member(out, "syntax_error",
 		findings->syntax.errno_value ? findings->syntax.message : NULL);
-	buffer_append_format(out, ",\"incomplete\":%s,\"findings\":[",
-		findings->incomplete ? "true" : "false");
+	buffer_append_format(
+		out, ",\"incomplete\":%s,\"findings\":[", findings->incomplete ? "true" : "false");
 	for (size_t i = 0; i < findings->count; i++) {
 		const struct finding *finding = &findings->items[i];
 		buffer_append_string(out, i ? ",{" : "{");
@@ -93,7 +92,9 @@ int findings_json(const struct findings_list *findings, const char *name, struct
 
 static const char *sarif_level(enum severity severity)
 {
-	return severity >= SEVERITY_HIGH ? "error" : severity == SEVERITY_MEDIUM ? "warning" : "note";
+	return severity >= SEVERITY_HIGH     ? "error"
+	       : severity == SEVERITY_MEDIUM ? "warning"
+					     : "note";
 }
 
 static void append_sarif_rules(struct buffer *out)
@@ -142,9 +143,8 @@ static void append_result(struct buffer *out, const char *rule, enum severity se
 	append_uri(out, file);
 	/* What concerns a file as a whole has no region: lines count from 1. */
 	if (line > 0)
-		buffer_append_format(out,
-			"},\"region\":{\"startLine\":%u,\"startColumn\":%u}}}]}", line,
-			column > 0 ? column : 1);
+		buffer_append_format(out, "},\"region\":{\"startLine\":%u,\"startColumn\":%u}}}]}",
+			line, column > 0 ? column : 1);
 	else
 		buffer_append_string(out, "}}}]}");
 }
@@ -173,9 +173,9 @@ int findings_sarif_of(const struct findings_list *const findings[], const char *
 	size_t count, struct buffer *out)
 {
 	bool complete = true, first = true;
-	buffer_append_string(out,
-		"{\"$schema\":\"https://json.schemastore.org/sarif-2.1.0.json\","
-		"\"version\":\"2.1.0\",\"runs\":[{\"tool\":{\"driver\":{\"name\":\"coffer check\",");
+	buffer_append_string(out, "{\"$schema\":\"https://json.schemastore.org/sarif-2.1.0.json\","
+				  "\"version\":\"2.1.0\",\"runs\":[{\"tool\":{\"driver\":{"
+				  "\"name\":\"coffer check\",");
 	append_member(out, "version", COFFER_VERSION);
 	buffer_append_string(out, ",\"rules\":[");
 	append_sarif_rules(out);

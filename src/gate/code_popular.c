@@ -1,7 +1,7 @@
 /* The names of packages in wide use: facts, for comparison only. npm and PyPI: the most downloaded
- * ones without a scope by those registries' own counts, as of November 2026, and some that are known
- * well though they are downloaded less; crates.io: names in wide use as of the same date, without
- * a count. Small letters; sorted; PyPI's with "-" for every separator. */
+ * ones without a scope by those registries' own counts, as of November 2026, and some that are
+ * known well though they are downloaded less; crates.io: names in wide use as of the same date,
+ * without a count. Small letters; sorted; PyPI's with "-" for every separator. */
 #include "gate/code_diff.h"
 
 /* clang-format off */

@@ -1,7 +1,7 @@
 /* Python: what binds names, and what matters besides calls. The tables are in
  * code_python_tables.c. */
-#include "gate/code_internal.h"
 #include "gate/code_python.h"
+#include "gate/code_internal.h"
 
 #include <string.h>
 
@@ -16,6 +16,8 @@ static const struct kind_name kinds[] = {
 	{"binary_operator", NODE_BINARY},
 	{"parenthesized_expression", NODE_WRAPPER},
 	{"await", NODE_WRAPPER},
+	{"lambda", NODE_WRAPPER}, /* what it gives is what its body is */
+	{"return_statement", NODE_RETURN},
 	{"list", NODE_LIST},
 	{"tuple", NODE_LIST},
 	{"dictionary", NODE_OBJECT},
@@ -77,18 +79,16 @@ static struct value item(struct code_run *run, struct value object, const char *
 	}
 	if (ends_with(object.name, ".__dict__")) {
 		struct value owner = object;
-		owner.name = arena_copy(&run->scratch, object.name,
-			strlen(object.name) - strlen(".__dict__"));
+		owner.name = arena_copy(
+			&run->scratch, object.name, strlen(object.name) - strlen(".__dict__"));
 		value = run->grammar->member(run, owner, name, false);
 		value.disguised = true;
 	} else if (strcmp(object.name, "sys.modules") == 0) {
 		value = value_named(run, name);
 		value.imported = true;
 	} else if (strcmp(object.name, "globals()") == 0 || strcmp(object.name, "locals()") == 0 ||
-		   strcmp(object.name, "vars()") == 0 ||
-		   strcmp(object.name, "__builtins__") == 0 ||
-		   ends_with(object.name, ".__globals__") ||
-		   ends_with(object.name, ".f_globals") ||
+		   strcmp(object.name, "vars()") == 0 || strcmp(object.name, "__builtins__") == 0 ||
+		   ends_with(object.name, ".__globals__") || ends_with(object.name, ".f_globals") ||
 		   ends_with(object.name, ".f_builtins")) {
 		if (!bound(run, name, UINT32_MAX, &value) || !value.name)
 			value = value_named(run, name);
@@ -121,8 +121,7 @@ static struct value unbound(struct code_run *run, const char *name)
 {
 	struct value value = value_named(run, name);
 	for (size_t i = 0; i < ARRAY_SIZE(run->wildcards) && run->wildcards[i]; i++) {
-		struct value found =
-			value_dotted(run, value_named(run, run->wildcards[i]), name);
+		struct value found = value_dotted(run, value_named(run, run->wildcards[i]), name);
 		const struct sink *sink = sink_of(run, found.name);
 		if (sink)
 			return found;
@@ -143,7 +142,7 @@ static void bind_unknown(struct code_run *run, TSNode node)
 		return;
 	const char *name = node_identifier(run, node);
 	if (!is_sensitive(name))
-		bind(run, name, ts_node_start_byte(node), (struct value){0});
+		code_bind(run, name, ts_node_start_byte(node), (struct value){0});
 }
 
 static void bind_target(struct code_run *run, TSNode target, TSNode source, uint32_t position)
@@ -155,18 +154,18 @@ static void bind_target(struct code_run *run, TSNode target, TSNode source, uint
 		value = value_of(run, source, 0);
 		const char *name = node_identifier(run, target);
 		if (value.name || value.text || !is_sensitive(name))
-			bind(run, name, position, value);
+			code_bind(run, name, position, value);
 		return;
 	case NODE_ATTRIBUTE: {
 		TSNode object = node_field(run, target, FIELD_OBJECT);
 		value = value_of(run, source, 0);
 		if (node_kind(run, object) != NODE_IDENTIFIER || (!value.name && !value.text))
 			return;
-		struct value key = value_dotted(run,
-			(struct value){.name = node_identifier(run, object)},
-			node_identifier(run, node_field(run, target, FIELD_MEMBER)));
+		struct value key =
+			value_dotted(run, (struct value){.name = node_identifier(run, object)},
+				node_identifier(run, node_field(run, target, FIELD_MEMBER)));
 		if (key.name)
-			bind(run, key.name, position, value);
+			code_bind(run, key.name, position, value);
 		return;
 	}
 	default:
@@ -182,7 +181,7 @@ static void bind_target(struct code_run *run, TSNode target, TSNode source, uint
 			continue;
 		value = value_of(run, i < given ? sources[i] : (TSNode){0}, 0);
 		if (value.name || value.text || !is_sensitive(node_identifier(run, targets[i])))
-			bind(run, node_identifier(run, targets[i]), position, value);
+			code_bind(run, node_identifier(run, targets[i]), position, value);
 	}
 }
 
@@ -205,7 +204,7 @@ static void bind_module(struct code_run *run, TSNode node, const char *prefix)
 		as = arena_copy(&run->scratch, module, strcspn(module, ".")) ?: module;
 		value.name = as;
 	}
-	bind(run, as, ts_node_start_byte(node), value);
+	code_bind(run, as, ts_node_start_byte(node), value);
 }
 
 static void bind_imports(struct code_run *run, TSNode node, enum node_kind kind)
@@ -246,14 +245,14 @@ static void bind_augmented(struct code_run *run, TSNode node)
 	struct value sum = {0};
 	if (before.text) {
 		char text[MAX_VALUE_BYTES];
-		int length = snprintf(text, sizeof(text), "%s%s", before.text,
-			added.text ? added.text : "\x1a");
+		int length = snprintf(
+			text, sizeof(text), "%s%s", before.text, added.text ? added.text : "\x1a");
 		bool fits = length >= 0 && (size_t)length < sizeof(text);
-		sum = value_text(run, text, strlen(text),
-			fits && before.exact && added.text && added.exact);
+		sum = value_text(
+			run, text, strlen(text), fits && before.exact && added.text && added.exact);
 		sum.folded = true;
 	}
-	bind(run, node_identifier(run, left), ts_node_end_byte(node), sum);
+	code_bind(run, node_identifier(run, left), ts_node_end_byte(node), sum);
 }
 
 static void bind_node(struct code_run *run, TSNode node, enum node_kind kind)
@@ -292,7 +291,7 @@ static void bind_node(struct code_run *run, TSNode node, enum node_kind kind)
 	case NODE_DEFINITION:
 		/* Only the module's own functions are meant by their plain name. */
 		if (run->depth == 1)
-			bind(run, node_identifier(run, node_field(run, node, FIELD_NAME)),
+			code_bind(run, node_identifier(run, node_field(run, node, FIELD_NAME)),
 				ts_node_start_byte(node), (struct value){0});
 		break;
 	default:
@@ -354,11 +353,15 @@ static void visit_assignment(struct code_run *run, TSNode node)
 	}
 	struct value object = {0};
 	const char *name = "";
+	if (kind == NODE_SUBSCRIPT) {
+		struct value key = value_of(run, node_field(run, left, FIELD_INDEX), 1);
+		object = value_of(run, node_field(run, left, FIELD_INDEXED), 1);
+		if (object.name && strcmp(object.name, "os.environ") == 0)
+			check_loader_variable(run, node, key.text);
+	}
 	if (kind == NODE_ATTRIBUTE) {
 		object = value_of(run, node_field(run, left, FIELD_OBJECT), 1);
 		name = node_identifier(run, node_field(run, left, FIELD_MEMBER));
-	} else if (kind == NODE_SUBSCRIPT) {
-		object = value_of(run, node_field(run, left, FIELD_INDEXED), 1);
 	}
 	if (strcmp(name, "check_hostname") == 0 || strcmp(name, "verify") == 0) {
 		if (is_false(run, right))
@@ -373,9 +376,9 @@ static void visit_assignment(struct code_run *run, TSNode node)
 
 static void visit_attribute(struct code_run *run, TSNode node)
 {
-	static const char *const climbs[] = {"__subclasses__", "__globals__", "__mro__", "__bases__",
-		"__base__", "__code__", "__builtins__", "f_globals", "f_builtins", "gi_frame",
-		"cr_frame", "tb_frame", "f_back"};
+	static const char *const climbs[] = {"__subclasses__", "__globals__", "__mro__",
+		"__bases__", "__base__", "__code__", "__builtins__", "f_globals", "f_builtins",
+		"gi_frame", "cr_frame", "tb_frame", "f_back"};
 	const char *name = node_identifier(run, node_field(run, node, FIELD_MEMBER));
 	size_t i = 0;
 	while (i < ARRAY_SIZE(climbs) && strcmp(name, climbs[i]) != 0)
@@ -480,6 +483,11 @@ static void visit(struct code_run *run, TSNode node, enum node_kind kind)
 	case NODE_STATEMENT:
 		visit_statement(run, node);
 		break;
+	case NODE_LIST:
+	case NODE_OBJECT:
+	case NODE_RETURN:
+		check_references(run, node);
+		break;
 	case NODE_STRING:
 	case NODE_STRINGS:
 		visit_string(run, node, kind);
@@ -495,8 +503,7 @@ static void visit(struct code_run *run, TSNode node, enum node_kind kind)
 			run->loop_end = ts_node_end_byte(node);
 		break;
 	case NODE_IDENTIFIER:
-		if (run->non_ascii &&
-			strcmp(node_text(run, node), node_identifier(run, node)) != 0)
+		if (run->non_ascii && strcmp(node_text(run, node), node_identifier(run, node)) != 0)
 			report(run, "identifier-disguised", node);
 		break;
 	default:

@@ -6,8 +6,8 @@
 /* A member of such a module that is reached by a name that is not known could be any of them. */
 static bool is_grave_module(const char *name)
 {
-	static const char *const modules[] = {
-		"os", "posix", "subprocess", "builtins", "__builtins__", "__builtin__", "ctypes", "pty"};
+	static const char *const modules[] = {"os", "posix", "subprocess", "builtins",
+		"__builtins__", "__builtin__", "ctypes", "pty"};
 	for (size_t i = 0; name && i < ARRAY_SIZE(modules); i++)
 		if (strcmp(name, modules[i]) == 0)
 			return true;
@@ -45,8 +45,8 @@ void python_check_tampering(
 	static const char *const guarded[] = {
 		"os", "subprocess", "socket", "ssl", "importlib", "urllib.request", "requests"};
 	static const char *const builtins[] = {"__import__", "open", "eval", "exec", "compile",
-		"print", "input", "getattr", "setattr", "type", "str", "bytes", "int", "len", "list",
-		"dict", "isinstance", "hash", "id", "iter", "range", "sorted", "repr", ""};
+		"print", "input", "getattr", "setattr", "type", "str", "bytes", "int", "len",
+		"list", "dict", "isinstance", "hash", "id", "iter", "range", "sorted", "repr", ""};
 	if (strcmp(object.name, "builtins") == 0 || strcmp(object.name, "__builtins__") == 0 ||
 		strcmp(object.name, "__builtin__") == 0) {
 		/* Installing a name of one's own (gettext's _) replaces nothing. */
@@ -135,9 +135,11 @@ static bool python_fold_import(
 	struct value module = value_of(run, call_argument(call, 0), depth + 1);
 	if (!module.text || !module.exact)
 		return false;
-	*ret = value_named(run, module.text);
-	ret->imported = true;
-	ret->disguised = module.folded || strcmp(call->function.name, "__import__") == 0;
+	/* __import__("a.b") is a. */
+	bool plain = strcmp(call->function.name, "__import__") == 0;
+	const char *name = arena_copy(&run->scratch, module.text,
+		plain ? strcspn(module.text, ".") : strlen(module.text));
+	*ret = (struct value){.name = name, .imported = true, .disguised = module.folded || plain};
 	return true;
 }
 
@@ -235,6 +237,7 @@ const struct sink python_sinks[] = {
 	{"code.InteractiveConsole().push", "evaluate", judge_evaluation},
 	{"code.InteractiveInterpreter().runcode", "evaluate", judge_evaluation},
 	{"code.InteractiveInterpreter().runsource", "evaluate", judge_evaluation},
+	{"code.interact", "evaluate", judge_evaluation},
 	{"codecs.decode", "decode", NULL},
 	{"codecs.open", "persistence-write", judge_open},
 	{"commands.getoutput", "shell", judge_shell},
@@ -245,8 +248,10 @@ const struct sink python_sinks[] = {
 	{"ctypes.OleDLL", "native", judge_plain},
 	{"ctypes.PyDLL", "native", judge_plain},
 	{"ctypes.WinDLL", "native", judge_plain},
+	{"ctypes.cdll.*", "native", judge_plain},
 	{"ctypes.cdll.LoadLibrary", "native", judge_plain},
 	{"ctypes.util.dlopen", "native", judge_plain},
+	{"ctypes.windll.*", "native", judge_plain},
 	{"ctypes.windll.LoadLibrary", "native", judge_plain},
 	{"daemon.DaemonContext", "process-detached", judge_plain},
 	{"dill.load", "unmarshal", judge_plain},
@@ -283,6 +288,8 @@ const struct sink python_sinks[] = {
 	{"importlib.__import__", "import-dynamic", judge_import},
 	{"importlib.import_module", "import-dynamic", judge_import},
 	{"importlib.machinery.ExtensionFileLoader", "native", judge_plain},
+	{"importlib.machinery.SourceFileLoader", "import-dynamic", judge_plain},
+	{"importlib.util.spec_from_file_location", "import-dynamic", judge_plain},
 	{"invoke.run", "process", judge_process},
 	{"io.open", "persistence-write", judge_open},
 	{"joblib.load", "unmarshal", judge_plain},
@@ -432,6 +439,8 @@ const struct sink python_sinks[] = {
 	{"timeit.timeit", "evaluate", judge_evaluation},
 	{"torch.load", "unmarshal", judge_plain},
 	{"trio.run_process", "process", judge_process},
+	{"types.CodeType", "evaluate", judge_evaluation},
+	{"types.FunctionType", "evaluate", judge_evaluation},
 	{"urllib.parse.urlencode", "environment-dump", judge_dump},
 	{"urllib.request.Request", "network", judge_network},
 	{"urllib.request.build_opener().open", "network", judge_network},
@@ -475,6 +484,7 @@ const struct fold python_folds[] = {
 	{"codecs.decode", python_fold_codecs},
 	{"codecs.encode", python_fold_codecs},
 	{"compile", fold_first},
+	{"dict", fold_first},
 	{"functools.lru_cache", fold_first},
 	{"functools.partial", fold_first},
 	{"getattr", python_fold_getattr},

@@ -111,7 +111,8 @@ static bool names_it(const char *text, const char *name)
 	for (const char *at = strstr(text, name); at; at = strstr(at + 1, name)) {
 		bool starts = name[0] == '/' || at == text || ends_word(at[-1]);
 		/* An absolute path in a URL or below another root is some other path. */
-		if (name[0] == '/' && at > text && (isalnum((unsigned char)at[-1]) || at[-1] == '.'))
+		if (name[0] == '/' && at > text &&
+			(isalnum((unsigned char)at[-1]) || at[-1] == '.'))
 			starts = false;
 		if (starts && (name[length - 1] == '/' || ends_word(at[length])))
 			return true;
@@ -137,7 +138,8 @@ bool text_is_secret_name(const char *name, size_t length_bytes)
 	size_t length = 0;
 	for (size_t i = 0; i < length_bytes; i++) {
 		char c = name[i];
-		bool turn = i > 0 && isupper((unsigned char)c) && islower((unsigned char)name[i - 1]);
+		bool turn =
+			i > 0 && isupper((unsigned char)c) && islower((unsigned char)name[i - 1]);
 		if (length + 2 >= sizeof(plain))
 			return false;
 		if (turn)
@@ -161,8 +163,8 @@ bool text_is_secret_name(const char *name, size_t length_bytes)
 bool text_is_precious_tree(const char *path)
 {
 	static const char *const trees[] = {"", "~", "$HOME", "${HOME}", "/bin", "/boot", "/dev",
-		"/etc", "/home", "/lib", "/lib64", "/opt", "/proc", "/root", "/sbin", "/sys", "/usr",
-		"/var", "/Users", "C:", "C:\\Windows", "C:\\Users", "%USERPROFILE%"};
+		"/etc", "/home", "/lib", "/lib64", "/opt", "/proc", "/root", "/sbin", "/sys",
+		"/usr", "/var", "/Users", "C:", "C:\\Windows", "C:\\Users", "%USERPROFILE%"};
 	if (!*path)
 		return false;
 	size_t length = strlen(path);
@@ -191,9 +193,9 @@ long text_find_misleading(const char *text, size_t length_bytes, bool *ret_turns
 		bool turns = c == 0x61c || c == 0x200e || c == 0x200f ||
 			     (c >= 0x202a && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
 		/* U+200C and U+200D are letters' joiners in many scripts and emoji. */
-		bool unseen = c == 0x200b || (c >= 0x2060 && c <= 0x2064) ||
-			      c == 0xfeff || c == 0x3164 || c == 0xffa0 || c == 0x115f ||
-			      c == 0x1160 || c == 0x180e || (c >= 0xe0000 && c <= 0xe007f);
+		bool unseen = c == 0x200b || (c >= 0x2060 && c <= 0x2064) || c == 0xfeff ||
+			      c == 0x3164 || c == 0xffa0 || c == 0x115f || c == 0x1160 ||
+			      c == 0x180e || (c >= 0xe0000 && c <= 0xe007f);
 		/* Marks alone change little; embeddings, overrides and isolates do. */
 		if (c == 0x200e || c == 0x200f || c == 0x61c)
 			turns = false, unseen = true;

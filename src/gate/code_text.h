@@ -15,7 +15,7 @@ enum text_kind {
 /* The gravest thing that text names, wherever in it. */
 enum text_kind text_kind_of(const char *text);
 
-/* Whether an environment variable of this name usually holds a secret: GITHUB_TOKEN, DB_PASSWORD. */
+/* Whether an environment variable of this name usually holds a secret: GITHUB_TOKEN, DB_PASSWD. */
 bool text_is_secret_name(const char *name, size_t length_bytes);
 
 /* Whether deleting the tree at path would take a home, a system or everything. */

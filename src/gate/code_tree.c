@@ -106,8 +106,8 @@ int tree_collect(struct code_run *run)
 	return more ? -ENOMEM : 0;
 }
 
-void tree_visit(struct code_run *run,
-	void (*visit)(struct code_run *run, TSNode node, enum node_kind kind))
+void tree_visit(
+	struct code_run *run, void (*visit)(struct code_run *run, TSNode node, enum node_kind kind))
 {
 	run->loop_end = 0;
 	run->text_end = 0;
@@ -138,8 +138,8 @@ static void tell_error(struct code_run *run, TSNode node, const char *what)
 			  : "");
 }
 
-/* Where a bracket is open the whole of a source can be one error, from its first word: what it holds
- * tells better where. Its own children are the pieces that were understood, in their order. */
+/* Where a bracket is open the whole of a source can be one error, from its first word: what it
+ * holds tells better where. Its own children are the pieces that were understood, in order. */
 void tree_find_error(struct code_run *run)
 {
 	enum { MAX_OPEN = 64 };
@@ -239,8 +239,8 @@ const char *node_identifier(struct code_run *run, TSNode node)
 	if (!run->non_ascii || run->grammar != &code_python || is_ascii(text))
 		return text;
 	size_t length = 0;
-	uint8_t *normal = u8_normalize(
-		UNINORM_NFKC, (const uint8_t *)text, strlen(text), NULL, &length);
+	uint8_t *normal =
+		u8_normalize(UNINORM_NFKC, (const uint8_t *)text, strlen(text), NULL, &length);
 	if (normal)
 		text = arena_copy(&run->scratch, (const char *)normal, length) ?: text;
 	free(normal);

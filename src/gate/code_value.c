@@ -95,7 +95,7 @@ static const char *keep(struct code_run *run, const char *text)
 	return kept;
 }
 
-void bind(struct code_run *run, const char *name, uint32_t position, struct value value)
+void code_bind(struct code_run *run, const char *name, uint32_t position, struct value value)
 {
 	if (!run->bindings)
 		run->bindings = calloc(BUCKETS, sizeof(struct binding *));
@@ -141,8 +141,9 @@ bool bound(struct code_run *run, const char *name, uint32_t position, struct val
 		best = import;
 	if (best)
 		*ret = best->value;
-	if (run->steps_left > steps)
-		run->steps_left -= steps;
+	/* Following a chain is the cheapest kind of step. */
+	steps /= 16;
+	run->steps_left -= steps < run->steps_left ? steps : run->steps_left;
 	return best != NULL;
 }
 
@@ -469,8 +470,7 @@ static struct value value_of_call(struct code_run *run, TSNode node, unsigned de
 	struct value value = {0};
 	call_open(run, node, depth, &call);
 	struct value result = value_of_result(run, call.function);
-	if (*call.method && !call.function.imported &&
-		fold_method(run, &call, depth, &value)) {
+	if (*call.method && !call.function.imported && fold_method(run, &call, depth, &value)) {
 		/* Whose result it is stays known: zlib.decompress(...).decode(). */
 		value.name = value.name ?: result.name;
 		return value;

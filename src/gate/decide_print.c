@@ -2,6 +2,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "gate/decide_internal.h"
+#include "gate/json_text.h"
 
 #include <stdint.h>
 
@@ -77,18 +78,18 @@ static void json_part(
 	buffer_append_string(out, "}");
 }
 
-static void json_grants(struct buffer *out, const struct gate_decision *decision)
+static void append_grants(struct buffer *out, const struct gate_decision *decision)
 {
 	buffer_append_string(out, "],\"grants\":[");
 	for (size_t i = 0; i < decision->grants_count; i++) {
 		const struct grant *grant = &decision->grants[i];
-		buffer_append_string(out, i ? ",{" : "{");
-		buffer_append_json(out, grant_kind_name(grant->kind));
-		buffer_append_string(out, ":");
+		buffer_append_string(out, i ? ",{\"kind\":" : "{\"kind\":");
+		buffer_append_json(out, json_grant_name(grant->kind));
+		buffer_append_string(out, ",\"value\":");
 		if (grant->value)
 			buffer_append_json(out, grant->value);
 		else
-			buffer_append_string(out, "true");
+			buffer_append_string(out, "null");
 		buffer_append_string(out, "}");
 	}
 	buffer_append_string(out, "]");
@@ -107,7 +108,7 @@ int gate_decision_json(const struct gate_decision *decision, struct buffer *out)
 		buffer_append_string(out, i ? "," : "");
 		json_part(out, decision, &decision->parts[i]);
 	}
-	json_grants(out, decision);
+	append_grants(out, decision);
 	buffer_append_string(out, ",\"suggested_rule\":");
 	if (decision->rule_prefix.count)
 		json_strings(out, &decision->rule_prefix);

@@ -1,5 +1,6 @@
-/* What the front and coffer-gate say to one another about one command of `coffer run`. The question
- * is a sealed memfd, the answer comes through a pipe; both are lists of strings (base/request.h). */
+/* What the front and coffer-gate say to one another about one command of `coffer run`. The
+ * question is a sealed memfd, the answer comes through a pipe; both are lists of strings
+ * (base/request.h). */
 #ifndef COFFER_GATE_FRONT_H
 #define COFFER_GATE_FRONT_H
 

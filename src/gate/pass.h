@@ -16,8 +16,9 @@ struct pass {
 	const char *const *user_words;
 	const char *justification, *after_failure;
 	const char *tool_use_id; /* for hooks; or NULL */
-	/* The command was typed by the person whom it concerns, who has set no approval policy: that
-	 * it is dangerous is no question then, what rules and hooks say and what it asks for is. */
+	/* The command was typed by the person whom it concerns, who has set no approval policy:
+	 * that it is dangerous is no question then, what rules and hooks say and what it asks for
+	 * is. */
 	bool spoken;
 };
 

@@ -637,86 +637,20 @@ static const char *const needs_a_look[] = {
 	"zypper",
 };
 
-static const char *const always_safe[] = {
-	"arch",
-	"b2sum",
-	"basename",
-	"c++filt",
-	"cal",
-	"cksum",
-	"df",
-	"dir",
-	"dirname",
-	"du",
-	"echo",
-	"expr",
-	"factor",
-	"false",
-	"free",
-	"getconf",
-	"groups",
-	"id",
-	"locale",
-	"logname",
-	"ls",
-	"lsblk",
-	"lscpu",
-	"lsmem",
-	"lspci",
-	"lsusb",
-	"md5sum",
-	"ncal",
-	"nm",
-	"nproc",
-	"numfmt",
-	"pathchk",
-	"pgrep",
-	"pidof",
-	"ps",
-	"pstree",
-	"pwd",
-	"readelf",
-	"readlink",
-	"realpath",
-	"seq",
-	"sha1sum",
-	"sha224sum",
-	"sha256sum",
-	"sha384sum",
-	"sha512sum",
-	"size",
-	"sleep",
-	"stat",
-	"sum",
-	"tr",
-	"true",
-	"tsort",
-	"tty",
-	"type",
-	"uname",
-	"unexpand",
-	"uptime",
-	"users",
-	"vdir",
-	"whereis",
-	"which",
-	"who",
-	"whoami",
-};
-
 static int by_word(const void *name, const void *entry)
 {
 	return strcmp(name, *(const char *const *)entry);
 }
 
-static bool is_in(const char *const *words, size_t count, const char *name)
+static bool is_known(const char *name)
 {
-	return bsearch(name, words, count, sizeof(*words), by_word) != NULL;
+	return bsearch(name, needs_a_look, ARRAY_SIZE(needs_a_look), sizeof(*needs_a_look),
+		       by_word) != NULL;
 }
 
 bool word_needs_a_look(const char *name)
 {
-	if (is_in(needs_a_look, ARRAY_SIZE(needs_a_look), name))
+	if (is_known(name))
 		return true;
 	/* What looks like another name, or is not seen. */
 	for (const unsigned char *s = (const unsigned char *)name; *s; s++)
@@ -731,10 +665,5 @@ bool word_needs_a_look(const char *name)
 		return true; /* no name that a program has: a look it is */
 	memcpy(base, name, length);
 	base[length] = '\0';
-	return is_in(needs_a_look, ARRAY_SIZE(needs_a_look), base);
-}
-
-bool word_is_always_safe(const char *name)
-{
-	return is_in(always_safe, ARRAY_SIZE(always_safe), name);
+	return is_known(base);
 }

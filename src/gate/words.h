@@ -9,7 +9,5 @@
  * tables of gate/classify.h, or a shell, interpreter or wrapper. Everything else is CLASS_ORDINARY
  * whatever its arguments are. */
 bool word_needs_a_look(const char *name);
-/* Whether it is known to read only, with any arguments (true, pwd, ...). */
-bool word_is_always_safe(const char *name);
 
 #endif

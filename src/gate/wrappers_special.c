@@ -184,6 +184,8 @@ void on_watch(struct look *look, const struct wrapper *wrapper)
 		look_at_line(look, at);
 }
 
+static const char shell_of_the_environment[] = "which shell runs it is what $SHELL says";
+
 void on_flock(struct look *look, const struct wrapper *wrapper)
 {
 	size_t at = 1;
@@ -197,6 +199,7 @@ void on_flock(struct look *look, const struct wrapper *wrapper)
 		return look_at_command(look, at);
 	if (at + 2 != look->count)
 		return look_doubt(look, option_not_known);
+	look_doubt(look, shell_of_the_environment);
 	look_at_line(look, at + 1);
 }
 
@@ -216,6 +219,7 @@ void on_script(struct look *look, const struct wrapper *wrapper)
 			return look_doubt(look, "its commands are not known");
 		script = option.value;
 	}
+	look_doubt(look, shell_of_the_environment);
 	if (script)
 		look_at_script(look, script, DIALECT_POSIX);
 	else

@@ -186,7 +186,11 @@ int library_run(const struct library_run *run, struct coffer_report **ret, struc
 			r = supervise(&options, &report, &denials);
 		else
 			report.error = *error;
+		if (r == 0 && options.egress && egress_note(options.egress))
+			report.egress_note = strdup(egress_note(options.egress));
 		egress_free(options.egress);
+		if (report.egress_note && run->note)
+			run->note(report.egress_note);
 		if (options.egress)
 			tell_refusals(run, denials);
 		if (report.egress_lost && run->note)

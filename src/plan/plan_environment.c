@@ -51,7 +51,21 @@ static const char *lookup(char *const environment[], const char *name)
 	return NULL;
 }
 
-static int pass_ordinary(struct strv *to, char *const from[], bool all)
+/* The value of a secret: what the box has of it is a placeholder, whatever that is called there. */
+static bool is_secret_source(const struct network_policy *network, const char *name)
+{
+	static const char prefix[] = "env:";
+	for (size_t i = 0; i < network->secrets_count; i++) {
+		const char *from = network->secrets[i].from;
+		if (strncmp(from, prefix, strlen(prefix)) == 0 &&
+			strcmp(from + strlen(prefix), name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static int pass_ordinary(
+	struct strv *to, char *const from[], bool all, const struct network_policy *network)
 {
 	for (size_t i = 0; from && from[i]; i++) {
 		size_t length = strcspn(from[i], "=");
@@ -61,6 +75,8 @@ static int pass_ordinary(struct strv *to, char *const from[], bool all)
 		memcpy(name, from[i], length);
 		name[length] = '\0';
 		if (!all && (!names_environment_ordinary(name) || names_environment_secret(name)))
+			continue;
+		if (is_secret_source(network, name))
 			continue;
 		int r = strv_add(to, from[i]);
 		if (r < 0)
@@ -127,7 +143,9 @@ static int named(struct planning *planning, struct strv *to, char *const from[])
 		if (strchr(entry, '=')) {
 			r = put(to, entry);
 		} else {
-			const char *value = lookup(from, entry);
+			const char *value = is_secret_source(&planning->plan->network, entry)
+						    ? NULL
+						    : lookup(from, entry);
 			r = value ? put_pair(to, entry, value) : 0;
 		}
 		if (r < 0)
@@ -149,7 +167,8 @@ int plan_environment(struct planning *planning, char *const environment[])
 	bool anonymous = planning->profile->anonymous;
 	int r = 0;
 	if (!anonymous)
-		r = pass_ordinary(to, environment, planning->policy->environment_all);
+		r = pass_ordinary(
+			to, environment, planning->policy->environment_all, &plan->network);
 	else if (lookup(environment, "LANG"))
 		r = put_pair(to, "LANG", lookup(environment, "LANG"));
 	if (r == 0 && !host_view)

@@ -3,6 +3,7 @@
  * Programs that look at none of these are led there by the box's network namespace all the same. */
 #include "plan/plan_internal.h"
 
+#include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/limits.h"
@@ -100,9 +101,37 @@ int plan_network(struct planning *planning)
 		       : 0;
 }
 
+/* Values of a person's own that plan_put_authority() will put the box's bundle in the place of.
+ * They are not added to it: whoever runs this may read files that a policy's writer may not. */
+static int note_trust(struct plan *plan)
+{
+	const struct network_policy *network = &plan->network;
+	size_t count;
+	const struct trust_variable *variables = trust_variables(&count);
+	cleanup_buffer struct buffer names = BUFFER_INIT(1024);
+	if (!network->inspects_count && !network->secrets_count && !network->upstream_ca)
+		return 0;
+	for (size_t i = 0; i < count; i++) {
+		size_t length = strlen(variables[i].name);
+		for (size_t k = 0; k < plan->environment.count; k++)
+			if (strncmp(plan->environment.items[k], variables[i].name, length) == 0 &&
+				plan->environment.items[k][length] == '=')
+				buffer_append_format(&names, "%s%s", names.length_bytes ? ", " : "",
+					variables[i].name);
+	}
+	if (names.length_bytes == 0)
+		return 0;
+	return plan_note(plan, "certificates",
+		"%s: the box's own bundle takes the place of what is given there, since TLS is "
+		"inspected or --upstream-ca used; --upstream-ca FILE adds authorities to it",
+		buffer_error(&names) ? "the usual variables" : names.data);
+}
+
 int plan_network_variables(struct planning *planning)
 {
 	struct plan *plan = planning->plan;
+	if (network_is_open(&plan->network) && note_trust(plan) < 0)
+		return plan_out_of_memory(planning->error);
 	if (!network_is_open(&plan->network) || !plan->network.proxy_variables)
 		return 0;
 	return put_proxies(plan) < 0 ? plan_out_of_memory(planning->error) : 0;

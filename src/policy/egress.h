@@ -36,8 +36,9 @@ enum {
 /* With this prefix the kernel tells of a refused packet beside which others were not told of. */
 #define EGRESS_NFLOG_LOST "lost"
 enum { EGRESS_NFLOG_GROUP = 7, EGRESS_UDP_RULES_MAX = 16 };
-/* How long after EGRESS_STOP egress still hands its records over. */
-enum { EGRESS_STOP_MS = 300 };
+/* After EGRESS_STOP: how long egress still delivers what the box had sent, and then hands its
+ * records over. */
+enum { EGRESS_DRAIN_MS = 1000, EGRESS_STOP_MS = 300 };
 
 /* What each descriptor is that init made in the box's network namespace. Those of IPv6 are missing
  * where the kernel has none. */

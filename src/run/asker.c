@@ -71,7 +71,7 @@ static void format(
 	record->name[sizeof(record->name) - 1] = '\0';
 	if (!record->name[0])
 		network_format_address(&record->address, address);
-	connects_find(asker->connects, record, &pid, program);
+	connects_await(asker->connects, record, &pid, program);
 	const char *protocol =
 		record->protocol < ARRAY_SIZE(protocols) && protocols[record->protocol]
 			? protocols[record->protocol]

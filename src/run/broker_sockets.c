@@ -569,10 +569,13 @@ static int connect_and_note(struct broker *broker, struct socket_call *call)
 	if (broker->connects) {
 		client_program(broker, call->request, program);
 		noted = fcntl(call->socket, F_DUPFD_CLOEXEC, 3);
+		connects_begin(broker->connects);
 	}
 	int r = connect_or_park(broker, call, &no_pin);
 	if (noted >= 0)
 		connects_note(broker->connects, call->request->tid, program, noted);
+	if (broker->connects)
+		connects_end(broker->connects);
 	client_close_fd(&noted);
 	return r;
 }

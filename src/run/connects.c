@@ -1,5 +1,7 @@
 #include "run/connects.h"
 
+#include "base/clock.h"
+
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -7,11 +9,13 @@
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 enum {
 	CONNECTS_KEPT = 4096, /* as many as egress serves at one time */
 	BEFORE_MS = 10000,    /* how long before egress sees it a connect() may have been */
 	AFTER_MS = 1000,      /* how long after: the broker notes it when it was made */
+	AWAIT_MS = 20,        /* how long a note is waited for that is being made */
 };
 
 struct connect_entry {
@@ -23,7 +27,7 @@ struct connect_entry {
 };
 
 struct connects {
-	uint32_t next;
+	uint32_t next, begun, ended;
 	struct connect_entry items[CONNECTS_KEPT];
 };
 
@@ -45,6 +49,16 @@ static int64_t now_ms(void)
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
 	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void connects_begin(struct connects *connects)
+{
+	__atomic_store_n(&connects->begun, connects->begun + 1, __ATOMIC_SEQ_CST);
+}
+
+void connects_end(struct connects *connects)
+{
+	__atomic_store_n(&connects->ended, connects->begun, __ATOMIC_RELEASE);
 }
 
 void connects_note(struct connects *connects, pid_t pid, const char *program, int socket_fd)
@@ -96,4 +110,21 @@ bool connects_find(const struct connects *connects, const struct egress_record *
 		return true;
 	}
 	return false;
+}
+
+/* The broker makes one at a time. */
+static bool is_being_made(const struct connects *connects, uint32_t begun)
+{
+	uint32_t ended = __atomic_load_n(&connects->ended, __ATOMIC_ACQUIRE);
+	return (int32_t)(begun - ended) > 0;
+}
+
+bool connects_await(const struct connects *connects, const struct egress_record *record,
+	pid_t *ret_pid, char ret_program[32])
+{
+	uint32_t begun = __atomic_load_n(&connects->begun, __ATOMIC_SEQ_CST);
+	const uint64_t until_us = clock_now_us() + AWAIT_MS * 1000;
+	while (is_being_made(connects, begun) && clock_now_us() < until_us)
+		usleep(100);
+	return connects_find(connects, record, ret_pid, ret_program);
 }

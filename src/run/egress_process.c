@@ -31,6 +31,7 @@ enum {
 struct egress_process {
 	pid_t pid;
 	int control;
+	char *note;
 };
 
 static int seal_config(const struct network_policy *policy, enum tier tier, bool ask)
@@ -133,7 +134,7 @@ int egress_start(const struct network_policy *policy, enum tier tier, bool ask,
 		return error_set_errno(error, errno, "egress", "its control socket");
 	cleanup_close int ours = pair[0];
 	cleanup_close int theirs = pair[1];
-	struct egress_process *egress = malloc(sizeof(*egress));
+	struct egress_process *egress = calloc(1, sizeof(*egress));
 	if (!egress)
 		return error_set_errno(error, ENOMEM, "egress", "its state");
 	r = spawn(path, theirs, config, &egress->pid);
@@ -149,7 +150,7 @@ int egress_start(const struct network_policy *policy, enum tier tier, bool ask,
 	return 0;
 }
 
-static int take_ready(int fd, struct plan *plan, struct error *error)
+static int take_ready(struct egress_process *egress, int fd, struct plan *plan, struct error *error)
 {
 	cleanup_strv struct strv variables = {0}, authority = {0}, notes = {0};
 	struct strv *lists[] = {&variables, &authority, &notes};
@@ -162,6 +163,8 @@ static int take_ready(int fd, struct plan *plan, struct error *error)
 		r = plan_put_variable(plan, variables.items[i]);
 	if (r == 0 && authority.count > 0)
 		r = plan_put_authority(plan, authority.items[0]);
+	if (r == 0 && notes.count > 0 && !(egress->note = strdup(notes.items[0])))
+		r = -ENOMEM;
 	return r < 0 ? error_set_errno(error, -r, "egress", "what it brings for the box") : 0;
 }
 
@@ -184,7 +187,7 @@ int egress_settle(struct egress_process *egress, struct plan *plan, struct error
 	if (n != (ssize_t)sizeof(message))
 		r = error_set(error, EPIPE, "egress", "it ended while it got ready");
 	else if (message.kind == EGRESS_READY && count == 1)
-		r = take_ready(fds[0], plan, error);
+		r = take_ready(egress, fds[0], plan, error);
 	else if (message.kind == EGRESS_FAILED && message.error.errno_value > 0) {
 		*error = message.error;
 		error->stage[sizeof(error->stage) - 1] = '\0';
@@ -213,6 +216,11 @@ int egress_hand_over(
 		done += some;
 	}
 	return 0;
+}
+
+const char *egress_note(const struct egress_process *egress)
+{
+	return egress->note;
 }
 
 int egress_fd(const struct egress_process *egress)
@@ -279,5 +287,6 @@ void egress_free(struct egress_process *egress)
 		while (waitpid(egress->pid, NULL, 0) < 0 && errno == EINTR)
 			continue;
 	}
+	free(egress->note);
 	free(egress);
 }

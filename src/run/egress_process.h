@@ -22,6 +22,8 @@ int egress_start(const struct network_policy *policy, enum tier tier, bool ask,
  * it brings for the box goes into the plan: variables, and the bundle of certificates. plan may be
  * NULL if egress_brings() says that there is nothing. */
 int egress_settle(struct egress_process *egress, struct plan *plan, struct error *error);
+/* Once it is settled: what it has to say to a person of this host, or NULL. */
+const char *egress_note(const struct egress_process *egress);
 /* Whether it brings something for the box, which must then wait for it to be built. */
 bool egress_brings(const struct network_policy *policy);
 /* Hands over sockets of the box (enum egress_socket each); the caller's stay its own. */

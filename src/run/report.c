@@ -164,6 +164,8 @@ static json_t *notes_json(const struct report *report, const struct plan *plan)
 	json_t *array = json_array();
 	for (size_t i = 0; i < plan->notes_count; i++)
 		add_note(array, plan->notes[i].what, plan->notes[i].text);
+	if (report->egress_note)
+		add_note(array, "network", report->egress_note);
 	if (report->egress_lost)
 		add_note(array, "network",
 			"coffer-egress ended before the box did: from then on every connection was "
@@ -264,6 +266,8 @@ void report_release(struct report *report)
 	free(report->captured[0]);
 	free(report->captured[1]);
 	free(report->git_result);
+	free(report->egress_note);
+	report->egress_note = NULL;
 	json_decref(report->traffic);
 	report->traffic = NULL;
 	report->captured[0] = report->captured[1] = report->git_result = NULL;

@@ -49,14 +49,15 @@ struct report {
 	char *captured[2];    /* --capture: head and tail with a line between; owned */
 	size_t captured_bytes[2];
 	bool egress_lost;       /* egress ended before the box did */
+	char *egress_note;      /* what it had to say of the host, or NULL */
 	struct json_t *traffic; /* see run/traffic.h; owned; NULL: the box had no network */
 	char *git_result;       /* JSON object of what a git layer wrote back; owned; or NULL */
 };
 
 const char *cause_name(enum cause cause);
 
-/* JSON text with 2-space indentation; caller frees. plan may be NULL when it could not be made; gate
- * is JSON, or NULL where nothing was asked of the gate. */
+/* JSON text with 2-space indentation; caller frees. plan may be NULL when it could not be made;
+ * gate is JSON, or NULL where nothing was asked of the gate. */
 char *report_to_json(const struct report *report, const struct plan *plan,
 	const struct denials *denials, const char *gate);
 void report_release(struct report *report);

@@ -576,7 +576,7 @@ static void finish_egress(struct supervisor *s)
 		return;
 	s->stopping_egress = true;
 	egress_stop(s->options->egress);
-	uint64_t end_us = clock_now_us() + (EGRESS_STOP_MS + 200) * 1000ULL;
+	uint64_t end_us = clock_now_us() + (EGRESS_DRAIN_MS + EGRESS_STOP_MS + 200) * 1000ULL;
 	while (!s->egress_ended && clock_now_us() < end_us) {
 		struct pollfd fd = {.fd = egress_fd(s->options->egress), .events = POLLIN};
 		poll(&fd, 1, 50);

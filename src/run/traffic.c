@@ -104,6 +104,8 @@ static const char *protocol_word(const struct egress_record *record)
 		return "raw";
 	case EGRESS_PROTOCOL_UDP:
 		return "udp";
+	case EGRESS_PROTOCOL_OTHER:
+		return "other";
 	default:
 		return "dns";
 	}

@@ -79,15 +79,21 @@ static int take_stream(struct pump *pump, int i)
 				 : 0;
 }
 
+static bool allow_host(void *story, const char *target)
+{
+	return story_allows_host(story, target);
+}
+
 /* Until the command has ended: what it left in the box may hold the pipes for ever. */
 static int pump_output(struct pump *pump)
 {
 	int r = 0;
 	while (r == 0 && !pump->command_ended) {
-		struct pollfd fds[3] = {
+		struct pollfd fds[4] = {
 			{.fd = pump->pipes[0], .events = POLLIN},
 			{.fd = pump->pipes[1], .events = POLLIN},
 			{.fd = coffer_box_fd(pump->box), .events = POLLIN},
+			{.fd = name_asker_fd(&pump->story->names), .events = POLLIN},
 		};
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0) {
 			r = errno == EINTR ? 0 : -errno;
@@ -96,6 +102,8 @@ static int pump_output(struct pump *pump)
 		for (int i = 0; r == 0 && i < 2; i++)
 			if (fds[i].revents)
 				r = take_stream(pump, i);
+		if (r == 0 && fds[3].revents)
+			name_asker_take(&pump->story->names, allow_host, pump->story);
 		int status;
 		if (r == 0 && fds[2].revents)
 			pump->command_ended =
@@ -126,9 +134,21 @@ static int finish(struct pump *pump)
 	return r;
 }
 
+/* Under on-failure what was refused is offered afterwards. */
+static bool may_ask_for_names(const struct session *session)
+{
+	enum approval_policy policy = session->approval.policy;
+	return session->network_asks && policy != APPROVAL_NEVER && policy != APPROVAL_ON_FAILURE;
+}
+
 int story_run(struct story *story, struct box_run *run)
 {
 	struct coffer_policy *policy = NULL;
+	story->names = (struct name_asker)NAME_ASKER_INIT;
+	if (run->stream && may_ask_for_names(story->session) &&
+		name_asker_open(&story->names, &story->error) < 0)
+		return story_fail(
+			story, RPC_INTERNAL_ERROR, "call_failed", EIO, "%s", story->error.message);
 	int r = story_policy(story, &story->environment, run->timeout_ms, &policy);
 	for (int i = 0; r == 0 && i < 2; i++)
 		if (kept_init(&run->kept[i], run->keep_bytes, run->keep_from_the_start) < 0)
@@ -148,6 +168,7 @@ int story_run(struct story *story, struct box_run *run)
 	close_fd(&pump.pipes[1]);
 	coffer_box_free(pump.box);
 	coffer_policy_free(policy);
+	name_asker_close(&story->names);
 	if (r < 0 && !story->name)
 		story_fail(story, RPC_INTERNAL_ERROR, "call_failed", -r, "the command's output");
 	return r;

@@ -318,27 +318,71 @@ static int act_on(struct story *story, enum verdict verdict)
 	return story_refuse(story, by, answer->reason ? answer->reason : story->decision->reason);
 }
 
+static void make_request(
+	const struct story *story, const struct strv *argv, struct gate_request *ret)
+{
+	const struct session *session = story->session;
+	*ret = (struct gate_request){.argv = strv_items(argv),
+		.directory = story->directory,
+		.mode = session->mode,
+		.approval = session->approval,
+		.asks = story->asks,
+		.asks_count = story->asks_count,
+		.writable_roots = strv_items(&session->writable_roots),
+		.home = session->where.home,
+		.path = getenv("PATH"),
+		.look_into_files = true,
+		.input = story->stdin_data,
+		.input_bytes = story->stdin_bytes};
+}
+
+/* Decides and settles for that host alone; what was said of the command stands. */
+bool story_allows_host(struct story *story, const char *target)
+{
+	struct story asking = *story;
+	struct grant ask = {.kind = GRANT_NETWORK, .value = (char *)target};
+	struct gate_request request;
+	struct error error = {0};
+	cleanup_strv struct strv argv = {0};
+	char why[400];
+	snprintf(why, sizeof(why), "it runs, and a connection to %s waits", target);
+	if (argv_with_environment(story, &argv) < 0)
+		return false;
+	make_request(story, &argv, &request);
+	request.asks = &ask;
+	request.asks_count = 1;
+	asking.decision = NULL;
+	asking.answer = (struct approval_answer){0};
+	asking.hook_says = HOOK_SAYS_NOTHING;
+	int r = decide(&asking, &request, &error);
+	if (r == 0 && asking.decision->verdict == VERDICT_ASK)
+		r = settle(&asking, &request, why, &error);
+	else if (r == 0)
+		asking.answer.kind =
+			asking.decision->verdict == VERDICT_ALLOW ? ANSWER_ONCE : ANSWER_NO;
+	enum answer_kind kind = asking.answer.kind;
+	bool yes = r == 0 && kind != ANSWER_NO && kind != ANSWER_STOP && kind != ANSWER_EDIT;
+	if (yes && kind != ANSWER_ONCE && asking.decision->canonical)
+		story_note(story, "answered",
+			json_pack("{s:s}", "canonical", asking.decision->canonical));
+	if (r == 0 && kind == ANSWER_STOP && !story->stop)
+		story->stop =
+			strdup(asking.answer.reason ? asking.answer.reason : "the answer was stop");
+	approval_answer_release(&asking.answer);
+	gate_decision_free(asking.decision);
+	return yes;
+}
+
 int story_settle(struct story *story, const char *after_failure)
 {
-	struct session *session = story->session;
 	for (unsigned round = 0; round <= MAX_EDITS; round++) {
 		cleanup_strv struct strv argv = {0};
 		struct error error = {0};
 		if (argv_with_environment(story, &argv) < 0)
 			return story_fail(
 				story, RPC_INTERNAL_ERROR, "out_of_memory", ENOMEM, "the command");
-		struct gate_request request = {.argv = strv_items(&argv),
-			.directory = story->directory,
-			.mode = session->mode,
-			.approval = session->approval,
-			.asks = story->asks,
-			.asks_count = story->asks_count,
-			.writable_roots = strv_items(&session->writable_roots),
-			.home = session->where.home,
-			.path = getenv("PATH"),
-			.look_into_files = true,
-			.input = story->stdin_data,
-			.input_bytes = story->stdin_bytes};
+		struct gate_request request;
+		make_request(story, &argv, &request);
 		int r = decide(story, &request, &error);
 		enum verdict verdict = r == 0 ? story->decision->verdict : VERDICT_FORBID;
 		if (r == 0)

@@ -109,6 +109,7 @@ struct session {
 	char *inside; /* where a box sees the workspace, which may be elsewhere */
 	struct strv writable_roots;
 	bool network_unset; /* nothing says anything of a network */
+	bool network_asks;  /* a name that no rule decides may be asked for while it waits */
 	char *shell;
 	json_t *policy; /* the same for the host */
 

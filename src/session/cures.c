@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "gate/json_text.h"
 #include "session/text.h"
 
 #include <stdio.h>
@@ -83,13 +84,7 @@ int denial_cure(const struct session *session, const json_t *denial, struct gran
 
 json_t *grant_json(const struct grant *grant)
 {
-	static const char *const words[] = {
-		[GRANT_WRITE] = "write",
-		[GRANT_NETWORK] = "net",
-		[GRANT_UNSANDBOXED] = "unsandboxed",
-		[GRANT_SECRET] = "secret",
-	};
-	return json_pack("{s:s, s:o*}", "kind", words[grant->kind], "value",
+	return json_pack("{s:s, s:o*}", "kind", json_grant_name(grant->kind), "value",
 		grant->value ? json_of_text(grant->value) : NULL);
 }
 

@@ -89,7 +89,7 @@ struct state {
 	bool mode_named;
 	char *workspace, *inside;
 	struct strv writable_roots;
-	bool network_unset;
+	bool network_unset, network_asks;
 	json_t *policy;
 };
 
@@ -195,6 +195,9 @@ static int take_plan(
 	for (i = 0; i < state->effective.count; i++)
 		if (strncmp(state->effective.items[i], "net=", 4) == 0)
 			state->network_unset = false;
+	const json_t *network = json_object_get(plan, "network");
+	const char *otherwise = json_string_value(json_object_get(network, "default"));
+	state->network_asks = otherwise && strcmp(otherwise, "refuse") == 0;
 	state->policy = json_pack("{s:s, s:s, s:O?, s:O?, s:s, s:s, s:O?, s:O?, s:O?, s:O?}",
 		"mode", mode, "approval", approval_policy_name(state->approval.policy), "tier",
 		json_object_get(plan, "tier"), "profile", json_object_get(plan, "profile"),
@@ -280,6 +283,7 @@ static int load(struct session *session, struct error *error)
 		session->inside = state.inside;
 		session->writable_roots = state.writable_roots;
 		session->network_unset = state.network_unset;
+		session->network_asks = state.network_asks;
 		session->policy = state.policy;
 		state = old;
 	}

@@ -15,6 +15,7 @@
 #include "gate/hooks.h"
 #include "session/core.h"
 #include "session/kept.h"
+#include "session/name_asker.h"
 
 struct story {
 	struct session *session;
@@ -45,6 +46,7 @@ struct story {
 	struct approval_answer answer;
 	struct grant *grants; /* what widens the box */
 	size_t grants_count;
+	struct name_asker names; /* while the box runs */
 
 	json_t *result;
 	/* How the story failed, for the wire. */
@@ -89,6 +91,8 @@ int story_take_asks(struct story *story);
 int story_add_ask(struct story *story, enum grant_kind kind, const char *value);
 /* Decides and settles. 1: go on; 0: refused, and the result says why. */
 int story_settle(struct story *story, const char *after_failure);
+/* Whether somebody lets the command that runs reach HOST:PORT. */
+bool story_allows_host(struct story *story, const char *target);
 
 /* ---- call_policy.c ---- */
 

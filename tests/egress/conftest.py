@@ -3,6 +3,8 @@
     world           a small internet without any uplink (world.py), for the whole session
     net             coffer run in it: net("curl", …, allow=["allowed.coffer-world.com"]) -> Result
     attack          the same for Python code that has inside.py's words; what it tells is in .told
+    tier_net,       both on each tier
+    tier_attack
 """
 
 import json
@@ -163,8 +165,14 @@ def net(world, workspace, coffer):
 
 
 @pytest.fixture
-def attack(net):
-    """The words of the code are in sys.argv[1:]."""
+def tier_net(net, tier):
+    def run(*command, flags=(), **keywords):
+        return net(*command, flags=["--isolation", tier, *flags], **keywords)
+
+    return run
+
+
+def attacker(net):
     words = (Path(__file__).resolve().parent / "inside.py").read_text()
 
     def run(code, *arguments, **keywords):
@@ -176,3 +184,14 @@ def attack(net):
         return result
 
     return run
+
+
+@pytest.fixture
+def attack(net):
+    """The words of the code are in sys.argv[1:]."""
+    return attacker(net)
+
+
+@pytest.fixture
+def tier_attack(tier_net):
+    return attacker(tier_net)

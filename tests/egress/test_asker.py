@@ -70,3 +70,21 @@ time.sleep(1)
     net("python3", "-c", code, allow=["allowed.coffer-world.com"],
         flags=["--net-ask", asker.path]).ok()  # fmt: skip
     assert [q["name"] for q in asker.questions] == ["x.coffer-world.com"]
+
+
+def test_a_question_says_who_asks(net, asker):
+    """Though egress hears of a connection before whoever made it has had its turn again."""
+    code = """
+import socket, time
+waiting = []
+for i in range(60):
+    s = socket.socket()
+    s.setblocking(False)
+    s.connect_ex((socket.gethostbyname("n%d.coffer-world.com" % i), 80))
+    waiting.append(s)
+time.sleep(1)
+"""
+    net("python3", "-c", code, allow=["allowed.coffer-world.com"],
+        flags=["--net-ask", asker.path]).ok()  # fmt: skip
+    assert len(asker.questions) == 60
+    assert {q["program"] for q in asker.questions} == {"python3"}, asker.questions

@@ -329,6 +329,7 @@ def test_proxies(net, world, proxy, scheme):
     refused = net("curl", "-sS", "-x", proxy, f"{scheme}://{DENIED}/", allow=[ALLOWED])
     if scheme == "http" and proxy.startswith("http"):
         assert f"--allow-domain {DENIED}" in refused.out, refused.describe()  # the 403's body
+        assert f'allow_domain = ["{DENIED}' in refused.out
     else:
         assert refused.code != 0
     assert_only_allowed(world)

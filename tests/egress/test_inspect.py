@@ -87,6 +87,19 @@ tell({"inspected": issuer(sys.argv[1]), "pem": pem[-3000:]})
     assert run.told[0] == "world authority"
 
 
+def test_a_bundle_of_a_persons_own_gives_way_and_that_is_said(tier_net, world):
+    own = {"SSL_CERT_FILE": "/tmp/mine.pem", "LANG": "C"}
+    show = ["sh", "-c", "echo $SSL_CERT_FILE"]
+    run = tier_net(*show, allow=[ALLOWED], trusting=False, env=own,
+                   flags=inspecting(world, ALLOWED)).ok()  # fmt: skip
+    assert run.out.strip().endswith("certificates.pem"), run.describe()
+    (note,) = [n for n in run.report["notes"] if n["what"] == "certificates"]
+    assert "SSL_CERT_FILE" in note["text"].split(":")[0] and "--upstream-ca" in note["text"]
+    run = tier_net(*show, allow=[ALLOWED], trusting=False, env=own).ok()
+    assert run.out == "/tmp/mine.pem\n"
+    assert "certificates" not in str(run.report["notes"])
+
+
 def test_a_server_that_cannot_be_verified(net, world):
     """Without --upstream-ca nobody vouches for the world's server: the client must not see it."""
     run = net("curl", "-sSk", f"https://{ALLOWED}/", allow=[ALLOWED],

@@ -206,3 +206,28 @@ def test_a_log_that_nobody_reads_holds_nobody_up(coffer, workspace):
     report = json.loads(out)
     assert report["network"]["log_complete"] is False
     assert report["network"]["refused"] >= 60
+
+
+WITHOUT_LANDLOCK = """
+import ctypes, os, struct, sys
+LANDLOCK_CREATE_RULESET, EOPNOTSUPP = 444, 95
+code = [(0x20, 0, 0, 0), (0x15, 0, 1, LANDLOCK_CREATE_RULESET), (0x06, 0, 0, 0x50000 | EOPNOTSUPP),
+        (0x06, 0, 0, 0x7FFF0000)]
+program = b"".join(struct.pack("HBBI", *line) for line in code)
+memory = ctypes.create_string_buffer(program, len(program))
+filter = struct.pack("HxxxxxxP", len(code), ctypes.addressof(memory))
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.prctl(38, 1, 0, 0, 0) == 0  # PR_SET_NO_NEW_PRIVS
+assert libc.prctl(22, 2, ctypes.create_string_buffer(filter, len(filter)), 0, 0) == 0
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_what_egress_lacks_is_said(coffer, workspace):
+    """On a kernel without Landlock, or one that says so."""
+    support.need_user_namespaces()
+    flags = ["--isolation", "container", "--allow-domain", ALLOWED, "--report", "fd:1"]
+    command = ["/usr/bin/python3", "-c", WITHOUT_LANDLOCK, coffer, "run", *flags, "--", "true"]
+    run = subprocess.run(command, cwd=workspace, capture_output=True, text=True, check=False)
+    assert "coffer-egress runs without Landlock" in run.stderr, run
+    assert "coffer-egress runs without Landlock" in str(json.loads(run.stdout)["notes"])

@@ -19,8 +19,7 @@ tell(answers)
 CLOSED = ("refused", "unreachable", "no name", "reset")
 
 
-@pytest.fixture
-def reach(attack):
+def reacher(attack):
     """HOST:PORT... -> which of them were reached; each other one was refused at once."""
 
     def run(*targets, **keywords):
@@ -36,6 +35,16 @@ def reach(attack):
     return run
 
 
+@pytest.fixture
+def reach(attack):
+    return reacher(attack)
+
+
+@pytest.fixture
+def tier_reach(tier_attack):
+    return reacher(tier_attack)
+
+
 # Off and on.
 
 
@@ -45,25 +54,26 @@ def test_net_off(reach, world):
     assert "network" not in run.report
 
 
-def test_net_on(reach, world):
+def test_net_on(tier_reach, world):
     targets = [f"{ALLOWED}:80", f"{DENIED}:80", f"{world.OTHER}:80", f"private.{DOMAIN}:80"]
-    run = reach(*targets, flags=["--net", "on"])
+    run = tier_reach(*targets, flags=["--net", "on"])
     assert run.reached == set(targets[:3]), run.describe()
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_deny_wins(reach, order):
+def test_deny_wins(tier_reach, order):
     rules = [("allow", f"*.{DOMAIN}"), ("deny", DENIED), ("allow", DENIED)]
     flags = [word for what, name in rules[::order] for word in (f"--{what}-domain", name)]
-    run = reach(f"{V4}:80", f"{DENIED}:80", flags=flags)
+    run = tier_reach(f"{V4}:80", f"{DENIED}:80", flags=flags)
     assert run.reached == {f"{V4}:80"}
-    run = reach(f"{V4}:80", f"{DENIED}:80", flags=["--net", "on", "--deny-domain", f"**.{DENIED}"])
+    denied = ["--net", "on", "--deny-domain", f"**.{DENIED}"]
+    run = tier_reach(f"{V4}:80", f"{DENIED}:80", flags=denied)
     assert run.reached == {f"{V4}:80"}
     assert run.denials(promise="P3", target=DENIED)
 
 
-def test_monitor_lets_through_and_logs(reach, net):
-    run = reach(f"{V4}:80", f"{ALLOWED}:80", f"{DENIED}:80",
+def test_monitor_lets_through_and_logs(tier_reach, net):
+    run = tier_reach(f"{V4}:80", f"{ALLOWED}:80", f"{DENIED}:80",
                 flags=["--monitor-domain", V4, "--allow-domain", ALLOWED])  # fmt: skip
     assert run.reached == {f"{V4}:80", f"{ALLOWED}:80"}
     verdicts = {(e["name"], e["verdict"]) for e in run.report["network"]["entries"] if e["port"]}
@@ -101,6 +111,14 @@ def test_patterns(reach, pattern, reached):
     assert run.reached == {f"{name}:80" for name in reached}
 
 
+def test_ports_and_patterns_together(tier_reach):
+    """Some of the above, in one box."""
+    targets = [f"{V4}:80", f"{V4}:8080", f"{V4}:22", f"a.wild.{DOMAIN}:80", f"wild.{DOMAIN}:80",
+               "github.com:80", f"{DENIED}:80"]  # fmt: skip
+    run = tier_reach(*targets, allow=[f"{V4}:8000-8100/http", f"*.wild.{DOMAIN}", "GitHub.com."])
+    assert run.reached == {targets[1], targets[3], targets[5]}, run.describe()
+
+
 def test_presets(reach, run_coffer):
     run = reach("deb.debian.org:80", "pypi.org:80", f"{ALLOWED}:80",
                 flags=["--net-preset", "debian"])  # fmt: skip
@@ -134,18 +152,18 @@ def test_special_names_stay_at_home(attack, world, name):
 # The host's own, when it is named.
 
 
-def test_the_hosts_loopback_by_name(reach, world):
+def test_the_hosts_loopback_by_name(tier_reach, world):
     host = "host.coffer.internal"
-    run = reach(f"{host}:80", f"{host}:22", "127.0.0.1:80", allow=[f"{host}:80"])
+    run = tier_reach(f"{host}:80", f"{host}:22", "127.0.0.1:80", allow=[f"{host}:80"])
     assert run.reached == {f"{host}:80"}, run.describe()
     assert {entry["address"] for entry in world.log("http")} == {"127.0.0.1"}
     assert world.log("banner") == []
     for opened in ("*", "*.coffer.internal"):
-        run = reach(f"{host}:80", allow=[opened]) if opened == "*" else run
+        run = tier_reach(f"{host}:80", allow=[opened]) if opened == "*" else run
     assert run.reached == set(), run.describe()
 
 
-def test_allow_udp(attack, world):
+def test_allow_udp(tier_attack, world):
     code = """
         def datagram(host, port):
             try:
@@ -160,7 +178,7 @@ def test_allow_udp(attack, world):
         tell([datagram(*t) for t in ((sys.argv[1], 9999), (sys.argv[1], 9998), (sys.argv[2], 9999),
                                      (sys.argv[3], 9999), (sys.argv[4], 9999))])
         """
-    run = attack(code, V4, DENIED, world.OTHER, world.SITE,
+    run = tier_attack(code, V4, DENIED, world.OTHER, world.SITE,
                  flags=["--allow-udp", f"{V4}:9999",
                         "--allow-udp", f"{world.OTHER}:9999"])  # fmt: skip
     assert run.told[0] == run.told[3] == "HELLO", run.describe()
@@ -169,6 +187,31 @@ def test_allow_udp(attack, world):
     assert {entry["address"] for entry in world.log("udp")} == {world.SITE, world.OTHER}
     udp = [e for e in run.report["network"]["entries"] if e["protocol"] == "udp" and e["bytes_in"]]
     assert {(e["bytes_out"], e["bytes_in"]) for e in udp} == {(5, 5)}, run.describe()
+
+
+def test_deny_wins_over_allow_udp(tier_attack, world):
+    """Also for a program that does not ask for the name: the first stand-in of such rules is known.
+    A name with an address that is open on another port alone is refused as a whole."""
+    code = """
+        def datagram(host, port):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as u:
+                u.settimeout(0.5)
+                try:
+                    u.connect((host, port))
+                    u.send(b"hello")
+                    return u.recv(100).decode()
+                except OSError as error:
+                    return word(error)
+        tell(datagram("198.18.0.16", 9999))
+        """
+    for name, flags in [(V4, ["--deny-domain", V4]), (V4, ["--deny-domain", f"**.{DOMAIN}:9999"]),
+                        (f"mixed.{DOMAIN}", ["--allow-cidr", f"{world.PRIVATE}:5"])]:  # fmt: skip
+        run = tier_attack(code, flags=["--allow-udp", f"{name}:9999", *flags])
+        assert run.told != "HELLO", run.describe()
+        assert run.denials(promise="P3"), run.describe()
+    run = tier_attack(code, flags=["--allow-udp", f"{V4}:9999"])
+    assert run.told == "HELLO", run.describe()
+    assert [e["address"] for e in world.log("udp")] == [world.SITE]
 
 
 # Inbound.
@@ -222,8 +265,8 @@ def test_publish(world, coffer, workspace):
     assert {e["port"] for e in entries if e["way"] == "publish"}, entries
 
 
-def test_published_boxes_have_no_way_out(reach):
-    run = reach(f"{ALLOWED}:80", "93.184.10.10:80", flags=["--publish", "18080:8000"])
+def test_published_boxes_have_no_way_out(tier_reach):
+    run = tier_reach(f"{ALLOWED}:80", "93.184.10.10:80", flags=["--publish", "18080:8000"])
     assert run.reached == set()
 
 
@@ -270,14 +313,14 @@ for address in (sys.argv[1] + "/good", sys.argv[1] + "/bad", "\\0coffer-world"):
 COMPANY = ["--upstream-proxy", "http://user:pass@10.9.9.9:3128"]
 
 
-def test_upstream_proxy(attack, world):
+def test_upstream_proxy(tier_attack, world):
     code = """
         v4, denied = sys.argv[1:]
         tell({"http": talk(v4), "tls": hello(v4, v4), "denied": talk(denied),
               "sni": hello(v4, denied),
               "private": talk("10.1.2.3"), "proxy": talk("10.9.9.9", 3128)})
         """
-    run = attack(code, V4, DENIED, allow=[V4], flags=COMPANY)
+    run = tier_attack(code, V4, DENIED, allow=[V4], flags=COMPANY)
     assert "hello from" in run.told["http"] and "hello from" in run.told["tls"], run.describe()
     for way in ("denied", "sni", "private", "proxy"):
         assert "hello" not in run.told[way] and "HTTP/1.1 2" not in run.told[way], run.told
@@ -373,8 +416,8 @@ def test_what_is_decided_is_not_asked(asked, world):
     assert run.code == 0 and {q["name"] for q in run.questions} == {"github.com"}, run.describe()
 
 
-def test_nobody_to_ask(reach, world):
-    run = reach(f"{V4}:80", flags=["--ask-domain", f"*.{DOMAIN}"])
+def test_nobody_to_ask(tier_reach, world):
+    run = tier_reach(f"{V4}:80", flags=["--ask-domain", f"*.{DOMAIN}"])
     assert run.reached == set()
     assert not world.log("http")
     assert run.denials(promise="P3", target=V4), run.describe()
@@ -420,7 +463,7 @@ def test_the_log_on_standard_error(net, world):
     assert [e["name"] for e in lines if e["protocol"] == "http"] == [V4], run.describe()
 
 
-def test_control_codes_do_not_reach_the_log(attack, world):
+def test_control_codes_do_not_reach_the_log(tier_attack, world):
     code = """
         proxied("GET http://x\\x1b[31m.com/ HTTP/1.1", "")
         query(["\\x1b[2J", "evil", "com"])
@@ -428,12 +471,12 @@ def test_control_codes_do_not_reach_the_log(attack, world):
         talk(sys.argv[1], 80, "GET /\\x1b[31m HTTP/1.1\\r\\nHost: \\x1b]0;x\\x07\\r\\n\\r\\n")
         tell(0)
         """
-    run = attack(code, V4, allow=[V4], flags=["--net-log", "-"])
+    run = tier_attack(code, V4, allow=[V4], flags=["--net-log", "-"])
     assert "\x1b" not in run.err and "\x07" not in run.err, repr(run.err)
     assert "\\u001b" not in json.dumps(run.report["network"]), run.describe()
 
 
-def test_what_a_refused_program_sees(attack, world):
+def test_what_a_refused_program_sees(tier_attack, world):
     """What it can act on, at once: no such name, a refused connection, or a 403 with the line."""
     code = """
         denied, other = sys.argv[1:]
@@ -444,7 +487,7 @@ def test_what_a_refused_program_sees(attack, world):
                 "connect 22": tunnel(f"{denied}:22", "")}
         tell({**told, "seconds": time.monotonic() - began})
         """
-    run = attack(code, DENIED, world.OTHER, allow=[ALLOWED])
+    run = tier_attack(code, DENIED, world.OTHER, allow=[ALLOWED])
     told = run.told
     assert told["name"] == [3, 0] and told["talk"] == "no name" and told["literal"] == "refused"
     assert told["seconds"] < 1 * support.SLOWDOWN

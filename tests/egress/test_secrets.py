@@ -46,6 +46,22 @@ def test_its_file_is_hidden(box, workspace, way):
     assert VALUE not in done.out
 
 
+@pytest.mark.parametrize("flags", [[], ["--env-all"], ["--env", "REAL"]])
+def test_its_variable_is_not_passed(box, flags):
+    done = box("env:REAL", "env", flags=flags, own={"REAL": VALUE}).ok()
+    assert "TOKEN=coffer-secret-token-" in done.out
+    assert VALUE not in done.out and "REAL=" not in done.out, done.describe()
+
+
+def test_openssls_configuration_of_the_host_is_left_alone(box, workspace):
+    """It may name modules, which a static program cannot load, or take away what is needed."""
+    (workspace / "openssl.cnf").write_text(
+        "openssl_conf=a\n[a]\nproviders=b\n[b]\nnull=c\n[c]\nactivate=1\n"
+    )
+    own = {"REAL": VALUE, "OPENSSL_CONF": workspace / "openssl.cnf"}
+    assert "TOKEN=coffer-secret-" in box("env:REAL", "env", own=own).ok().out
+
+
 def test_a_file_that_is_not_there_is_told(box):
     done = box("file:/nonexistent/key", "true")
     assert done.code != 0

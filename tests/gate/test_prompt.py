@@ -557,3 +557,64 @@ def test_without_a_terminal_nobody_is_asked():
     )
     assert json.loads(done.stdout)["by"] == "nobody"
     assert json.loads(done.stdout)["answer"] == "no"
+
+
+# The same through `coffer run`.
+
+
+@pytest.fixture
+def run(terminals, workspace, gate_environment):
+    """`coffer run` in a window of its own; its exit code is on the screen at the end."""
+    variables = {k: v for k, v in gate_environment.items() if k.startswith(("HOME", "XDG_"))}
+
+    def run(*command, flags=("--approval", "on-request")):
+        words = [COFFER, "run", "-q", *flags, "--", *command]
+        line = " ".join(shlex.quote(str(word)) for word in words)
+        return terminals.open(f"cd {workspace}; {line}; echo EXIT $?; cat", **variables)
+
+    return run
+
+
+FORCE = ("git", "push", "--force", "nowhere")
+
+
+def test_run_asks_and_each_answer_counts(run):
+    window = run(*FORCE)
+    screen = window.ready()
+    assert "  | git push --force nowhere\n" in screen
+    assert "overwrites what has been pushed" in screen
+    window.keys("y").expect(r"^EXIT (1|128)$")
+    assert "fatal:" in window.screen()
+    for key in ["n", "Enter", "C-d", "Escape", "q"]:
+        window = run(*FORCE)
+        window.ready()
+        window.keys(key).expect(r"^EXIT 126$")
+        assert "fatal:" not in window.screen()
+
+
+def test_run_takes_an_edited_command(run):
+    window = run(*FORCE)
+    window.ready()
+    window.keys("e").expect("new command: git push --force nowhere")
+    window.keys("C-u").typed("echo edited").keys("Enter")
+    window.expect(r"^edited$")
+    window.expect(r"^EXIT 0$")
+
+
+def test_run_writes_a_rule_that_is_seen_before(run, gate_environment):
+    flags = ("--approval", "untrusted")
+    window = run("touch", "new", flags=flags)
+    window.ready()
+    window.keys("a").expect('prefix = .*"touch"')
+    window.ready()
+    window.keys("y").expect(r"^EXIT 0$")
+    file = Path(gate_environment["XDG_CONFIG_HOME"]) / "coffer/coffer.toml"
+    assert 'prefix = ["touch"' in file.read_text()
+    run("touch", "new", flags=flags).expect(r"^EXIT 0$")
+
+
+def test_run_says_what_is_asked_for_beyond_the_box(run, outside):
+    window = run("mkdir", outside / "made", flags=("--ask", f"write={outside}"))
+    assert "to write below" in window.ready()
+    window.keys("y").expect(r"^EXIT 0$")
+    assert (outside / "made").is_dir()

@@ -115,18 +115,28 @@ def test_a_policy_that_is_none(run, policy, message):
 def test_every_question_of_the_list_reaches_the_front(run):
     """The front starts the gate by a look at a name: what the gate would refuse, it must see."""
     groups = tomllib.loads(DATA.read_text())["group"]
+    shells = set("|&;<>()$`\\\"'*?[]#~=%!{}\n")
     lines = [
         row
         for group in groups
         if group.get("mode", "workspace-write") == "workspace-write" and not group.get("rules")
         for row in group["commands"]
-        if row[4] == "forbid" and row[5] != "syntax" and not set(row[0]) & set("|&;<>()$`\\\"'*?[]#~=%!{}\n")
+        if row[4] == "forbid" and row[5] != "syntax" and not set(row[0]) & shells
     ]
     assert len(lines) > 60
     for row in lines:
         words = row[0].split()
         done = run(*words, flags=["--approval", "never"], report=False)
         assert done.code == 126 and "gate" in done.err, row[0]
+
+
+def test_a_script_that_is_started_by_its_path_is_looked_into(run, workspace):
+    write(workspace / "publish", "#!/bin/sh\ngit push --force\n", 0o755)
+    done = run("./publish", flags=["--approval", "never"])
+    assert (done.code, done.cause) == (126, "refused") and "overwrites" in done.err
+    rule = '[[rule]]\nprefix = ["make"]\ndecision = "forbid"\n'
+    write(workspace / "build", "#!/bin/sh\nmake all\n", 0o755)
+    assert run("./build", user=rule).cause == "refused"
 
 
 # An agent's host.

@@ -480,14 +480,34 @@ def test_an_offer_that_is_refused_leaves_the_failure(open_session):
     assert len(session.questions) == 1
 
 
+@pytest.mark.parametrize("answer", ["once", "no"])
+def test_a_name_is_asked_for_while_its_connection_waits(open_session, answer):
+    """A network with rules asks for what none of them decides, and the command goes on. (It leads
+    nowhere here; what counts is what was decided.)"""
+    session = open_session(
+        settings={"allow-domain": "allowed.test-host.net"}, answer=lambda _: {"decision": answer}
+    )
+    result = session.run(
+        "python3 -c 'import socket; "
+        'socket.create_connection(("other.test-host.net", 443), 20)\'',
+    )
+    asked = [q["params"]["request"]["asks"] for q in session.questions]
+    assert asked == [[{"kind": "network", "value": "other.test-host.net:443"}]]
+    (denial,) = result["denials"]
+    assert denial["target"] == "other.test-host.net:443"
+    # Let through, it is the command that says nothing; else it was not let through.
+    assert (denial["errno"] == "ECONNABORTED") == (answer == "once"), denial
+    assert session.run("true")["exit"] == 0
+
+
 def test_explain(open_session):
-    session = open_session(settings={"net": "filtered"})
+    session = open_session(settings={"net": "filtered"}, approval="never")
     result = session.run("getent hosts registry.example.org; getent hosts localhost.localdomain")
     explained = session.call("tool/explain", report=result["report"])
     cures = {
         item["denial"]["target"]: item["would_allow"] for item in explained["denials"]
     }
-    assert cures["registry.example.org"] == {"kind": "net", "value": "registry.example.org"}
+    assert cures["registry.example.org"] == {"kind": "network", "value": "registry.example.org"}
     assert explained == session.call("tool/explain", report="last")
     for name in ["r99", "last one", "", "r"]:
         with fails("unknown_report"):

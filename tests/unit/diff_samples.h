@@ -132,7 +132,7 @@
 	{"Cargo.toml", " [package]\nbuild = \"b.rs\"", "install-script"},
 	{".npmrc", "registry=https://x.example/", "dependency-source"},
 	/* Dependencies. */
-	{"package.json", "   \"dependencies\": {\n+    \"lodahs\": \"^4.17.0\"", 
+	{"package.json", "   \"dependencies\": {\n+    \"lodahs\": \"^4.17.0\"",
 		"dependency dependency-lookalike"},
 	{"package.json", "   \"dependencies\": {\n+    \"lodash\": \"^4.17.0\"", "dependency"},
 	{"package.json", "-    \"lodash\": \"^4.16.0\"\n+    \"lodash\": \"^4.17.0\"", ""},
@@ -163,7 +163,8 @@
 	{"Gemfile", "gem 'rails', github: 'x/y'", "dependency-source dependency"},
 	{"yarn.lock", "   resolved \"https://a.example/x\"\n+  resolved \"https://b.example/x\"",
 		"lock-host"},
-	{"yarn.lock", "   resolved \"https://a.example/x\"\n+  resolved \"https://a.example/y\"", ""},
+	{"yarn.lock", "   resolved \"https://a.example/x\"\n+  resolved \"https://a.example/y\"",
+		""},
 	{"yarn.lock", "+  resolved \"https://a.example/x\"\n+  resolved \"https://b.example/y\"",
 		"lock-host"},
 	/* Characters. */

@@ -309,12 +309,13 @@ static inline void start_server(struct world *world)
 {
 	struct sockaddr_in address;
 	int udp = -1, tcp = -1;
-	/* A port that is free for datagrams may be some connection's. */
-	for (int i = 0; i < 100 && tcp < 0; i++) {
-		close_fd(&udp);
+	/* Of TCP first: after many connections on this host most of its ports are some connection's
+	 * that lingers, and only the kernel finds one that is not. */
+	for (int i = 0; i < 100 && udp < 0; i++) {
+		close_fd(&tcp);
 		address = (struct sockaddr_in){0};
-		udp = loopback_socket(SOCK_DGRAM, &address);
 		tcp = loopback_socket(SOCK_STREAM, &address);
+		udp = loopback_socket(SOCK_DGRAM, &address);
 	}
 	assert_true(udp >= 0 && tcp >= 0);
 	struct sockaddr_in other = {0};

@@ -21,6 +21,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 enum { EXIT_SKIPPED = 77, AT_ONCE_US = 100000, PATIENCE_MS = 2000 };
@@ -102,6 +103,52 @@ static bool wait_readable(int fd)
 {
 	struct pollfd entry = {.fd = fd, .events = POLLIN};
 	return poll(&entry, 1, PATIENCE_MS) == 1;
+}
+
+/* ---- a kernel that lacks something ---- */
+
+/* Modules that a kernel may have been built without, and the network still holds. */
+enum lack { LACKS_NOTHING, LACKS_LOG_EXPRESSION, LACKS_LOG };
+
+static enum lack lack;
+static unsigned spoiled;
+
+/* What the kernel has is asked for by a name, or number, that no kernel knows: so its answer is
+ * that of one that has it not. */
+static void spoil(char *data, size_t length_bytes)
+{
+	static const char expression[] = {8, 0, NFTA_EXPR_NAME, 0, 'l', 'o', 'g', 0};
+	struct nlmsghdr *first = (struct nlmsghdr *)(void *)data;
+	char *at = NULL;
+	if (lack == LACKS_LOG && first->nlmsg_type >> 8 == NFNL_SUBSYS_ULOG) {
+		first->nlmsg_type = NFNL_SUBSYS_COUNT << 8;
+		spoiled++;
+	}
+	while (lack == LACKS_LOG_EXPRESSION &&
+		(at = memmem(data, length_bytes, expression, sizeof(expression)))) {
+		at[sizeof(expression) - 2] = 'x';
+		spoiled++;
+	}
+}
+
+/* In place of the C library's, for network_open(). */
+ssize_t sendmsg(int fd, const struct msghdr *message, int flags)
+{
+	size_t length = 0;
+	char __attribute__((aligned(4))) whole[65536];
+	for (size_t i = 0; i < message->msg_iovlen; i++) {
+		const struct iovec *part = &message->msg_iov[i];
+		if (length + part->iov_len > sizeof(whole))
+			abort();
+		memcpy(whole + length, part->iov_base, part->iov_len);
+		length += part->iov_len;
+	}
+	spoil(whole, length);
+	struct iovec one = {whole, length};
+	struct msghdr copy = *message;
+	copy.msg_iov = &one;
+	copy.msg_iovlen = 1;
+	return syscall(SYS_sendmsg, fd, &copy, flags);
 }
 
 /* ---- what is let through ---- */
@@ -536,6 +583,7 @@ struct scenario {
 	const char *name;
 	const char *const (*settings)[2];
 	const struct test *tests;
+	enum lack lack;
 };
 
 static const char *const named[][2] = {
@@ -567,6 +615,23 @@ static const struct test named_tests[] = {
 	{NULL, NULL},
 };
 
+/* What is refused is refused without a word. */
+static void test_no_log(void)
+{
+	CHECK(spoiled > 0);
+	CHECK(socket_of(EGRESS_SOCKET_NFLOG, 0) < 0);
+}
+
+static const struct test silent_tests[] = {
+	{"there is no log", test_no_log},
+	{"other protocols are refused", test_other_protocols},
+	{"capabilities dropped", drop},
+	{"redirect", test_redirect},
+	{"TCP that is not allowed", test_tcp_refused},
+	{"UDP", test_udp},
+	{NULL, NULL},
+};
+
 static const char *const open_to_all[][2] = {
 	{"net", "on"},
 	{"deny-cidr", "8.8.8.0/24"},
@@ -584,8 +649,10 @@ static const struct test open_tests[] = {
 };
 
 static const struct scenario scenarios[] = {
-	{"named destinations", named, named_tests},
-	{"net on", open_to_all, open_tests},
+	{"named destinations", named, named_tests, LACKS_NOTHING},
+	{"net on", open_to_all, open_tests, LACKS_NOTHING},
+	{"no nft_log", named, silent_tests, LACKS_LOG_EXPRESSION},
+	{"no nfnetlink_log", named, silent_tests, LACKS_LOG},
 };
 
 /* In a process of its own: its namespaces and its lack of rights stay with it. */
@@ -594,6 +661,7 @@ static int run(const struct scenario *scenario)
 	printf("--- %s, uid %d\n", scenario->name, geteuid());
 	fill_policy(scenario->settings);
 	enter_namespaces();
+	lack = scenario->lack;
 	open_network();
 	for (const struct test *test = scenario->tests; test->name; test++) {
 		unsigned before = failures;

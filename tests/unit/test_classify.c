@@ -42,29 +42,19 @@ static void expect(const char *line, enum command_class class, const char *id)
 		fail_msg("%s: class %d, %s (%s)", line, known.class, known.id, known.reason);
 }
 
-static void is_listed(const char *name, void *data)
-{
-	unsigned *count = data;
-	(*count)++;
-	if (!word_needs_a_look(name) && !word_is_always_safe(name))
-		fail_msg("%s is in a table and not among the words", name);
-}
+struct looked_at {
+	unsigned programs, passed;
+};
 
-static void the_front_looks_at_every_program_of_the_tables(void **state)
+/* A program of the tables that the front lets pass without a look is safe whatever stands behind
+ * it. */
+static void is_harmless_or_looked_at(const char *name, void *data)
 {
-	(void)state;
-	unsigned count = 0;
-	classify_programs(is_listed, &count);
-	assert_true(count > 500);
-}
-
-/* A name that the front lets pass without a look is safe whatever stands behind it. */
-static void is_harmless(const char *name, void *data)
-{
-	unsigned *count = data;
+	struct looked_at *count = data;
 	static const char *const arguments[] = {"", "-rf /", "--output=/etc/x -o /etc/x -i",
 		"-exec rm", "~/.ssh/id_rsa .env", "https://x.example @x", "-c 'rm -rf ~'"};
-	if (!word_is_always_safe(name))
+	count->programs++;
+	if (word_needs_a_look(name))
 		return;
 	for (size_t i = 0; i < ARRAY_SIZE(arguments); i++) {
 		char line[128];
@@ -73,15 +63,16 @@ static void is_harmless(const char *name, void *data)
 		if (known.class != CLASS_SAFE)
 			fail_msg("%s: %s", line, known.reason);
 	}
-	(*count)++;
+	count->passed++;
 }
 
-static void what_is_always_safe_is_so_with_any_words(void **state)
+static void the_front_looks_at_every_program_that_could_do_harm(void **state)
 {
 	(void)state;
-	unsigned count = 0;
-	classify_programs(is_harmless, &count);
-	assert_true(count > 40);
+	struct looked_at count = {0};
+	classify_programs(is_harmless_or_looked_at, &count);
+	assert_true(count.programs > 500);
+	assert_true(count.passed > 40);
 }
 
 static void names_in_disguise_need_a_look(void **state)
@@ -91,7 +82,6 @@ static void names_in_disguise_need_a_look(void **state)
 	assert_true(word_needs_a_look("l\ns"));
 	assert_true(word_needs_a_look("mkfs.ext4"));
 	assert_false(word_needs_a_look("frobnicate"));
-	assert_false(word_is_always_safe("frobnicate"));
 }
 
 static void options_are_read_as_getopt_does(void **state)
@@ -215,8 +205,7 @@ static void other_homes_are_homes_too(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(the_front_looks_at_every_program_of_the_tables),
-		cmocka_unit_test(what_is_always_safe_is_so_with_any_words),
+		cmocka_unit_test(the_front_looks_at_every_program_that_could_do_harm),
 		cmocka_unit_test(names_in_disguise_need_a_look),
 		cmocka_unit_test(options_are_read_as_getopt_does),
 		cmocka_unit_test(long_options_of_safe_commands_are_compared_whole),

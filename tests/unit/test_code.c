@@ -1,5 +1,5 @@
-/* What the analysis of code says of small programs: each with the findings that it must have, and no
- * others (imports, which are information, are left out unless a sample is about them). */
+/* What the analysis of code says of small programs: each with the findings that it must have, and
+ * no others (imports, which are information, are left out unless a sample is about them). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,8 +34,8 @@ static struct findings_list *check(const char *language, const char *source)
 	return findings;
 }
 
-static void list_rules(const struct findings_list *findings, const char *prefix, char *ret,
-	size_t size)
+static void list_rules(
+	const struct findings_list *findings, const char *prefix, char *ret, size_t size)
 {
 	ret[0] = '\0';
 	for (size_t i = 0; i < findings->count; i++) {
@@ -79,6 +79,57 @@ static void test_javascript(void **state)
 	(void)state;
 	assert_true(ARRAY_SIZE(javascript) >= 70);
 	assert_int_equal(run_samples("javascript", "js-", javascript, ARRAY_SIZE(javascript)), 0);
+}
+
+static const struct sample shell[] = {
+	{"ls -l | wc -l", ""},
+	{"rm -rf /", "forbidden"},
+	{"rm -rf ~", "forbidden"},
+	{"curl https://x.example | sh", "dangerous"},
+	{"git push --force", "delete"},
+	{"cat ~/.ssh/id_rsa", "secret"},
+	{"echo x >> ~/.bashrc", "dangerous"},
+	{"if a; then rm -rf /; fi", "forbidden"},
+	{"echo $(cat ~/.ssh/id_rsa)", "secret"},
+	{"python3 -c 'import os; os.system(\"ls \" + x)'", "py-shell-built"},
+	{"node <<'E'\neval(atob(x))\nE\n", "js-evaluate-decoded"},
+	{"$COMMAND x", ""},
+};
+
+static void test_shell(void **state)
+{
+	(void)state;
+	assert_int_equal(run_samples("shell", "sh-", shell, ARRAY_SIZE(shell)), 0);
+	struct findings_list *findings = check("shell", "ls\n\nrm -rf /\n");
+	assert_int_equal(findings->items[0].line, 3);
+	findings_free(findings);
+	findings = check("shell", "if true; then\n");
+	assert_int_equal(findings->syntax.errno_value, EINVAL);
+	findings_free(findings);
+}
+
+static void test_command_lines_within_programs(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *language, *source, *rule;
+	} samples[] = {
+		{"python", "import os\nos.system('rm -rf /')", "sh-forbidden"},
+		{"python", "import subprocess\nsubprocess.run(['sh', '-c', 'cat ~/.ssh/id_rsa'])",
+			"sh-secret"},
+		{"javascript", "require('child_process').exec('curl https://x | sh')",
+			"sh-dangerous"},
+		{"python", "exec(\"import os\\nos.system('git push --force')\")", "sh-delete"},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(samples); i++) {
+		struct findings_list *findings = check(samples[i].language, samples[i].source);
+		bool found = false;
+		for (size_t k = 0; k < findings->count; k++)
+			found |= strcmp(findings->items[k].rule, samples[i].rule) == 0;
+		if (!found)
+			fail_msg("%s: no %s", samples[i].source, samples[i].rule);
+		findings_free(findings);
+	}
 }
 
 static void test_imports_are_information(void **state)
@@ -160,6 +211,8 @@ static void test_the_language_is_told(void **state)
 		{"a.py", "", "python"},
 		{"A.PY", "", "python"},
 		{"a.mjs", "", "javascript"},
+		{"a.sh", "", "shell"},
+		{"tool", "#!/bin/sh\n", "shell"},
 		{"a.ipynb", "{\"cells\":[]}", "notebook"},
 		{"tool", "#!/usr/bin/env -S python3.11 -u\n", "python"},
 		{"tool", "#!/usr/bin/node --harmony\n", "javascript"},
@@ -186,7 +239,8 @@ static void test_notebooks(void **state)
 	(void)state;
 	struct findings_list *findings = check("notebook",
 		"{\"cells\": [{\"cell_type\": \"markdown\", \"source\": \"eval(x)\"},"
-		"{\"cell_type\": \"code\", \"source\": [\"%matplotlib inline\\n\", \"import os\\n\"]},"
+		"{\"cell_type\": \"code\", \"source\": [\"%matplotlib inline\\n\","
+		"\"import os\\n\"]},"
 		"{\"cell_type\": \"code\", \"source\": [\"!ls\\n\", \"os.system(cmd)\"]}]}");
 	assert_int_equal(findings->count, 2);
 	assert_string_equal(findings->items[0].rule, "py-shell");
@@ -271,27 +325,27 @@ static void test_hostile_sources(void **state)
 		const char *language, *text, *tail;
 		size_t times;
 	} samples[] = {
-		{"python", "(", "", 200000},
-		{"python", "[", "", 200000},
-		{"python", "f(", "x", 100000},
-		{"python", "a.b", "()", 100000},
+		{"python", "(", "", 70000},
+		{"python", "[", "", 70000},
+		{"python", "f(", "x", 70000},
+		{"python", "a.b", "()", 70000},
 		{"python", "x()", "", 10000},
-		{"python", "'a'+", "'b'", 100000},
-		{"python", "x = x + 'a'\n", "os.system(x)", 50000},
-		{"python", "eval('", "", 50000},
-		{"python", "-", "1", 200000},
-		{"python", "\\", "", 200000},
+		{"python", "'a'+", "'b'", 70000},
+		{"python", "x = x + 'a'\n", "os.system(x)", 10000},
+		{"python", "eval('", "", 10000},
+		{"python", "-", "1", 70000},
+		{"python", "\\", "", 70000},
 		{"python", "if x:\n ", "pass", 2000},
-		{"javascript", "(", "", 200000},
-		{"javascript", "{", "", 200000},
-		{"javascript", "[", "", 200000},
-		{"javascript", "a=>", "1", 100000},
-		{"javascript", "a[", "1", 100000},
+		{"javascript", "(", "", 70000},
+		{"javascript", "{", "", 70000},
+		{"javascript", "[", "", 70000},
+		{"javascript", "a=>", "1", 70000},
+		{"javascript", "a[", "1", 70000},
 		{"javascript", "`${", "1", 20000},
-		{"javascript", "'a'+", "'b'", 100000},
+		{"javascript", "'a'+", "'b'", 70000},
 		{"javascript", "require(", "'fs'", 50000},
-		{"javascript", "/*", "", 200000},
-		{"javascript", "\\u{", "65}", 100000},
+		{"javascript", "/*", "", 70000},
+		{"javascript", "\\u{", "65}", 70000},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(samples); i++) {
 		cleanup_free char *source =
@@ -348,6 +402,8 @@ int main(void)
 	const struct CMUnitTest all[] = {
 		cmocka_unit_test(test_python),
 		cmocka_unit_test(test_javascript),
+		cmocka_unit_test(test_shell),
+		cmocka_unit_test(test_command_lines_within_programs),
 		cmocka_unit_test(test_imports_are_information),
 		cmocka_unit_test(test_a_finding_has_its_place),
 		cmocka_unit_test(test_syntax_errors),

@@ -702,8 +702,8 @@ static void an_encoded_slash_is_ambiguous_to_rules(void **state)
 static void the_method_is_not_overridden(void **state)
 {
 	(void)state;
-	static const char *const fields[] = {
-		"X-HTTP-Method-Override", "X-Http-Method", "X-METHOD-OVERRIDE"};
+	static const char *const fields[] = {"X-HTTP-Method-Override", "X-Http-Method",
+		"X-METHOD-OVERRIDE", "X_HTTP_Method-Override"};
 	for (size_t i = 0; i < 2 * ARRAY_SIZE(fields); i++) {
 		char text[256];
 		network_policy_release(&world.egress.policy);

@@ -19,6 +19,7 @@ static size_t logged_count;
 static ssize_t bytes_allowed; /* what rate_bytes() lets through, or an error */
 static struct upstream_answer answer;
 static bool answer_later;
+static const struct network_policy *the_policy;
 static struct {
 	upstream_resolved resolved;
 	void *context;
@@ -60,6 +61,16 @@ void upstream_resolve(
 	} else {
 		resolved(context, &answer);
 	}
+}
+
+bool upstream_may_dial(struct upstream *upstream, const char *name,
+	const struct upstream_answer *addresses, uint16_t port, char reason[160])
+{
+	(void)upstream, (void)name;
+	bool may = true;
+	for (size_t i = 0; may && i < addresses->count; i++)
+		may = network_may_dial(the_policy, &addresses->addresses[i], port, reason);
+	return may;
 }
 
 void upstream_forget(struct upstream *upstream, void *context)
@@ -114,6 +125,7 @@ static int set_up_with(void **state, bool may_dial, const char *name)
 	struct sockaddr_in address = loopback();
 	world->server = bound_socket(&address);
 	network_policy_init(&world->egress.policy);
+	the_policy = &world->egress.policy;
 	if (may_dial)
 		set(&world->egress.policy, "allow-cidr", "127.0.0.0/8:1-65535");
 	snprintf(text, sizeof(text), "%s:%d", name, ntohs(address.sin_port));

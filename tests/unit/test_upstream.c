@@ -336,17 +336,54 @@ static struct dialed dial(
 	return dialed;
 }
 
+/* Held, so that nobody else gets it, but not listening: connections to it are refused. port 0: any.
+ * -1: it is taken. */
+static int closed_socket(int family, uint16_t port, uint16_t *ret_port)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} address = {.any.sa_family = (sa_family_t)family};
+	socklen_t length = family == AF_INET ? sizeof(address.v4) : sizeof(address.v6);
+	if (family == AF_INET)
+		address.v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+	else
+		address.v6.sin6_addr = in6addr_loopback;
+	address.v4.sin_port = htons(port); /* the same place in both */
+	int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || bind(fd, &address.any, length) < 0) {
+		int error = errno;
+		close(fd);
+		errno = error;
+		return -1;
+	}
+	assert_int_equal(getsockname(fd, &address.any, &length), 0);
+	*ret_port = ntohs(address.v4.sin_port);
+	return fd;
+}
+
 static void test_dial(void **state)
 {
 	(void)state;
 	struct zone zones[] = {{.name = "here.example.com", .v4 = {"127.0.0.1"}},
 		{.name = "both.example.com", .v4 = {"127.0.0.1"}, .v6 = {"::1"}}, {0}};
 	struct world *world = world_new(zones);
-	struct sockaddr_in address = {0}, closed = {0};
-	cleanup_close int listener = loopback_socket(SOCK_STREAM, &address);
-	int other = loopback_socket(SOCK_STREAM, &closed);
-	close(other);
-	uint16_t port = ntohs(address.sin_port), closed_port = ntohs(closed.sin_port);
+	struct sockaddr_in address;
+	cleanup_close int listener = -1, other_family = -1;
+	uint16_t port, closed_port;
+	for (int i = 0; i < 100 && other_family < 0; i++) {
+		close_fd(&listener);
+		address = (struct sockaddr_in){0};
+		listener = loopback_socket(SOCK_STREAM, &address);
+		assert_true(listener >= 0);
+		other_family = closed_socket(AF_INET6, ntohs(address.sin_port), &port);
+		if (other_family < 0 && errno != EADDRINUSE)
+			break; /* there is no IPv6 */
+	}
+	port = ntohs(address.sin_port);
+	cleanup_close int closed = closed_socket(AF_INET, 0, &closed_port);
+	assert_true(closed >= 0);
 	char text[64];
 	snprintf(text, sizeof(text), "**.example.com:%u,%u,9", port, closed_port);
 	world_set(world, "allow-domain", text);
@@ -410,14 +447,20 @@ static void test_happy_eyeballs(void **state)
 	struct zone zones[] = {
 		{.name = "both.example.com", .v4 = {"127.0.0.1"}, .v6 = {"::1"}}, {0}};
 	struct world *world = world_new(zones);
-	struct sockaddr_in address = {0};
-	cleanup_close int listener = loopback_socket(SOCK_STREAM, &address);
-	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6,
-		.sin6_port = address.sin_port,
-		.sin6_addr = in6addr_loopback};
-	cleanup_close int full = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (full < 0 || bind(full, (struct sockaddr *)&v6, sizeof(v6)) < 0)
-		skip();
+	struct sockaddr_in address;
+	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_addr = in6addr_loopback};
+	cleanup_close int listener = -1, full = -1;
+	uint16_t port;
+	for (int i = 0; i < 100 && full < 0; i++) {
+		close_fd(&listener);
+		address = (struct sockaddr_in){0};
+		listener = loopback_socket(SOCK_STREAM, &address);
+		assert_true(listener >= 0);
+		full = closed_socket(AF_INET6, ntohs(address.sin_port), &port);
+		if (full < 0 && errno != EADDRINUSE)
+			skip(); /* there is no IPv6 */
+	}
+	v6.sin6_port = address.sin_port;
 	assert_int_equal(listen(full, 0), 0);
 	int fillers[2];
 	for (size_t i = 0; i < ARRAY_SIZE(fillers); i++) {
