@@ -3,6 +3,7 @@
 #include "gate/words.h"
 
 #include "base/cleanup.h"
+#include "base/path.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -737,4 +738,18 @@ bool word_needs_a_look(const char *name)
 bool word_is_always_safe(const char *name)
 {
 	return is_in(always_safe, ARRAY_SIZE(always_safe), name);
+}
+
+bool word_is_foreign(const char *word)
+{
+	static const char *const system_directories[] = {"/bin/", "/sbin/", "/usr/bin/",
+		"/usr/sbin/", "/usr/local/bin/", "/usr/local/sbin/"};
+	const char *name = path_name(word);
+	if (name == word)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(system_directories); i++)
+		if (strlen(system_directories[i]) == (size_t)(name - word) &&
+			strncmp(word, system_directories[i], (size_t)(name - word)) == 0)
+			return false;
+	return true;
 }
