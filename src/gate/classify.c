@@ -124,6 +124,8 @@ static const struct argument_row {
 	{"date", "d= r= s= f= date= reference= set= file= rfc-3339="},
 	{"make", "C= f= I= o= W= directory= file= makefile="},
 	{"su,runuser", "c= s= g= G= command= shell="},
+	{"time", "f= o= format= output="},
+	{"xargs", "a= d= E= I= L= n= P= s= arg-file= delimiter= max-args= max-chars= max-procs="},
 	{"python,python3,node,perl,ruby,php", "c= e= m= W= X= r= p= eval= require= print="},
 };
 

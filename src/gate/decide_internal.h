@@ -11,6 +11,7 @@
 struct part_knowledge {
 	struct classification class;
 	const struct config_rule *rule;
+	const struct config_rule *may_rule; /* of which it cannot be known whether it matches */
 	/* The allowing rule of the script that this part is in: what is ordinary in a program that
 	 * is allowed is allowed with it, as with any other program. */
 	const struct config_rule *script_rule;

@@ -169,6 +169,46 @@ def test_a_rule_grants_what_it_says_and_to_nobody_else(ruled):
     assert answer["decision"] == "allow" and answer["grants"] == []
 
 
+def test_a_place_is_where_the_command_runs(gate):
+    """`in` follows `cd` and links: any place counts for a rule that restricts, else all do."""
+    (gate.work / "ours").mkdir()
+    (gate.work / "theirs").mkdir()
+    (gate.work / "link").symlink_to("ours")
+    (gate.work / "ours" / "out").symlink_to("../theirs")
+    (gate.home / ".config" / "coffer" / "coffer.toml").write_text(
+        f"""
+        [[rule]]
+        prefix = ["make", "install"]
+        in = "{gate.work}/link"
+        decision = "allow"
+        write = ["{gate.home}"]
+        [[rule]]
+        prefix = ["mkdir"]
+        in = "{gate.work}/link"
+        decision = "forbid"
+        """
+    )
+
+    def answer(line, directory):
+        place = str(gate.work / directory)
+        return json.loads(gate.check("--json", "-C", place, "--line", line).out)
+
+    def grants(line, directory="ours"):
+        return answer(line, directory)["grants"]
+
+    for directory in ["ours", "link"]:
+        assert grants("make install", directory) == [{"write": str(gate.home)}]
+    for line in ["cd /tmp && make install", "(cd ../theirs; make install)", "cd out; make install",
+                 "env -C /tmp make install", "cd $x; make install", "pushd ..; make install"]:
+        assert grants(line) == [], line
+    assert grants("make install", "ours/out") == []
+    for line, directory in [("mkdir a", "ours"), ("mkdir a", "link"), ("cd ours && mkdir a", "."),
+                            ("cd link; mkdir a", "."), ("cd /tmp; mkdir a", "ours")]:
+        assert answer(line, directory)["decision"] == "forbid", line
+    assert answer("cd $x && mkdir a", ".")["decision"] == "ask"
+    assert answer("mkdir a", ".")["decision"] == "allow"
+
+
 def test_a_look_alike_earlier_in_path_is_not_the_program(ruled):
     assert ruled.check("--", "tool").code == ALLOW
     for place in ["node_modules/.bin", "late"]:
