@@ -173,6 +173,11 @@ static int learn(struct decider *d)
 		struct part_knowledge *known = &d->known[i];
 		context.places = places_walk_to(&walk, d->analysis, i, &context);
 		classify_part(d->analysis, i, &context, &known->class);
+		if (known->class.class == CLASS_SAFE && git_may_meet_settings(part, context.places))
+			known->class = (struct classification){CLASS_UNDECIDABLE, CATEGORY_COMMAND,
+				"git-settings",
+				"what looks like a repository there may have settings "
+				"that name programs"};
 		rules.places = context.places;
 		known->rule = rules_match(d->config, d->rules, part, &rules);
 		known->may_rule = rules_may_match(d->config, d->rules, part, &rules);

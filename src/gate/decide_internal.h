@@ -58,6 +58,9 @@ int decision_conclude(struct gate_decision *decision, const struct decider *d);
  * none is narrow enough. */
 int decision_prefix(struct gate_decision *decision, const struct decider *d);
 
+/* decide_git.c: whether git would find a repository's settings that nobody vouches for. */
+bool git_may_meet_settings(const struct gate_part *part, const struct places *places);
+
 /* Text for a person: bounded, control characters as in JSON. */
 void append_shown(struct buffer *out, const char *text, size_t max_bytes);
 

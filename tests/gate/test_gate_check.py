@@ -209,6 +209,26 @@ def test_a_place_is_where_the_command_runs(gate):
     assert answer("mkdir a", ".")["decision"] == "allow"
 
 
+def test_a_repository_within_the_repository_is_not_read_unasked(gate):
+    """What a clone brought may look like a bare repository, whose settings run programs."""
+    for name in ["HEAD", "objects/x", "refs/x", "config", "below/x"]:
+        path = gate.work / "evil" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("ref: refs/heads/x\n")
+    (gate.work / "src").mkdir(exist_ok=True)
+    (gate.work / "link").symlink_to("evil/below")
+
+    def decision(line):
+        mode = ["--mode", "danger-full-access", "--approval", "on-request"]
+        return gate.check(*mode, "--line", line).code
+
+    for line in ["git -C evil status", "cd evil && git log", "cd evil/below; git diff",
+                 "git -C src -C ../link status", "cd $x; git status", "env -C evil git status"]:
+        assert decision(line) == ASK, line
+    for line in ["git status", "git -C src status", "cd src && git log", "cd /tmp && git log"]:
+        assert decision(line) == ALLOW, line
+
+
 def test_a_look_alike_earlier_in_path_is_not_the_program(ruled):
     assert ruled.check("--", "tool").code == ALLOW
     for place in ["node_modules/.bin", "late"]:
