@@ -185,8 +185,8 @@ static const char *prefix_misfit(const struct config_rule *rule, const struct ga
 	return NULL;
 }
 
-/* Whether a directory is the rule's or below it, whatever links lead there: by its own name, or, for
- * a rule that restricts, by the written one too. */
+/* Whether a directory is the rule's or below it, whatever links lead there: by its own name, or,
+ * for a rule that restricts, by the written one too. */
 static bool is_within(const struct config_rule *rule, const char *directory)
 {
 	char real[PATH_MAX], within[PATH_MAX];

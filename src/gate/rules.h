@@ -3,11 +3,11 @@
  * allowing ones add up. For a rule that forbids or asks, options may stand between the words of the
  * prefix (`git -C . push`), and an option of the prefix anywhere behind; where a word or the
  * directory is not known it *may* match, which is asked about. No allowing rule matches a part that
- * is undecidable, or that may run in a directory outside of its `in`. A program that is spelled as a path is the one
- * of its name for a rule that forbids or asks; for one that allows, only if it is the very program
- * that the name alone would find. Redirections and variables before a command are not covered by a
- * prefix: a write needs its own grant or root; before variables that may change what a command does
- * no rule allows. */
+ * is undecidable, or that may run in a directory outside of its `in`. A program that is spelled as
+ * a path is the one of its name for a rule that forbids or asks; for one that allows, only if it is
+ * the very program that the name alone would find. Redirections and variables before a command are
+ * not covered by a prefix: a write needs its own grant or root; before variables that may change
+ * what a command does no rule allows. */
 #ifndef COFFER_GATE_RULES_H
 #define COFFER_GATE_RULES_H
 
