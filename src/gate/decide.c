@@ -333,8 +333,8 @@ static void decide_part(
 		known->class.category, known->class.id, known->class.reason);
 	decide_code(d, known, outcome);
 	if (d->analysis->incomplete)
-		outcome_raise(outcome, verdict_of(d, SITUATION_UNDECIDABLE, CATEGORY_COMMAND),
-			CATEGORY_COMMAND, "incomplete", "it is too large to be looked at whole");
+		outcome_raise(outcome, verdict_of(d, SITUATION_SYNTAX_ERROR, CATEGORY_COMMAND),
+			CATEGORY_COMMAND, "incomplete", "not all of it can be looked at");
 }
 
 static void decide_ask(struct decider *d, const struct grant *ask, struct outcome *outcome)
@@ -412,8 +412,8 @@ static int decide_all(struct decider *d, struct gate_decision *decision)
 	}
 	if (d->analysis->incomplete && d->analysis->count == 0) {
 		outcome = (struct outcome){0};
-		outcome_raise(&outcome, verdict_of(d, SITUATION_UNDECIDABLE, CATEGORY_COMMAND),
-			CATEGORY_COMMAND, "incomplete", "it is too large to be looked at whole");
+		outcome_raise(&outcome, verdict_of(d, SITUATION_SYNTAX_ERROR, CATEGORY_COMMAND),
+			CATEGORY_COMMAND, "incomplete", "not all of it can be looked at");
 		return decision_add_whole(decision, &outcome);
 	}
 	return 0;

@@ -209,6 +209,14 @@ def test_a_place_is_where_the_command_runs(gate):
     assert answer("mkdir a", ".")["decision"] == "allow"
 
 
+def test_what_is_not_seen_is_asked_about(gate):
+    """Behind what the analysis does not follow there may be anything."""
+    for line in ["((true) ); git push -f", "(\\\ntrue); git push -f", "env " * 40 + "make",
+                 "fish -c 'begin; git push -f; end; for'"]:
+        done = gate.check("--approval", "on-request", "--line", line)
+        assert done.code == ASK and "not all of it" in done.out, (line, done.out)
+
+
 def test_a_repository_within_the_repository_is_not_read_unasked(gate):
     """What a clone brought may look like a bare repository, whose settings run programs."""
     for name in ["HEAD", "objects/x", "refs/x", "config", "below/x"]:
