@@ -37,20 +37,21 @@ static int compare_words(const void *key, const void *item)
 	return strcmp(key, *(char *const *)item);
 }
 
-/* A name may be in one of the gate's tables; a path may be a script, which runs others. */
-static bool needs_a_look(const char *program)
+/* Whether what it does may depend on more than its name. */
+static bool needs_a_look(const char *word)
 {
-	return strchr(program, '/') || word_needs_a_look(program);
+	return word_is_foreign(word) || word_needs_a_look(path_name(word));
 }
 
-/* Whether some rule may have to do with a program: by its name, or because it may run others. */
-static bool rules_look(const struct compiled_config *config, const char *program)
+/* Whether some rule may have to do with a program: by its own name, or because it may run
+ * others. */
+static bool rules_look(const struct compiled_config *config, const char *word)
 {
-	const char *name = path_name(program);
 	if (!config || config->words.count == 0)
 		return false;
-	return needs_a_look(program) || bsearch(name, config->words.items, config->words.count,
-						sizeof(char *), compare_words);
+	const char *name = path_name(word);
+	return needs_a_look(word) || bsearch(name, config->words.items, config->words.count,
+					     sizeof(char *), compare_words);
 }
 
 static bool always_allows(const struct approval *approval)
@@ -61,16 +62,16 @@ static bool always_allows(const struct approval *approval)
 	return allows;
 }
 
-/* Whether the approval policy may have a question about a program of this name. Without a policy
+/* Whether the approval policy may have a question about a program. Without a policy
  * set by somebody, whoever typed the command has spoken. */
-static int approval_looks(const struct cli_options *options, const char *program, bool *ret)
+static int approval_looks(const struct cli_options *options, const char *word, bool *ret)
 {
 	const struct approval *approval = &options->approval;
 	*ret = false;
 	if (!approval->set || always_allows(approval))
 		return 0;
 	*ret = true;
-	if (approval->policy == APPROVAL_UNTRUSTED || needs_a_look(program))
+	if (approval->policy == APPROVAL_UNTRUSTED || needs_a_look(word))
 		return 0;
 	/* What is ordinary only asks where the box is not the usual one. */
 	struct coffer_plan *plan;
@@ -93,11 +94,12 @@ static int make_question(const struct cli_options *options, const char *after,
 		cli_complain(&error);
 		return -1;
 	}
-	cleanup_free char *here = getcwd(NULL, 0);
+	/* The directory itself, as the box has it: by the name of a link the gate would find other
+	 * rules than those that hold there. */
 	const char *directory = options->policy->policy->directory;
 	ret->mode = plan->plan->mode;
 	ret->spoken = !options->approval.set;
-	ret->directory = here ? path_absolute(here, directory ? directory : ".") : NULL;
+	ret->directory = realpath(directory ? directory : ".", NULL);
 	ret->approval = strdup(options->approval_text ? options->approval_text : "on-request");
 	ret->approvals = strdup(options->approvals ? options->approvals : "");
 	ret->after = strdup(after ? after : "");
@@ -208,10 +210,10 @@ static int widen(struct cli_options *options, const struct strv *grants)
 int cli_gate_pass(struct cli_options *options, const char *after, const struct strv *asks,
 	struct cli_gate *ret)
 {
-	const char *program = options->argv[0];
-	bool look = asks->count > 0 || rules_look(options->config, program) ||
+	const char *word = options->argv[0];
+	bool look = asks->count > 0 || rules_look(options->config, word) ||
 		    (options->config && options->config->hooks);
-	if (!look && approval_looks(options, program, &look) < 0)
+	if (!look && approval_looks(options, word, &look) < 0)
 		return -1;
 	if (!look)
 		return strv_copy(&ret->argv, options->argv) == 0 ? 0 : complain("out of memory");

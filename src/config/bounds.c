@@ -6,9 +6,11 @@
 #include "config/bounds.h"
 
 #include "base/cleanup.h"
+#include "base/path.h"
 #include "policy/profile.h"
 
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { LIMIT_FIELDS = sizeof(struct limits) / sizeof(uint64_t) };
@@ -201,12 +203,77 @@ static bool has_granted_writes(const struct policy *policy)
 	return false;
 }
 
+/* The real path, as far as there is one. */
+static char *real_path(const struct policy *policy, const char *path)
+{
+	cleanup_free char *base = realpath(policy->directory ? policy->directory : ".", NULL);
+	cleanup_free char *whole = path_absolute(base ? base : "/", path);
+	char *real = whole ? realpath(whole, NULL) : NULL;
+	return real ? real : steal_pointer(&whole);
+}
+
+/* Whether path lies below what is required, by whatever name; the place itself is settled where
+ * both are known: what is required holds there. */
+static bool is_below(const struct policy *policy, const char *required, char *path)
+{
+	if (!path_is_glob(required)) {
+		cleanup_free char *real = real_path(policy, required);
+		return !real || (strcmp(real, path) != 0 && path_is_below(path, real));
+	}
+	/* Every directory above. */
+	for (char *slash = strrchr(path, '/'); slash && slash > path; slash = strrchr(path, '/')) {
+		*slash = '\0';
+		if (path_matches_glob(path, required))
+			return true;
+	}
+	return false;
+}
+
+static bool opens(enum path_access access, bool required_hides)
+{
+	return access == ACCESS_WRITE ||
+	       (required_hides && (access == ACCESS_ALLOW_READ || access == ACCESS_CONNECT));
+}
+
+/* What is required of a directory holds for all that is in it: nothing inside is opened by its own
+ * name. */
+static int check_paths(
+	const struct compiled_config *config, const struct policy *policy, struct error *error)
+{
+	static const char hides[] = "deny-read=", keeps[] = "read-only=";
+	for (size_t i = 0; i < config->required.count; i++) {
+		const char *setting = config->required.items[i];
+		bool hidden = strncmp(setting, hides, strlen(hides)) == 0;
+		if (!hidden && strncmp(setting, keeps, strlen(keeps)) != 0)
+			continue;
+		const char *required = strchr(setting, '=') + 1;
+		for (size_t k = 0; k < policy->paths_count; k++) {
+			const struct policy_path *path = &policy->paths[k];
+			if (!opens(path->access, hidden))
+				continue;
+			cleanup_free char *real = real_path(policy, path->path);
+			if (!real)
+				return error_set_errno(error, ENOMEM, "config", "a requirement");
+			if (!is_below(policy, required, real))
+				continue;
+			error_set(
+				error, EPERM, "policy", "%.600s cannot be opened here", path->path);
+			return error_hint(error, "%.300s has %s %.300s",
+				config->required_places.items[i],
+				hidden ? "deny_read" : "read_only", required);
+		}
+	}
+	return 0;
+}
+
 int bounds_check_policy(
 	const struct compiled_config *config, const struct policy *policy, struct error *error)
 {
 	int r = check_mode(config, policy->mode ? policy->mode : policy->profile->mode, error);
 	if (r == 0 && has_granted_writes(policy))
 		r = check_mode(config, MODE_WORKSPACE_WRITE, error);
+	if (r == 0)
+		r = check_paths(config, policy, error);
 	if (r < 0 || !config->network_bounded)
 		return r;
 	struct network_policy network;
@@ -214,6 +281,24 @@ int bounds_check_policy(
 	if (r == 0)
 		r = check_network(config, &network, error);
 	network_policy_release(&network);
+	return r;
+}
+
+int bounds_check_grant(const struct compiled_config *config, const char *key, const char *value,
+	struct error *error)
+{
+	struct policy *policy;
+	int r = bounds_check_setting(config, key, value, error);
+	if (r < 0)
+		return r;
+	if (policy_new(&policy) < 0)
+		return error_set_errno(error, ENOMEM, "config", "a policy");
+	r = policy_set(policy, key, value, error);
+	if (r == 0 && has_granted_writes(policy))
+		r = check_mode(config, MODE_WORKSPACE_WRITE, error);
+	if (r == 0)
+		r = check_paths(config, policy, error);
+	policy_free(policy);
 	return r;
 }
 

@@ -14,6 +14,9 @@ int bounds_check_setting(const struct compiled_config *config, const char *key, 
 /* The same for everything that a policy comes to: its profile's mode and network too. */
 int bounds_check_policy(
 	const struct compiled_config *config, const struct policy *policy, struct error *error);
+/* One thing more that was granted for this run: a setting, "grant-write" for a directory. */
+int bounds_check_grant(const struct compiled_config *config, const char *key, const char *value,
+	struct error *error);
 int bounds_check_approval(
 	const struct compiled_config *config, const struct approval *approval, struct error *error);
 /* What is added to a policy behind all flags, so that it holds what is required. */

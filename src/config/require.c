@@ -96,14 +96,16 @@ static void check_approval(struct loading *loading, const struct compiled_config
 {
 	struct config *config = loading->config;
 	struct error error = {0};
-	if (bounds_check_approval(bounds, &config->approval, &error) == 0)
-		return;
-	if (config->approval.set) {
+	bool allowed = bounds_check_approval(bounds, &config->approval, &error) == 0;
+	if (config->approval.set && !allowed)
 		loading_error(loading, &config->approval_place, &error);
+	if (config->approval.set || bounds->approvals.count == 0)
 		return;
-	}
-	/* Nobody chose, and the usual choice is not among the allowed ones. */
-	if (approval_parse(bounds->approvals.items[0], &config->approval, &error) == 0)
+	/* Nobody chose: the usual choice, or another if it is not allowed. It is set then: that
+	 * somebody typed a command is no answer where the machine wants a question. */
+	const char *choice =
+		allowed ? approval_policy_name(APPROVAL_ON_REQUEST) : bounds->approvals.items[0];
+	if (approval_parse(choice, &config->approval, &error) == 0)
 		config->approval_place = config->requirements.approvals_at;
 }
 

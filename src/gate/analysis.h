@@ -56,7 +56,7 @@ struct gate_part {
 struct analysis {
 	struct gate_part *parts; /* in the order in which they stand */
 	size_t count;
-	bool incomplete;     /* a bound was reached: the whole is undecidable */
+	bool incomplete;     /* a bound was reached, or some of it is not seen: all is in doubt */
 	struct error syntax; /* errno_value set: the script has a syntax error, told LINE:COLUMN */
 };
 

@@ -5,6 +5,7 @@
 #include "gate/classify_internal.h"
 
 #include "base/path.h"
+#include "gate/words.h"
 
 /* Options that take an argument: without them an argument would be taken for an operand. */
 static const struct argument_row {
@@ -123,10 +124,19 @@ static const struct argument_row {
 	{"date", "d= r= s= f= date= reference= set= file= rfc-3339="},
 	{"make", "C= f= I= o= W= directory= file= makefile="},
 	{"su,runuser", "c= s= g= G= command= shell="},
+	{"time", "f= o= format= output="},
+	{"xargs", "a= d= E= I= L= n= P= s= arg-file= delimiter= max-args= max-chars= max-procs="},
 	{"python,python3,node,perl,ruby,php", "c= e= m= W= X= r= p= eval= require= print="},
 };
 
 const struct program_table argument_table = PROGRAM_TABLE(arguments);
+
+const char *options_with_arguments(const char *program)
+{
+	const struct command command = {.program = program, .rows = program_rows(program)};
+	const struct argument_row *row = program_row(&command, TABLE_ARGUMENTS);
+	return row ? row->options : NULL;
+}
 
 void classification_raise(struct classification *ret, enum command_class class,
 	enum approval_category category, const char *id, const char *reason)
@@ -136,20 +146,6 @@ void classification_raise(struct classification *ret, enum command_class class,
 			  category != CATEGORY_WRITE_OUTSIDE;
 	if (class > ret->class || tells_more)
 		*ret = (struct classification){class, category, id, reason};
-}
-
-bool program_is_foreign(const char *word)
-{
-	static const char *const system_directories[] = {"/bin/", "/sbin/", "/usr/bin/",
-		"/usr/sbin/", "/usr/local/bin/", "/usr/local/sbin/"};
-	const char *name = path_name(word);
-	if (name == word)
-		return false;
-	for (size_t i = 0; i < ARRAY_SIZE(system_directories); i++)
-		if (strlen(system_directories[i]) == (size_t)(name - word) &&
-			strncmp(word, system_directories[i], (size_t)(name - word)) == 0)
-			return false;
-	return true;
 }
 
 /* A name in which something looks like a letter and is none, or is not seen at all. */
@@ -245,7 +241,7 @@ void classify_part(const struct analysis *analysis, size_t index,
 		command.part = &inner;
 		command.program = inner.argv.items[0];
 	}
-	command.foreign = part->argv.count > 0 && program_is_foreign(part->argv.items[0]);
+	command.foreign = part->argv.count > 0 && word_is_foreign(part->argv.items[0]);
 	command.rows = program_rows(command.program);
 	const struct argument_row *takes = program_row(&command, TABLE_ARGUMENTS);
 	command.with_arguments = takes ? takes->options : NULL;

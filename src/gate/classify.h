@@ -53,8 +53,6 @@ const struct places *places_walk_to(struct places_walk *walk, const struct analy
 void places_walk_release(struct places_walk *walk);
 void classify_part(const struct analysis *analysis, size_t index,
 	const struct classify_context *context, struct classification *ret);
-/* Whether a first word names a program by a place that is none of the system's. */
-bool program_is_foreign(const char *word);
 /* Whether an assignment (NAME=VALUE) may stand before a command without changing what it does. */
 bool variable_is_harmless(const char *assignment);
 /* Every name of a program that some table has; names may come more than once. */

@@ -62,6 +62,8 @@ bool list_has(const char *list, const char *word, size_t length_bytes);
  * abbreviated; NULL: none. *ret_suffix: '=', '?' or '\0'. */
 const char *spec_find(const char *spec, const char *name, size_t length_bytes, bool abbreviated,
 	char *ret_suffix);
+/* The options of a program that take an argument, as a specification, or NULL. */
+const char *options_with_arguments(const char *program);
 /* Whether every group of options (between spaces) has one of its alternatives (between commas). */
 bool has_options(const struct command *command, const char *groups);
 /* The value of the last of these options, or NULL. */

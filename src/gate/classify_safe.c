@@ -101,7 +101,7 @@ static const struct safe {
 		"*", ANY_NUMBER, NULL},
 	{"echo,cat,tac,head,tail,nl,rev,cut,tr,fold,fmt,expand,unexpand,paste,join,comm,cmp,od,"
 	 "hexdump,hd,strings,cksum,sum,md5sum,sha1sum,sha224sum,sha256sum,sha384sum,sha512sum,"
-	 "b2sum,base64,base32,basenc,wc,pr,column,diff,jq,nm,size,readelf,c++filt",
+	 "b2sum,base64,base32,basenc,wc,pr,column,diff,jq,readelf,c++filt",
 		"*", ANY_NUMBER, NULL},
 	{"ls,dir,vdir,stat,du,basename,dirname,realpath,readlink,which,whereis,type,grep,egrep,"
 	 "fgrep,printenv,pathchk",
@@ -239,13 +239,32 @@ bool is_shell(const char *program)
 		"sh,bash,dash,zsh,ksh,mksh,ash,rbash,fish,busybox", program, strlen(program));
 }
 
+/* Wrappers that write or read a file themselves if they are told to: by options before their
+ * command. */
+static bool has_a_file_of_its_own(const struct command *command)
+{
+	static const struct {
+		const char *program, *option;
+	} files[] = {{"time", "output"}, {"xargs", "arg-file"}};
+	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
+		if (strcmp(command->program, files[i].program) != 0)
+			continue;
+		const char *name = files[i].option;
+		struct option_walk walk = option_walk_begin(command);
+		for (struct option option; option_walk_next(&walk, &option) && option.is_option;)
+			if (strncmp(option.name, name, option.name_bytes) == 0)
+				return true;
+	}
+	return false;
+}
+
 /* Whether this part only starts others that are parts of their own, just behind it. */
 static bool is_transparent(const struct command *command)
 {
 	const struct gate_part *part = command->part;
 	if (!is_wrapper(command->program) && !is_shell(command->program))
 		return false;
-	if (part->reads_stdin_script || part->code)
+	if (part->reads_stdin_script || part->code || has_a_file_of_its_own(command))
 		return false;
 	/* A shell whose script was taken apart has nothing but its parts. */
 	size_t next = command->index + 1;

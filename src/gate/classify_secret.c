@@ -272,6 +272,10 @@ void classify_reads(const struct command *command, struct classification *ret)
 		classify_search(command, ret);
 	if (strcmp(command->program, "find") == 0)
 		classify_finding(command, ret);
+	const char *arguments =
+		strcmp(command->program, "xargs") == 0 ? option_value(command, "a,arg-file") : NULL;
+	if (arguments)
+		read_word(command, arguments, ret);
 	classify_printing(command, ret);
 	for (size_t i = 0; i < command->part->redirections_count; i++) {
 		const struct redirection *redirection = &command->part->redirections[i];

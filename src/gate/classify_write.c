@@ -206,6 +206,7 @@ static const struct writer {
 		NULL},
 	{"tar,bsdtar", WRITES_NONE, "C,directory", NULL},
 	{"unzip", WRITES_NONE, "d", NULL},
+	{"time", WRITES_NONE, "o,output", NULL},
 	{"pip,pip3", WRITES_NONE, "t,target,prefix,root,d,dest", NULL},
 };
 

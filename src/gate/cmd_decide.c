@@ -50,7 +50,7 @@ static int open_all(struct deciding *deciding, struct error *error)
 		r = config_load(&where, &deciding->config, NULL, error);
 	if (r < 0)
 		return r;
-	if (where.user_dir) {
+	if (where.user_dir && !deciding->config->requirements.managed_rules_only) {
 		deciding->user_rules = path_join(where.user_dir, "coffer.toml");
 		if (!deciding->user_rules)
 			return error_set_errno(error, ENOMEM, "gate", "the gate");

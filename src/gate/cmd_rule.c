@@ -129,9 +129,9 @@ static bool is_about(const struct config_rule *rule, const struct gate_part *par
 }
 
 static bool test_part(const struct command_context *context, const struct rule_index *index,
-	const struct gate_part *part, bool json, struct buffer *out)
+	const struct gate_part *part, const struct places *places, bool json, struct buffer *out)
 {
-	const struct rule_context where = {context->directory, context->path};
+	const struct rule_context where = {context->directory, context->path, places};
 	const struct config_rule *decides = rules_match(context->config, index, part, &where);
 	size_t others = 0, shown = 0;
 	if (json) {
@@ -186,11 +186,17 @@ static int test_all(struct command_context *context, const struct rule_options *
 		cleanup_buffer struct buffer out = BUFFER_INIT(MAX_MESSAGE_BYTES);
 		bool all = true;
 		buffer_append_string(&out, options->json ? "[" : "");
+		const struct classify_context start = {
+			.directory = context->directory, .home = context->home};
+		struct places_walk walk = {0};
 		for (size_t i = 0; i < analysis->count; i++) {
 			buffer_append_string(&out, options->json && i ? "," : "");
-			all = test_part(context, index, &analysis->parts[i], options->json, &out) &&
+			all = test_part(context, index, &analysis->parts[i],
+				      places_walk_to(&walk, analysis, i, &start), options->json,
+				      &out) &&
 			      all;
 		}
+		places_walk_release(&walk);
 		buffer_append_string(&out, options->json ? "]\n" : "");
 		code = command_print(&out, !all);
 	}

@@ -27,13 +27,13 @@ int command_context_open(
 	struct command_context *context, const char *directory, struct error *error)
 {
 	*context = (struct command_context){0};
-	cleanup_free char *here = getcwd(NULL, 0);
-	if (!here)
-		return error_set_errno(error, errno, "gate", "the working directory");
-	context->directory = path_absolute(here, directory ? directory : ".");
+	context->directory = realpath(directory ? directory : ".", NULL);
+	if (!context->directory)
+		return error_set_errno(error, errno, "gate", "%s",
+			directory ? directory : "the working directory");
 	const char *path = getenv("PATH");
 	context->path = strdup(path ? path : "");
-	if (!context->directory || !context->path)
+	if (!context->path)
 		return error_set_errno(error, ENOMEM, "gate", "cannot start");
 	if (access(context->directory, X_OK) < 0)
 		return error_set_errno(error, errno, "gate", "%s", context->directory);

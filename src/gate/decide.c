@@ -20,6 +20,7 @@
 #include "gate/code.h"
 #include "gate/decide_internal.h"
 #include "gate/rules_program.h"
+#include "gate/words.h"
 
 #include <fcntl.h>
 #include <stdint.h>
@@ -152,14 +153,14 @@ static void enter_script(
 			known->script_rule = walk->rule;
 		return;
 	}
-	bool script = rule_allows(known) && program_is_foreign(part->argv.items[0]);
+	bool script = rule_allows(known) && word_is_foreign(part->argv.items[0]);
 	*walk = (struct script_walk){script ? known->rule : NULL, part->depth};
 }
 
 static int learn(struct decider *d)
 {
 	const struct gate_request *request = d->request;
-	const struct rule_context rules = {request->directory, request->path};
+	struct rule_context rules = {request->directory, request->path, NULL};
 	struct classify_context context = {.directory = request->directory,
 		.home = request->home,
 		.writable_roots = request->writable_roots};
@@ -172,7 +173,14 @@ static int learn(struct decider *d)
 		struct part_knowledge *known = &d->known[i];
 		context.places = places_walk_to(&walk, d->analysis, i, &context);
 		classify_part(d->analysis, i, &context, &known->class);
+		if (known->class.class == CLASS_SAFE && git_may_meet_settings(part, context.places))
+			known->class = (struct classification){CLASS_UNDECIDABLE, CATEGORY_COMMAND,
+				"git-settings",
+				"what looks like a repository there may have settings "
+				"that name programs"};
+		rules.places = context.places;
 		known->rule = rules_match(d->config, d->rules, part, &rules);
+		known->may_rule = rules_may_match(d->config, d->rules, part, &rules);
 		if (found_in_writable_place(d, part)) {
 			if (known->class.class == CLASS_SAFE)
 				known->class = (struct classification){CLASS_ORDINARY,
@@ -208,16 +216,22 @@ static void take_grants(const struct config_rule *rule, void *data)
 /* The second pass. */
 static int collect_grants(struct decider *d)
 {
-	const struct rule_context rules = {d->request->directory, d->request->path};
+	const struct classify_context context = {
+		.directory = d->request->directory, .home = d->request->home};
+	struct rule_context rules = {d->request->directory, d->request->path, NULL};
 	for (size_t i = 0; i < d->analysis->count; i++)
 		if (!rule_allows(&d->known[i]) && !d->known[i].script_rule &&
 			d->known[i].class.class != CLASS_SAFE)
 			return 0;
 	struct granting granting = {.d = d};
-	for (size_t i = 0; i < d->analysis->count; i++)
+	struct places_walk walk = {0};
+	for (size_t i = 0; i < d->analysis->count; i++) {
+		rules.places = places_walk_to(&walk, d->analysis, i, &context);
 		if (rule_allows(&d->known[i]))
 			rules_each(d->config, d->rules, &d->analysis->parts[i], &rules, take_grants,
 				&granting);
+	}
+	places_walk_release(&walk);
 	return granting.error;
 }
 
@@ -263,6 +277,20 @@ static void decide_rule(struct decider *d, size_t index, struct outcome *outcome
 	outcome->rule = rule;
 }
 
+/* What may be what a rule is about is asked about, whatever else is known of it. */
+static void decide_rule_that_may_match(
+	struct decider *d, const struct part_knowledge *known, struct outcome *outcome)
+{
+	enum verdict verdict = verdict_of(d, SITUATION_RULE_ASK, known->class.category);
+	if (outcome->id && verdict <= outcome->verdict)
+		return;
+	outcome_raise(outcome, verdict, known->class.category, "rule-unknown",
+		known->may_rule->decision == VERDICT_FORBID
+			? "it may be what a rule forbids: that is known only when it runs"
+			: "it may be what a rule asks about: that is known only when it runs");
+	outcome->rule = known->may_rule;
+}
+
 static void decide_code(
 	struct decider *d, const struct part_knowledge *known, struct outcome *outcome)
 {
@@ -287,6 +315,8 @@ static void decide_part(
 	*outcome = (struct outcome){0};
 	if (known->rule || covered)
 		decide_rule(d, index, outcome);
+	if (known->may_rule)
+		decide_rule_that_may_match(d, known, outcome);
 	if (covered) {
 		struct classification around;
 		decide_surroundings(d, index, places, &around);
@@ -303,8 +333,8 @@ static void decide_part(
 		known->class.category, known->class.id, known->class.reason);
 	decide_code(d, known, outcome);
 	if (d->analysis->incomplete)
-		outcome_raise(outcome, verdict_of(d, SITUATION_UNDECIDABLE, CATEGORY_COMMAND),
-			CATEGORY_COMMAND, "incomplete", "it is too large to be looked at whole");
+		outcome_raise(outcome, verdict_of(d, SITUATION_SYNTAX_ERROR, CATEGORY_COMMAND),
+			CATEGORY_COMMAND, "incomplete", "not all of it can be looked at");
 }
 
 static void decide_ask(struct decider *d, const struct grant *ask, struct outcome *outcome)
@@ -382,8 +412,8 @@ static int decide_all(struct decider *d, struct gate_decision *decision)
 	}
 	if (d->analysis->incomplete && d->analysis->count == 0) {
 		outcome = (struct outcome){0};
-		outcome_raise(&outcome, verdict_of(d, SITUATION_UNDECIDABLE, CATEGORY_COMMAND),
-			CATEGORY_COMMAND, "incomplete", "it is too large to be looked at whole");
+		outcome_raise(&outcome, verdict_of(d, SITUATION_SYNTAX_ERROR, CATEGORY_COMMAND),
+			CATEGORY_COMMAND, "incomplete", "not all of it can be looked at");
 		return decision_add_whole(decision, &outcome);
 	}
 	return 0;

@@ -11,6 +11,7 @@
 struct part_knowledge {
 	struct classification class;
 	const struct config_rule *rule;
+	const struct config_rule *may_rule; /* of which it cannot be known whether it matches */
 	/* The allowing rule of the script that this part is in: what is ordinary in a program that
 	 * is allowed is allowed with it, as with any other program. */
 	const struct config_rule *script_rule;
@@ -56,6 +57,9 @@ int decision_conclude(struct gate_decision *decision, const struct decider *d);
 /* decide_prefix.c: the narrowest prefix of a rule that would allow the parts that ask; empty where
  * none is narrow enough. */
 int decision_prefix(struct gate_decision *decision, const struct decider *d);
+
+/* decide_git.c: whether git would find a repository's settings that nobody vouches for. */
+bool git_may_meet_settings(const struct gate_part *part, const struct places *places);
 
 /* Text for a person: bounded, control characters as in JSON. */
 void append_shown(struct buffer *out, const char *text, size_t max_bytes);

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "gate/decide_internal.h"
+#include "gate/words.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -34,7 +35,8 @@ static const char unbounded[] =
 	"sed,tee,curl,wget,nc,ncat,socat,busybox,toybox,parallel,watch,script,rm,mv,cp,dd,chmod,"
 	"chown,ln,install,export,set,cd,declare,tar,rsync,scp,vim,vi,emacs,ed,gdb,strace,crontab,"
 	"at,"
-	"flock,chroot,unshare,nsenter,systemd-run,osascript,tclsh,expect";
+	"flock,chroot,unshare,nsenter,systemd-run,osascript,tclsh,expect,ts-node,tsx,julia,pwsh,"
+	"java,groovy,scala,elixir,erl,guile,racket,sbcl,raku,runghc,luajit,pypy,pypy3,irb,ipython";
 
 static bool is_plain(const char *word)
 {
@@ -61,12 +63,17 @@ static bool list_contains(const char *list, const char *word)
 	return false;
 }
 
+/* Modules that run what they are given. */
+static const char runs_others[] =
+	"pip,code,pdb,timeit,runpy,http.server,cProfile,profile,trace,bdb,asyncio,coverage,IPython,"
+	"ipdb,debugpy,doctest,ensurepip,memory_profiler,pyinstrument,scalene,viztracer";
+
 /* python -m NAME is as narrow as NAME. */
 static bool is_module_run(const struct gate_part *part, const char *program)
 {
 	return strncmp(program, "python", 6) == 0 && part->argv.count > 2 && part->word_known[2] &&
 	       strcmp(part->argv.items[1], "-m") == 0 && is_plain(part->argv.items[2]) &&
-	       !list_contains("pip,code,pdb,timeit,runpy,http.server", part->argv.items[2]);
+	       !list_contains(runs_others, part->argv.items[2]);
 }
 
 /* How many words of the part make a prefix; 0: none does. */
@@ -74,10 +81,9 @@ static size_t prefix_words(const struct gate_part *part)
 {
 	const char *first = part->argv.items[0];
 	const char *program = path_name(first);
-	bool relative = program != first && first[0] != '/';
 	if (is_module_run(part, program))
 		return 3;
-	if (list_contains(unbounded, program) || !is_plain(first))
+	if (part->language || list_contains(unbounded, program) || !is_plain(first))
 		return 0;
 	unsigned wanted = words_of_use(program);
 	size_t count = 1;
@@ -92,8 +98,8 @@ static size_t prefix_words(const struct gate_part *part)
 	}
 	if (wanted > 0)
 		return 0;
-	/* A script of the workspace changes with the workspace: all its words, then. */
-	while (relative && count < part->argv.count) {
+	/* A script of the workspace, by whatever path, changes with it: all its words, then. */
+	while (word_is_foreign(first) && count < part->argv.count) {
 		if (!part->word_known[count])
 			return 0;
 		count++;

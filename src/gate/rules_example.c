@@ -4,13 +4,17 @@
 
 #include <string.h>
 
-/* Whether the words alone fit: a copy of the rule that is about no place. */
-static int example_matches(
-	const struct config_rule *rule, const char *line, bool *ret, struct error *error)
+/* Whether the words alone fit: a copy of the rule that is about no place. What it must not match is
+ * compared with the prefix word by word, as an allowing rule is: whoever wrote that a command with
+ * an option in between is another one has a rule that is stricter than that, and no faulty file. */
+static int example_matches(const struct config_rule *rule, const char *line, bool word_by_word,
+	bool *ret, struct error *error)
 {
 	struct config_rule words = *rule;
 	words.within = NULL;
 	words.program = NULL;
+	if (word_by_word)
+		words.decision = VERDICT_ALLOW;
 	const struct analysis_context files = {.directory = "/"};
 	const struct rule_context context = {.directory = "/"};
 	struct analysis *analysis = NULL;
@@ -37,7 +41,7 @@ static int check_all(const struct config_rule *rule, const struct strv *examples
 {
 	for (size_t i = 0; i < examples->count; i++) {
 		bool matches;
-		int r = example_matches(rule, examples->items[i], &matches, error);
+		int r = example_matches(rule, examples->items[i], !wanted, &matches, error);
 		if (r < 0)
 			return r;
 		if (matches == wanted)

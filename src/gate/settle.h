@@ -85,7 +85,8 @@ struct settle_context {
 	struct review_history *history;  /* or NULL: one-shot */
 	struct session_answers *answers; /* or NULL */
 	struct approver *approver;       /* or NULL: nobody is there */
-	const char *user_rules;          /* coffer.toml of the user, where "always" is written */
+	const char *user_rules; /* coffer.toml of the user, where "always" is written; or NULL: a
+				 * rule there would be refused, and with it the whole file */
 };
 /* *ret is filled whenever 0 is returned. Where the decision is allow or forbid nobody is asked. */
 int gate_settle(const struct settle_context *context, const struct approval_request *request,

@@ -346,8 +346,10 @@ static void read_condition(struct reader *r)
 static void read_parentheses_command(struct reader *r)
 {
 	size_t start = r->at;
-	if (peek(r, 1) == '(') {
+	if (peek(r, 1) == '(')
 		reader_bash_only(r);
+	/* dash knows no arithmetic command: to it this is a subshell within a subshell. */
+	if (peek(r, 1) == '(' && r->scope->dialect != DIALECT_POSIX) {
 		if (!closes_as_arithmetic(r))
 			return reader_odd(r, "parentheses that may be no arithmetic");
 		reader_name(r, start, true); /* so the grammar says */

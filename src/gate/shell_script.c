@@ -52,7 +52,8 @@ void reader_syntax(struct reader *r, const char *what)
 		return;
 	r->stopped = true;
 	scope_doom(r->scope, "the script has a syntax error");
-	/* Other shells may well understand it. */
+	/* Other shells may well understand it, and run what is not seen here. */
+	r->a->analysis->incomplete |= r->scope->dialect == DIALECT_OTHER;
 	if (r->scope->dialect == DIALECT_OTHER || r->a->analysis->syntax.errno_value)
 		return;
 	unsigned line, column;
@@ -61,9 +62,11 @@ void reader_syntax(struct reader *r, const char *what)
 		r->file ? ":" : "", line, column, what);
 }
 
+/* What follows is not seen, though it may run. */
 void reader_odd(struct reader *r, const char *why)
 {
 	r->stopped = true;
+	r->a->analysis->incomplete = true;
 	scope_doom(r->scope, why);
 }
 

@@ -3,6 +3,7 @@
 #include "gate/words.h"
 
 #include "base/cleanup.h"
+#include "base/path.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -368,6 +369,7 @@ static const char *const needs_a_look[] = {
 	"ninja",
 	"nix-env",
 	"nl",
+	"nm",
 	"nmap",
 	"nmcli",
 	"node",
@@ -501,6 +503,7 @@ static const char *const needs_a_look[] = {
 	"shred",
 	"shuf",
 	"shutdown",
+	"size",
 	"skill",
 	"skopeo",
 	"sls",
@@ -666,4 +669,18 @@ bool word_needs_a_look(const char *name)
 	memcpy(base, name, length);
 	base[length] = '\0';
 	return is_known(base);
+}
+
+bool word_is_foreign(const char *word)
+{
+	static const char *const system_directories[] = {"/bin/", "/sbin/", "/usr/bin/",
+		"/usr/sbin/", "/usr/local/bin/", "/usr/local/sbin/"};
+	const char *name = path_name(word);
+	if (name == word)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(system_directories); i++)
+		if (strlen(system_directories[i]) == (size_t)(name - word) &&
+			strncmp(word, system_directories[i], (size_t)(name - word)) == 0)
+			return false;
+	return true;
 }

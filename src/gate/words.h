@@ -9,5 +9,8 @@
  * tables of gate/classify.h, or a shell, interpreter or wrapper. Everything else is CLASS_ORDINARY
  * whatever its arguments are. */
 bool word_needs_a_look(const char *name);
+/* Whether a first word names a program by a place that is none of the system's: what that is, and
+ * whether it is a script that runs others, only a look tells. */
+bool word_is_foreign(const char *word);
 
 #endif

@@ -226,7 +226,8 @@ static int collect(struct planning *planning, struct points *points)
 			.origin = path->origin,
 			.id = path->id,
 			.mode = path->mode,
-			.why = path->why};
+			.why = path->why,
+			.restricts = path->access == ACCESS_READ_ONLY};
 		if (planning->profile->hide_credentials && path->origin == ORIGIN_DEFAULT &&
 			point.kind == POINT_HIDE)
 			point.origin = ORIGIN_PROMISE;
@@ -242,7 +243,7 @@ static int collect(struct planning *planning, struct points *points)
 	return r;
 }
 
-/* Whether a point of the walk would change nothing but show what is hidden. */
+/* Whether a point that only restricts would change nothing but show what is hidden. */
 static bool is_idle(const struct points *points, size_t kept, const struct point *point)
 {
 	if (!point->restricts || point->kind == POINT_PIN)
@@ -257,14 +258,27 @@ static bool is_idle(const struct points *points, size_t kept, const struct point
 	return point->kind == POINT_READ;
 }
 
+/* A further point of the same path, weaker by its origin. What keeps a path read-only does not show
+ * it, though it be a person's word and the hiding a default: only --allow-read does. */
+static void merge_equal(struct point *kept, const struct point *point)
+{
+	if (!kept->restricts || kept->kind != POINT_READ)
+		return;
+	if (point->kind == POINT_HIDE && kept->origin == ORIGIN_POLICY)
+		*kept = *point;
+	else if (point->kind == POINT_READ && !point->restricts)
+		kept->restricts = false;
+}
+
 /* After sorting: one point a path, and no person's write below a promise. */
 static int merge(struct planning *planning, struct points *points)
 {
 	size_t kept = 0;
 	for (size_t i = 0; i < points->count; i++) {
-		const struct point *point = &points->items[i];
-		if (kept > 0 && strcmp(points->items[kept - 1].path, point->path) == 0)
-			continue;
+		struct point *point = &points->items[i];
+		for (; i + 1 < points->count && strcmp(points->items[i + 1].path, point->path) == 0;
+			i++)
+			merge_equal(point, &points->items[i + 1]);
 		if (is_idle(points, kept, point))
 			continue;
 		for (size_t above = kept; point->kind == POINT_WRITE && above-- > 0;) {

@@ -96,6 +96,13 @@ static int take_directory(struct story *story)
 {
 	const char *given = json_string_value(json_object_get(story->params, "directory"));
 	story->directory = story_host_path(story, given ? given : ".");
+	/* The directory itself: a link that the box made would be another place for the rules than
+	 * for the command. What is there only in the box is no link here. */
+	char *real = story->directory ? realpath(story->directory, NULL) : NULL;
+	if (real) {
+		free(story->directory);
+		story->directory = real;
+	}
 	return story->directory ? 0 : out_of_memory(story, "the directory");
 }
 

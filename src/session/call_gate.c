@@ -175,8 +175,10 @@ static int settle(struct story *story, const struct gate_request *request,
 	struct approver *terminal = NULL;
 	if (session->face->ask_terminal(session))
 		approver_terminal(&terminal, NULL);
+	bool writes_rules =
+		session->where.user_dir && !session->config->requirements.managed_rules_only;
 	cleanup_free char *rules =
-		session->where.user_dir ? path_join(session->where.user_dir, "coffer.toml") : NULL;
+		writes_rules ? path_join(session->where.user_dir, "coffer.toml") : NULL;
 	struct settle_context context = {.config = session->config,
 		.hooks = story->hooks,
 		.history = &session->history,

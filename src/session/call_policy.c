@@ -14,7 +14,7 @@
 static const struct {
 	const char *word, *key;
 } grant_keys[] = {
-	[GRANT_WRITE] = {"write", "write"},
+	[GRANT_WRITE] = {"write", "grant-write"},
 	[GRANT_NETWORK] = {"net", "allow-domain"},
 	[GRANT_UNSANDBOXED] = {"unsandboxed", "mode"},
 	[GRANT_SECRET] = {"secret", "allow-read"},
@@ -90,7 +90,7 @@ static int widen(const struct story *story, const struct grant *grant, struct co
 	const char *value = grant->value ? grant->value : policy_mode_name(MODE_FULL_ACCESS);
 	if (grant->kind == GRANT_NETWORK && is_address(value))
 		key = "allow-cidr";
-	int r = bounds_check_setting(story->session->compiled, key, value, error);
+	int r = bounds_check_grant(story->session->compiled, key, value, error);
 	if (r < 0)
 		return r;
 	if (strcmp(key, "allow-cidr") == 0)

@@ -294,10 +294,8 @@ static int load(struct session *session, struct error *error)
 /* The directory, absolute; the places of the configuration; the shell that takes lines. */
 static int find_places(struct session *session, struct error *error)
 {
-	cleanup_free char *cwd = getcwd(NULL, 0);
-	cleanup_free char *path = session->directory
-					  ? path_absolute(cwd ? cwd : "/", session->directory)
-					  : steal_pointer(&cwd);
+	/* By the name of a link, neither the project's file nor a rule's `in` would be found. */
+	cleanup_free char *path = realpath(session->directory ? session->directory : ".", NULL);
 	struct stat st;
 	if (!path || stat(path, &st) < 0)
 		return error_set_errno(error, errno, "session", "the directory %s",

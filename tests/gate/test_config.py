@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import pty
 import shutil
 import subprocess
@@ -125,6 +126,23 @@ def test_what_is_to_stay_read_only_must_be_there(places):
     (places.workspace / "vendor").mkdir()
     assert places.run("run", "-q", "--", "touch", "vendor/new").code != 0
     assert not (places.workspace / "vendor" / "new").exists()
+
+
+def test_what_is_kept_read_only_is_not_shown(places):
+    """By a project's file least of all: it can only narrow."""
+    hidden = places.top / "hidden"
+    secret = places.workspace / "sec" / "k"
+    for path in [hidden / "key", secret, places.workspace / ".env"]:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("content\n")
+    places.user(f'deny_read = ["{hidden}", "{secret.parent}"]\nhide_secrets = true\n')
+    places.project(f'read_only = ["{hidden}/key", "sec/k", ".env"]\n')
+    places.run("trust", "--yes").ok()
+    for flags in [[], ["--read-only", str(hidden / "key"), "--read-only", ".env"]]:
+        for path in [hidden / "key", "sec/k", ".env"]:
+            done = places.run("run", "-q", *flags, "--", "cat", path)
+            assert done.code == 1 and "content" not in done.out, (flags, path)
+    assert places.run("run", "-q", "--allow-read", ".env", "--", "cat", ".env").ok().out
 
 
 def test_every_part_has_its_place(places):
@@ -450,7 +468,7 @@ exec "$@"
 def system(places):
     """Runs coffer where /etc/coffer holds these files."""
 
-    def run(files, *args, mode="755"):
+    def run(files, *args, mode="755", pass_fds=()):
         source = places.top / "etc"
         source.mkdir(exist_ok=True)
         for name, text in files.items():
@@ -462,6 +480,7 @@ def system(places):
             cwd=places.workspace,
             env={**os.environ, **{k: str(v) for k, v in places.environment.items()}},
             stdin=subprocess.DEVNULL,
+            pass_fds=pass_fds,
             capture_output=True,
             text=True,
             check=False,
@@ -501,6 +520,52 @@ def test_requirements_bound_files_and_flags(places, system):
     assert done.returncode == SETUP_FAILED
     assert f"{places.user_file}:1:1: mode 'workspace-write' is not allowed here" in done.stderr
     assert "/etc/coffer/requirements.toml:1 allows: read-only" in done.stderr
+
+
+def test_nothing_inside_of_what_is_required_is_opened(places, system):
+    hidden, kept = places.top / "pay", places.top / "kept"
+    for place in [hidden, kept]:
+        (place / "sub").mkdir(parents=True)
+    (hidden / "x").write_text("payroll\n")
+    files = {"requirements.toml": f'deny_read = ["{hidden}"]\nread_only = ["{kept}"]\n'}
+    wide = ["--approval", "granular:all=allow"]
+    for flags in [
+        ["--allow-read", str(hidden / "x")],
+        ["--allow-read", os.path.relpath(hidden / "x", places.workspace)],
+        ["--write", str(hidden / "sub")],
+        ["--write", str(kept / "sub")],
+        [*wide, "--ask", f"secret={hidden}/x"],
+        [*wide, "--ask", f"write={kept}/sub"],
+    ]:
+        done = system(files, "run", *flags, "--", "true")
+        assert done.returncode == SETUP_FAILED and "requirements.toml" in done.stderr, flags
+    for flags in [["--allow-read", str(hidden)], ["--read-only", str(hidden / "x")]]:
+        done = system(files, "run", *flags, "--", "cat", str(hidden / "x"))
+        assert done.returncode != 0 and "payroll" not in done.stdout, flags
+    assert system(files, "run", "--write", str(places.top), "--", "true").returncode == 0
+    places.user(f'allow_read = ["{hidden}/x"]\n')
+    done = system(files, "run", "--", "true")
+    assert done.returncode == SETUP_FAILED and "requirements.toml" in done.stderr
+
+
+def test_a_required_policy_is_one_that_is_set(places, system):
+    """Who typed a command has not answered, where the machine says how it is asked."""
+    ask = ["run", "--", "git", "push", "--force", "nowhere"]
+    files = {"requirements.toml": 'approvals = ["untrusted", "on-request"]\n'}
+    done = system(files, *ask)
+    assert done.returncode == 126 and "nobody is there" in done.stderr
+
+
+def test_no_rule_is_written_that_would_be_refused(places, system):
+    ours, theirs = socket.socketpair()
+    files = {"requirements.toml": "managed_rules_only = true\n"}
+    with ours, theirs:
+        ours.sendall(b"no answer at all\n")
+        flags = ["--approval", "untrusted", "--approvals", f"fd:{theirs.fileno()}"]
+        done = system(files, "run", *flags, "--", "make", "x", pass_fds=[theirs.fileno()])
+        question = json.loads(ours.makefile().readline())
+    assert done.returncode == 126 and question["suggested_rule"] is None
+    assert "always" not in question["answers"]
 
 
 def test_the_network_has_bounds(system):

@@ -173,6 +173,74 @@ def test_a_rule_grants_what_it_says_and_to_nobody_else(ruled):
     assert answer["decision"] == "allow" and answer["grants"] == []
 
 
+def test_a_place_is_where_the_command_runs(gate):
+    """`in` follows `cd` and links: any place counts for a rule that restricts, else all do."""
+    (gate.work / "ours").mkdir()
+    (gate.work / "theirs").mkdir()
+    (gate.work / "link").symlink_to("ours")
+    (gate.work / "ours" / "out").symlink_to("../theirs")
+    (gate.home / ".config" / "coffer" / "coffer.toml").write_text(
+        f"""
+        [[rule]]
+        prefix = ["make", "install"]
+        in = "{gate.work}/link"
+        decision = "allow"
+        write = ["{gate.home}"]
+        [[rule]]
+        prefix = ["mkdir"]
+        in = "{gate.work}/link"
+        decision = "forbid"
+        """
+    )
+
+    def answer(line, directory):
+        place = str(gate.work / directory)
+        return json.loads(gate.check("--json", "-C", place, "--line", line).out)
+
+    def grants(line, directory="ours"):
+        return answer(line, directory)["grants"]
+
+    for directory in ["ours", "link"]:
+        assert grants("make install", directory) == [{"write": str(gate.home)}]
+    for line in ["cd /tmp && make install", "(cd ../theirs; make install)", "cd out; make install",
+                 "env -C /tmp make install", "cd $x; make install", "pushd ..; make install"]:
+        assert grants(line) == [], line
+    assert grants("make install", "ours/out") == []
+    for line, directory in [("mkdir a", "ours"), ("mkdir a", "link"), ("cd ours && mkdir a", "."),
+                            ("cd link; mkdir a", "."), ("cd /tmp; mkdir a", "ours")]:
+        assert answer(line, directory)["decision"] == "forbid", line
+    assert answer("cd $x && mkdir a", ".")["decision"] == "ask"
+    assert answer("mkdir a", ".")["decision"] == "allow"
+
+
+def test_what_is_not_seen_is_asked_about(gate):
+    """Behind what the analysis does not follow there may be anything."""
+    for line in ["((true) ); git push -f", "(\\\ntrue); git push -f", "env " * 40 + "make",
+                 "fish -c 'begin; git push -f; end; for'"]:
+        done = gate.check("--approval", "on-request", "--line", line)
+        assert done.code == ASK and "not all of it" in done.out, (line, done.out)
+
+
+def test_a_repository_within_the_repository_is_not_read_unasked(gate):
+    """What a clone brought may look like a bare repository, whose settings run programs."""
+    for name in ["HEAD", "objects/x", "refs/x", "config", "below/x"]:
+        path = gate.work / "evil" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("ref: refs/heads/x\n")
+    (gate.work / "src").mkdir(exist_ok=True)
+    (gate.work / "link").symlink_to("evil/below")
+
+    def decision(line):
+        mode = ["--mode", "danger-full-access", "--approval", "on-request"]
+        return gate.check(*mode, "--line", line).code
+
+    for line in ["git -C evil status", "cd evil && git log", "cd evil/below; git diff",
+                 "git -C src -C ../link status", "cd $x; git status", "env -C evil git status"]:
+        assert decision(line) == ASK, line
+    for line in ["git status", "git -C src status", "cd src && git log", "cd /tmp && git log"]:
+        assert decision(line) == ALLOW, line
+
+
 def test_a_look_alike_earlier_in_path_is_not_the_program(ruled):
     assert ruled.check("--", "tool").code == ALLOW
     for place in ["node_modules/.bin", "late"]:

@@ -93,6 +93,33 @@ def test_what_is_not_dangerous_is_not_asked_for(run):
     assert (done.code, done.cause) == (126, "refused")
 
 
+def test_a_script_by_its_path_is_looked_into(run, workspace):
+    for path in [workspace / "build.sh", workspace / "bin/tool"]:
+        write(path, "#!/bin/sh\ngit push --force nowhere\n", 0o755)
+        done = run(f"./{path.relative_to(workspace)}", flags=["--approval", "never"])
+        assert (done.code, done.cause) == (126, "refused")
+        rule = '[[rule]]\nprefix = ["git", "push"]\ndecision = "forbid"\n'
+        for word in [f"./{path.relative_to(workspace)}", str(path)]:
+            done = run(word, user=rule)
+            assert (done.code, done.cause) == (126, "refused") and "a rule forbids" in done.err
+        run("true", user="")
+
+
+def test_a_link_to_the_directory_is_the_directory(run, workspace, home_directory, run_coffer,
+                                                   gate_environment):
+    """By the name of a link neither `in` nor the project's own rules are walked around."""
+    write(workspace / ".coffer/coffer.toml",
+          '[[rule]]\nprefix = ["touch"]\ndecision = "forbid"\n')
+    run_coffer("trust", "--yes", cwd=workspace, env=gate_environment).ok()
+    link = home_directory / "link"
+    link.symlink_to(workspace)
+    user = f'[[rule]]\nprefix = ["mkdir"]\nin = "{workspace}"\ndecision = "forbid"\n'
+    for flags in [[], ["-C", str(link)], ["-C", f"{link}/"]]:
+        for command in [["touch", "x"], ["mkdir", "x"]]:
+            done = run(*command, flags=flags, user=user)
+            assert (done.code, done.cause) == (126, "refused"), (flags, command)
+
+
 def test_granular(run, workspace):
     ask = ["git", "push", "--force", "nowhere"]
     done = run(*ask, flags=["--approval", "granular:all=forbid,delete=allow"])

@@ -348,8 +348,12 @@ def test_what_the_machine_requires_holds(bench, tmp_path):
     """In a mount namespace of its own, where /etc is a copy with the test's /etc/coffer."""
     support.need_root()
     support.need_program("unshare")
+    hidden = bench.workspace.parent / "hidden"
+    hidden.mkdir()
+    (hidden / "x").write_text("payroll\n")
     (tmp_path / "requirements.toml").write_text(
         'modes = ["read-only", "workspace-write"]\napprovals = ["on-request", "untrusted"]\n'
+        f'deny_read = ["{hidden}"]\n'
     )
     requests = [
         {"method": "session/start", "params": {"approval": "never"}},
@@ -357,6 +361,10 @@ def test_what_the_machine_requires_holds(bench, tmp_path):
         {
             "method": "tool/exec",
             "params": {"command": "touch made", "asks": {"unsandboxed": True}},
+        },
+        {
+            "method": "tool/exec",
+            "params": {"command": f"cat {hidden}/x", "asks": {"secret": [f"{hidden}/x"]}},
         },
     ]
     lines = "".join(
@@ -382,7 +390,7 @@ def test_what_the_machine_requires_holds(bench, tmp_path):
     process.stdin.write(lines)
     process.stdin.flush()
     seen = {}
-    while len(seen) < 3:
+    while len(seen) < len(requests):
         message = json.loads(process.stdout.readline())
         if message.get("method") == "approval/request":
             answer = {"jsonrpc": "2.0", "id": message["id"], "result": {"decision": "once"}}
@@ -397,6 +405,7 @@ def test_what_the_machine_requires_holds(bench, tmp_path):
     assert "result" in seen[1]
     refused = seen[2].get("result", {}).get("cause") == "refused" or "error" in seen[2]
     assert refused and not (bench.workspace / "made").exists()
+    assert "payroll" not in json.dumps(seen[3]) and "requirements.toml" in json.dumps(seen[3])
 
 
 # What is put in a command's place.

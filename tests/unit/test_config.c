@@ -471,6 +471,40 @@ static void test_requirements_bound_flags(void **state)
 		&tiers, (char *[]){"isolation=landlock", NULL}, "isolation 'landlock'", "/r:1");
 }
 
+static void test_requirements_bound_grants(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *requirements, *key, *value;
+		bool allowed;
+	} cases[] = {
+		{"modes = ['read-only']", "grant-write", "/tmp", false},
+		{"modes = ['workspace-write']", "grant-write", "/tmp", true},
+		{"read_only = ['/usr']", "grant-write", "/usr/lib", false},
+		{"read_only = ['/usr']", "grant-write", "/usr", true}, /* stays read-only there */
+		{"read_only = ['/usr']", "allow-read", "/usr/lib", true},
+		{"deny_read = ['/usr']", "grant-write", "/usr/lib", false},
+		{"deny_read = ['/usr']", "allow-read", "/usr/./lib/", false},
+		{"deny_read = ['/usr']", "allow-read", "/proc/self/root/usr/lib", false},
+		{"deny_read = ['/**/lib']", "allow-read", "/usr/lib/x", false},
+		{"deny_read = ['/usr/lib']", "allow-read", "/usr", true},
+		{"deny_read = ['/usr/li']", "allow-read", "/usr/lib", true},
+		{"deny_read = ['/usr']", "mode", "danger-full-access", false},
+	};
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct config *config =
+			loaded(&(struct texts){.requirements = cases[i].requirements});
+		struct compiled_config *compiled;
+		struct error error = {0};
+		assert_int_equal(compile_config(config, &compiled), 0);
+		int r = bounds_check_grant(compiled, cases[i].key, cases[i].value, &error);
+		if (r != (cases[i].allowed ? 0 : -EPERM))
+			fail_msg("case %zu: %d, %s", i, r, error.message);
+		compiled_config_free(compiled);
+		config_free(config);
+	}
+}
+
 static void test_requirements_bound_the_network(void **state)
 {
 	(void)state;
@@ -514,6 +548,11 @@ static void test_an_unset_approval_follows_requirements(void **state)
 	assert_true(config->approval.set);
 	assert_int_equal(config->approval.policy, APPROVAL_UNTRUSTED);
 	assert_int_equal(config->approval_place.layer, LAYER_REQUIREMENTS);
+	config_free(config);
+	config = loaded(
+		&(struct texts){.requirements = "approvals = ['untrusted', 'on-request']\n"});
+	assert_true(config->approval.set);
+	assert_int_equal(config->approval.policy, APPROVAL_ON_REQUEST);
 	config_free(config);
 }
 
@@ -642,6 +681,7 @@ int main(void)
 		cmocka_unit_test(test_what_is_not_there_is_left_out),
 		cmocka_unit_test(test_requirements_bound_files),
 		cmocka_unit_test(test_requirements_bound_flags),
+		cmocka_unit_test(test_requirements_bound_grants),
 		cmocka_unit_test(test_requirements_bound_the_network),
 		cmocka_unit_test(test_an_unset_approval_follows_requirements),
 		cmocka_unit_test(test_hooks),

@@ -98,7 +98,7 @@ static int match(struct world *w, const char *line)
 	struct analysis *analysis;
 	assert_int_equal(analyze_shell(line, strlen(line), &files, &analysis), 0);
 	assert_true(analysis->count > 0);
-	const struct rule_context where = {work, w->path};
+	const struct rule_context where = {work, w->path, NULL};
 	const struct config_rule *found =
 		rules_match(&w->config, w->index, &analysis->parts[0], &where);
 	/* The index finds what a walk over all rules finds. */
