@@ -143,6 +143,35 @@ static void tell_refusals(const struct library_run *run, const struct denials *d
 	}
 }
 
+/* The box with its way to a network, where it has one. */
+static int supervise_network(const struct library_run *run, struct plan *plan,
+	struct supervise_options *options, struct report *report, struct denials **denials,
+	struct error *error)
+{
+	int r = 0;
+	if (network_is_open(&plan->network))
+		r = egress_start(
+			&plan->network, plan->tier, plan->net_ask != NULL, &options->egress, error);
+	options->egress_settled = plan->tier != TIER_CONTAINER || egress_brings(&plan->network);
+	if (r == 0 && options->egress && options->egress_settled)
+		r = egress_settle(options->egress, plan, error);
+	if (r == 0)
+		r = supervise(options, report, denials);
+	else
+		report->error = *error;
+	if (r == 0 && options->egress && egress_note(options->egress))
+		report->egress_note = strdup(egress_note(options->egress));
+	egress_free(options->egress);
+	if (report->egress_note && run->note)
+		run->note(report->egress_note);
+	if (options->egress)
+		tell_refusals(run, *denials);
+	if (report->egress_lost && run->note)
+		run->note("coffer-egress ended before the box did: from then on every "
+			  "connection was refused");
+	return r;
+}
+
 int library_run(const struct library_run *run, struct coffer_report **ret, struct error *error)
 {
 	struct report report = {.cause = CAUSE_SETUP_FAILED, .exit_code = 125};
@@ -175,27 +204,7 @@ int library_run(const struct library_run *run, struct coffer_report **ret, struc
 			report.error = *error;
 			break;
 		}
-		if (network_is_open(&plan->network))
-			r = egress_start(&plan->network, plan->tier, plan->net_ask != NULL,
-				&options.egress, error);
-		options.egress_settled =
-			plan->tier != TIER_CONTAINER || egress_brings(&plan->network);
-		if (r == 0 && options.egress && options.egress_settled)
-			r = egress_settle(options.egress, plan, error);
-		if (r == 0)
-			r = supervise(&options, &report, &denials);
-		else
-			report.error = *error;
-		if (r == 0 && options.egress && egress_note(options.egress))
-			report.egress_note = strdup(egress_note(options.egress));
-		egress_free(options.egress);
-		if (report.egress_note && run->note)
-			run->note(report.egress_note);
-		if (options.egress)
-			tell_refusals(run, denials);
-		if (report.egress_lost && run->note)
-			run->note("coffer-egress ended before the box did: from then on every "
-				  "connection was refused");
+		r = supervise_network(run, plan, &options, &report, &denials, error);
 		tmpdir_remove(plan);
 		*error = report.error;
 		enum userns_step step;
