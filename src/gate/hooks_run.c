@@ -109,7 +109,10 @@ static int set_box(const struct hooks *hooks, const struct prepared_hook *prepar
 		r = set(policy, "allow-read", prepared->copies, error);
 	if (r < 0 || !writes)
 		return r;
-	r = set(policy, "read-only", hooks->directory, error);
+	/* Shown, wherever it lies, and kept as it is. */
+	r = set(policy, "allow-read", hooks->directory, error);
+	if (r == 0)
+		r = set(policy, "read-only", hooks->directory, error);
 	if (r == 0 && prepared->state)
 		r = set(policy, "write", prepared->state, error);
 	for (size_t i = 0; r == 0 && i < hook->writes.count; i++)
