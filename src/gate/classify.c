@@ -251,6 +251,9 @@ void classify_part(const struct analysis *analysis, size_t index,
 	if (ret->class == CLASS_SAFE && !is_safe(&command))
 		*ret = (struct classification){CLASS_ORDINARY, CATEGORY_COMMAND, "ordinary",
 			"it is not known to only read"};
+	bool wraps = index + 1 < analysis->count && analysis->parts[index + 1].depth > part->depth;
+	if (ret->class == CLASS_SAFE && wraps)
+		ret->reason = "what it runs is decided about by itself";
 	if (ret->class == CLASS_ORDINARY && uses_network(&command))
 		*ret = (struct classification){
 			CLASS_ORDINARY, CATEGORY_NETWORK, "uses-network", "it speaks to a network"};

@@ -103,16 +103,23 @@ int decision_add_whole(struct gate_decision *decision, const struct outcome *out
 	return add(decision, SIZE_MAX, NULL, outcome);
 }
 
-/* The first of the gravest parts; among these, that there is to be no box goes before all else. */
+/* How much a part's reason says of the whole, among parts of one verdict: that there is to be no
+ * box goes before all else, and that something only reads says least. */
+static int weight(const struct part_decision *part)
+{
+	if (part->category == CATEGORY_UNSANDBOXED)
+		return 2;
+	return strcmp(part->id, "safe") != 0;
+}
+
+/* The first of the gravest parts. */
 static const struct part_decision *gravest(const struct gate_decision *decision)
 {
 	const struct part_decision *found = NULL;
 	for (size_t i = 0; i < decision->parts_count; i++) {
 		const struct part_decision *part = &decision->parts[i];
 		if (!found || part->verdict > found->verdict ||
-			(part->verdict == found->verdict &&
-				part->category == CATEGORY_UNSANDBOXED &&
-				found->category != CATEGORY_UNSANDBOXED))
+			(part->verdict == found->verdict && weight(part) > weight(found)))
 			found = part;
 	}
 	return found;
