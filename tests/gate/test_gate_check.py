@@ -201,7 +201,8 @@ def test_a_place_is_where_the_command_runs(gate):
         return answer(line, directory)["grants"]
 
     for directory in ["ours", "link"]:
-        assert grants("make install", directory) == [{"write": str(gate.home)}]
+        granted = [{"kind": "write", "value": str(gate.home)}]
+        assert grants("make install", directory) == granted
     for line in ["cd /tmp && make install", "(cd ../theirs; make install)", "cd out; make install",
                  "env -C /tmp make install", "cd $x; make install", "pushd ..; make install"]:
         assert grants(line) == [], line
