@@ -16,7 +16,7 @@ enum { SCRIPT_LINES = 2000 };
 static const char *const lines[] = {
 	"ls -la src",
 	"git status && git diff --stat | head -20",
-	"cd /work/project && npm test -- --reporter=dot 2>&1 | tail -40",
+	"cd /srv/project && npm test -- --reporter=dot 2>&1 | tail -40",
 	"rg -n 'static int main' --glob '*.c' src tests",
 	"python3 -c 'import json, sys; print(json.load(sys.stdin)[\"a\"])' < package.json",
 	"find . -name '*.py' -not -path './node_modules/*' -exec grep -l import {} +",
