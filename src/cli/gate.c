@@ -12,13 +12,9 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-
-extern char **environ;
 
 void cli_gate_release(struct cli_gate *gate)
 {

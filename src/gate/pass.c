@@ -164,8 +164,9 @@ static int add_grants(struct strv *words, const struct grant *grants, size_t cou
 	return 0;
 }
 
-static int allow(const struct pass *pass, const struct gate_decision *decision, const char *by,
-	const char *reason, struct pass_result *ret)
+/* What was asked for is among the decision's grants. */
+static int allow(const struct gate_decision *decision, const char *by, const char *reason,
+	struct pass_result *ret)
 {
 	ret->allowed = true;
 	ret->by = by;
@@ -173,8 +174,7 @@ static int allow(const struct pass *pass, const struct gate_decision *decision, 
 	ret->reason = strdup(reason ? reason : "");
 	if (!ret->reason)
 		return -ENOMEM;
-	int r = add_grants(&ret->grants, decision->grants, decision->grants_count);
-	return r < 0 ? r : add_grants(&ret->grants, pass->request.asks, pass->request.asks_count);
+	return add_grants(&ret->grants, decision->grants, decision->grants_count);
 }
 
 static int settle(const struct pass *pass, const struct gate_request *request,
@@ -198,7 +198,7 @@ static int settle(const struct pass *pass, const struct gate_request *request,
 		ret->stop = answer.kind == ANSWER_STOP;
 		r = refuse(ret, answer.by, answer.reason ? answer.reason : decision->reason);
 	} else if (r == 0) {
-		r = allow(pass, decision, answer.by, answer.reason, ret);
+		r = allow(decision, answer.by, answer.reason, ret);
 	}
 	approval_answer_release(&answer);
 	return r;
@@ -231,10 +231,10 @@ static int pass_once(
 		r = refuse(ret, decided_by(decision), decision->reason);
 	else if (r == 0 && decision->verdict == VERDICT_ASK && says == HOOK_SAYS_ALLOW &&
 		 gate_only_the_command_asks(decision))
-		r = allow(pass, decision, "hook", "a hook allowed it", ret);
+		r = allow(decision, "hook", "a hook allowed it", ret);
 	else if (r == 0 && (decision->verdict == VERDICT_ALLOW || taken_as_said) &&
 		 says != HOOK_SAYS_ASK)
-		r = allow(pass, decision, decided_by(decision), NULL, ret);
+		r = allow(decision, decided_by(decision), NULL, ret);
 	else if (r == 0)
 		r = settle(pass, &request, decision, ret, ret_changed, error);
 	gate_decision_free(decision);

@@ -260,8 +260,6 @@ static int take_granted(struct story *story)
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < story->decision->grants_count; i++)
 		r = add_grant(story, &story->decision->grants[i]);
-	for (size_t i = 0; r == 0 && i < story->asks_count; i++)
-		r = add_grant(story, &story->asks[i]);
 	if (r < 0)
 		return story_fail(
 			story, RPC_INTERNAL_ERROR, "out_of_memory", ENOMEM, "what was granted");
