@@ -115,6 +115,13 @@ enum {
 	MAX_TOOL_STDIN_BYTES = 8 * 1024 * 1024,
 	MAX_TOOL_LIST_ENTRIES = 10000,
 
+	/* Layers: a name, the layers below one another (each is a word of one mount option, which holds
+	 * 255 bytes), one's description, how deep and long what a box wrote is followed. */
+	MAX_LAYER_NAME_BYTES = 64,
+	MAX_LAYER_PARENTS = 64,
+	MAX_LAYER_FILE_BYTES = 1024 * 1024,
+	MAX_LAYER_DEPTH = 1024,
+
 	/* One message between libcoffer and its supervisor. */
 	MAX_CONTROL_MESSAGE_BYTES = 8 * 1024 * 1024,
 };

@@ -27,6 +27,14 @@ static const struct verb verbs[] = {
 	{"hooks", cmd_sibling, "list, trust and test hooks"},
 	{"session", cmd_sibling, "serve an agent's host: JSON-RPC on stdin and stdout"},
 	{"mcp", cmd_sibling, "the same as a Model Context Protocol server"},
+	{"diff", cmd_sibling, "what a layer would change"},
+	{"apply", cmd_sibling, "put a layer's changes on the host"},
+	{"discard", cmd_sibling, "throw a layer away"},
+	{"layers", cmd_sibling, "the layers there are; export, import, collect"},
+	{"snapshot", cmd_sibling, "keep what a layer holds now"},
+	{"restore", cmd_sibling, "back to a snapshot"},
+	{"fork", cmd_sibling, "go on from one layer several times"},
+	{"task", cmd_sibling, "a clone, a set-up phase, an agent phase, a patch"},
 	{"supervise", cmd_supervise, NULL},
 };
 

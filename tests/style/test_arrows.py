@@ -16,12 +16,15 @@ MAY_USE = {
     "confine": {"base", "policy", "host", "plan"},
     "egress": {"base", "policy"},
     "run": BELOW_RUN,
-    "library": BELOW_RUN | {"run", "coffer.h"},
+    "layer": {"base", "policy"},
+    "store": {"base"},
+    "library": BELOW_RUN | {"run", "layer", "coffer.h"},
     "config": {"base", "policy"},
     "gate": {"base", "policy", "config", "coffer.h"},
     "session": {"base", "policy", "config", "gate", "coffer.h"},
-    "cli": {"base", "policy", "config", "gate", "library", "coffer.h"},
-    "programs": {"base", "cli", "egress", "gate", "session"},
+    "cli": {"base", "policy", "config", "gate", "layer", "library", "coffer.h"},
+    "task": {"base", "policy", "config", "layer", "store", "library", "coffer.h"},
+    "programs": {"base", "cli", "egress", "gate", "session", "task"},
 }
 
 INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.MULTILINE)

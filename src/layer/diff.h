@@ -1,0 +1,43 @@
+/* A layer's changes for people and programs. */
+#ifndef COFFER_LAYER_DIFF_H
+#define COFFER_LAYER_DIFF_H
+
+#include "layer/changes.h"
+
+#include <stdio.h>
+
+enum diff_format {
+	DIFF_PATCH, /* unified, for `git apply` and `patch -p1`; binary files as git's literals */
+	DIFF_STAT,
+	DIFF_NAMES,
+	DIFF_NAMES_STATUS, /* A, M, D, T, R and the path */
+	DIFF_JSON,         /* one object; docs/LAYERS.md has its shape */
+};
+
+struct diff_options {
+	enum diff_format format;
+	char *const *
+		paths; /* only these and what is below; relative to `relative_to` or absolute; NULL */
+	const char *relative_to; /* host directory that the patch's paths are relative to */
+	bool color;
+	bool renames;            /* pair deletions with additions */
+	unsigned context;        /* lines; 3 */
+	uint64_t max_file_bytes; /* larger ones are named with their sizes only; 0: no limit */
+};
+
+/* Streams to `to`; what a terminal would act on is escaped where `to` is one. Times, owners, xattrs
+ * and special files, which a patch cannot hold, are said in lines between the files that `git apply`
+ * passes over. */
+int layer_diff(const struct layer *layer, const struct diff_options *options, FILE *to,
+	struct error *error);
+/* What two layers on the same base would make of it, compared with one another. */
+int layer_diff_between(const struct layer *from, const struct layer *to_layer,
+	const struct diff_options *options, FILE *to, struct error *error);
+
+/* text_diff.c: the lines that differ between two buffers, as unified hunks (no header).
+ * Linear space; where the shortest script would cost too much a good one is taken. Whether anything
+ * was written. */
+int text_diff(const char *before, size_t before_bytes, const char *after, size_t after_bytes,
+	unsigned context, FILE *to, struct error *error);
+
+#endif

@@ -1,0 +1,35 @@
+/* What the host had, written down when a run in a layer has ended: so that apply and diff can tell
+ * "the layer changed it" from "the host has changed it since". */
+#ifndef COFFER_LAYER_SETTLE_H
+#define COFFER_LAYER_SETTLE_H
+
+#include "layer/changes.h"
+
+/* For each path that the layer has something about and no record says anything of yet: what the base
+ * has there now (type, mode, inode, size, mtime, ctime, or that there is nothing), and whether its
+ * ctime shows that it changed after the run began. Written beside the root and renamed into place;
+ * idempotent, so whoever opens a layer that is not settled settles it first. Cheap: one lstat() a
+ * path. ret_counts may be NULL. */
+int layer_settle(struct layer *layer, struct layer_counts *ret_counts, struct error *error);
+
+/* The records of one root, sorted by path. */
+struct layer_records;
+int layer_records_read(
+	const struct layer_root *root, struct layer_records **ret, struct error *error);
+void layer_records_free(struct layer_records *records);
+
+enum layer_host_state {
+	LAYER_HOST_SAME,    /* as it was when the layer was written */
+	LAYER_HOST_CHANGED, /* somebody else changed, made or removed it: a conflict */
+};
+struct layer_record {
+	struct layer_entry base; /* only type, mode, ino, size, mtime, ctime are kept */
+	bool changed_in_run;
+};
+/* NULL: nothing is recorded for it. */
+const struct layer_record *layer_records_find(
+	const struct layer_records *records, const char *path);
+enum layer_host_state layer_host_state(
+	const struct layer_records *records, const char *path, const struct layer_entry *now);
+
+#endif
