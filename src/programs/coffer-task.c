@@ -10,6 +10,7 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char *argv[]);
 } verbs[] = {
+	{"diff", cmd_diff},
 	{"layers", cmd_layers},
 };
 
