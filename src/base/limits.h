@@ -122,6 +122,15 @@ enum {
 	MAX_LAYER_FILE_BYTES = 1024 * 1024,
 	MAX_LAYER_DEPTH = 1024,
 
+	/* Tasks: agents side by side, a prompt, a script of the set-up, what is told of one (summary,
+	 * result of an attempt), lock files of one repository, layers kept after a set-up. */
+	MAX_TASK_ATTEMPTS = 64,
+	MAX_TASK_PROMPT_BYTES = 8 * 1024 * 1024,
+	MAX_TASK_SETUP_BYTES = 8 * 1024 * 1024,
+	MAX_TASK_RESULT_BYTES = 16 * 1024 * 1024,
+	MAX_TASK_LOCK_FILE_BYTES = 64 * 1024 * 1024,
+	MAX_TASK_PREPARED = 16,
+
 	/* One message between libcoffer and its supervisor. */
 	MAX_CONTROL_MESSAGE_BYTES = 8 * 1024 * 1024,
 };
