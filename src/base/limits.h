@@ -123,6 +123,9 @@ enum {
 	MAX_LAYER_FILE_BYTES = 1024 * 1024,
 	MAX_LAYER_DEPTH = 1024,
 
+	/* An automaton that looks for patterns: 64 secrets in all their forms. */
+	MAX_AUTOMATON_NODES = 16 * 1024 * 1024,
+
 	/* One message between libcoffer and its supervisor. */
 	MAX_CONTROL_MESSAGE_BYTES = 8 * 1024 * 1024,
 };
