@@ -11,6 +11,7 @@ static const struct {
 	int (*run)(int argc, char *argv[]);
 } verbs[] = {
 	{"layers", cmd_layers},
+	{"search", cmd_search},
 };
 
 int main(int argc, char *argv[])
