@@ -10,6 +10,7 @@ enum {
 	/* A policy: entries a person may give. More than this is a mistake or an attack. */
 	MAX_POLICY_PATHS = 1024,
 	MAX_POLICY_ENV = 1024,
+	MAX_POLICY_PLACES = 64,
 	MAX_POLICY_VALUE_BYTES = 64 * 1024,
 
 	/* A plan: mounts are descriptors while a box is built, and each costs the launch 10 us. */
@@ -115,12 +116,21 @@ enum {
 	MAX_TOOL_STDIN_BYTES = 8 * 1024 * 1024,
 	MAX_TOOL_LIST_ENTRIES = 10000,
 
-	/* Layers: a name, the layers below one another (each is a word of one mount option, which holds
-	 * 255 bytes), one's description, how deep and long what a box wrote is followed. */
+	/* Layers: a name, the layers below one another (each is a word of one mount option, which
+	 * holds 255 bytes), one's description, how deep and long what a box wrote is followed. */
 	MAX_LAYER_NAME_BYTES = 64,
 	MAX_LAYER_PARENTS = 64,
 	MAX_LAYER_FILE_BYTES = 1024 * 1024,
 	MAX_LAYER_DEPTH = 1024,
+
+	/* Tasks: agents side by side, a prompt, a script of the set-up, what is told of one (summary,
+	 * result of an attempt), lock files of one repository, layers kept after a set-up. */
+	MAX_TASK_ATTEMPTS = 64,
+	MAX_TASK_PROMPT_BYTES = 8 * 1024 * 1024,
+	MAX_TASK_SETUP_BYTES = 8 * 1024 * 1024,
+	MAX_TASK_RESULT_BYTES = 16 * 1024 * 1024,
+	MAX_TASK_LOCK_FILE_BYTES = 64 * 1024 * 1024,
+	MAX_TASK_PREPARED = 16,
 
 	/* One message between libcoffer and its supervisor. */
 	MAX_CONTROL_MESSAGE_BYTES = 8 * 1024 * 1024,
