@@ -204,8 +204,8 @@ static int parse_remote(const struct scheme *scheme, const char *rest, struct re
 	else if (user)
 		r = take_user(url, user, error);
 	if (r == 0)
-		r = put_together(
-			url, scheme, scheme->transport == REPOSITORY_SSH ? user : NULL, path, error);
+		r = put_together(url, scheme, scheme->transport == REPOSITORY_SSH ? user : NULL,
+			path, error);
 	if (user)
 		explicit_bzero(user, length);
 	return r;

@@ -61,8 +61,7 @@ static void test_good(void **state)
 		assert_int_equal(url.transport, good[i].transport);
 		assert_int_equal(url.port, good[i].port);
 		assert_string_equal(url.text, good[i].text);
-		assert_string_equal(
-			url.host ? url.host : "", good[i].host ? good[i].host : "");
+		assert_string_equal(url.host ? url.host : "", good[i].host ? good[i].host : "");
 		assert_string_equal(url.credentials ? url.credentials : "",
 			good[i].credentials ? good[i].credentials : "");
 	}
@@ -84,7 +83,9 @@ static const struct {
 	{"htps://example.org/a", EPERM, "did you mean https://"},
 	{"a\nb", EINVAL, "control"},
 	{"a\x1b[2J", EINVAL, "control"},
-	{"https://example.org/\xe2\x80\xae" "b", EINVAL, "control"},
+	{"https://example.org/\xe2\x80\xae"
+	 "b",
+		EINVAL, "control"},
 	{"https://example.org/a%0ab", EINVAL, "belong in no path"},
 	{"https://example.org/a%00", EINVAL, "belong in no path"},
 	{"https://example.org/a b", EINVAL, "belong in no path"},
