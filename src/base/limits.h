@@ -122,6 +122,9 @@ enum {
 	MAX_LAYER_PARENTS = 64,
 	MAX_LAYER_FILE_BYTES = 1024 * 1024,
 	MAX_LAYER_DEPTH = 1024,
+	/* The names of one directory, some ten million; what was recorded of a root. */
+	MAX_LAYER_DIRECTORY_BYTES = 256 * 1024 * 1024,
+	MAX_LAYER_RECORDS_BYTES = 1024 * 1024 * 1024,
 
 	/* Tasks: agents side by side, a prompt, a script of the set-up, what is told of one (summary,
 	 * result of an attempt), lock files of one repository, layers kept after a set-up. */
