@@ -135,10 +135,10 @@ static bool is_network_setting(const char *setting)
 	return false;
 }
 
-static int add_format(struct strv *strv, const char *format, const char *a, const char *b)
+static int add_joined(struct strv *strv, const char *a, const char *b, const char *c)
 {
 	char *text = NULL;
-	return asprintf(&text, format, a, b) < 0 ? -ENOMEM : strv_add_owned(strv, text);
+	return asprintf(&text, "%s%s%s", a, b, c) < 0 ? -ENOMEM : strv_add_owned(strv, text);
 }
 
 static int add_settings(const struct clone *clone, const struct job *job, struct strv *settings)
@@ -156,10 +156,9 @@ static int add_settings(const struct clone *clone, const struct job *job, struct
 	cleanup_free char *target = NULL;
 	r = format_host(&job->url, &target);
 	if (r == 0 && is_address(job->url.host))
-		return add_format(settings, "allow-cidr=%s%s", target, "");
+		return add_joined(settings, "allow-cidr=", target, "");
 	return r < 0 ? r
-		     : add_format(settings, "allow-domain=%s%s", target,
-			       protocols[job->url.transport]);
+		     : add_joined(settings, "allow-domain=", target, protocols[job->url.transport]);
 }
 
 /* ---- credentials ---- */
@@ -194,11 +193,10 @@ static int add_credentials(const struct job *job, struct strv *environment)
 		return -ENOMEM;
 	int r = git_box_set(environment, "GIT_CONFIG_COUNT", "1");
 	if (r == 0)
-		r = add_format(
-			environment, "GIT_CONFIG_KEY_0=http.%s.extraHeader%s", job->url.text, "");
+		r = add_joined(
+			environment, "GIT_CONFIG_KEY_0=http.", job->url.text, ".extraHeader");
 	if (r == 0)
-		r = add_format(
-			environment, "GIT_CONFIG_VALUE_0=Authorization: Basic %s%s", coded, "");
+		r = add_joined(environment, "GIT_CONFIG_VALUE_0=Authorization: Basic ", coded, "");
 	explicit_bzero(coded, strlen(coded));
 	return r;
 }
@@ -244,7 +242,7 @@ static int add_ssh(const struct clone *clone, struct strv *environment, struct s
 	if (r < 0 || !clone->request->ssh_agent || !agent || agent[0] != '/')
 		return r;
 	r = git_box_set(environment, "SSH_AUTH_SOCK", agent);
-	return r < 0 ? r : add_format(settings, "allow-unix=%s%s", agent, "");
+	return r < 0 ? r : add_joined(settings, "allow-unix=", agent, "");
 }
 
 /* ---- one repository ---- */
