@@ -122,6 +122,9 @@ enum {
 	MAX_LAYER_PARENTS = 64,
 	MAX_LAYER_FILE_BYTES = 1024 * 1024,
 	MAX_LAYER_DEPTH = 1024,
+	/* The names of one directory, some ten million; what was recorded of a root. */
+	MAX_LAYER_DIRECTORY_BYTES = 256 * 1024 * 1024,
+	MAX_LAYER_RECORDS_BYTES = 1024 * 1024 * 1024,
 
 	/* Tasks: agents side by side, a prompt, a script of the set-up, what is told of one (summary,
 	 * result of an attempt), lock files of one repository, layers kept after a set-up. */
@@ -147,6 +150,12 @@ enum {
 
 	/* An automaton that looks for patterns: 64 secrets in all their forms. */
 	MAX_AUTOMATON_NODES = 16 * 1024 * 1024,
+
+	/* A clone: submodules, within one another; .gitmodules and the list of a tree's commits. */
+	MAX_SUBMODULES = 256,
+	MAX_SUBMODULE_DEPTH = 8,
+	MAX_GITMODULES_BYTES = 1024 * 1024,
+	MAX_GIT_LIST_BYTES = 16 * 1024 * 1024,
 
 	/* One message between libcoffer and its supervisor. */
 	MAX_CONTROL_MESSAGE_BYTES = 8 * 1024 * 1024,

@@ -89,14 +89,15 @@ void cli_layer_close(
 	bool known = layer_open(cli->id, LAYER_READ, &layer, &error) == 0 &&
 		     layer_count(layer, &counts, &error) == 0;
 	bool empty = known && counts.added + counts.modified + counts.deleted == 0;
+	bool ran = report && strcmp(coffer_report_cause(report), "setup_failed") != 0;
 	if (!known)
 		complain(&error);
 	else if (!empty && !options->quiet)
 		tell(layer, &counts);
-	else if (!options->quiet && report)
+	else if (!options->quiet && ran)
 		cli_say("layer: nothing was written");
 	layer_close(layer);
-	if (empty && cli->fresh && (!cli->named || !report))
+	if (empty && cli->fresh && (!cli->named || !ran))
 		discard(cli->id);
 	free(cli->id);
 	cli->id = NULL;
