@@ -134,6 +134,7 @@ enum {
 	MAX_TASK_RESULT_BYTES = 16 * 1024 * 1024,
 	MAX_TASK_LOCK_FILE_BYTES = 64 * 1024 * 1024,
 	MAX_TASK_PREPARED = 16,
+
 	/* A search for secrets: their number and bytes together (they travel through one pipe), archives
 	 * within archives, compressed streams read at one time at one depth, what is kept of names in
 	 * archives, and how much one file and all of them may come to when unpacked. */
