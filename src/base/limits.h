@@ -121,6 +121,10 @@ enum {
 	MAX_LAYER_PARENTS = 64,
 	MAX_LAYER_FILE_BYTES = 1024 * 1024,
 	MAX_LAYER_DEPTH = 1024,
+	/* A directory that the box renames and an overlay does not (run/move.c). */
+	MAX_MOVE_ENTRIES = 1000000,
+	MAX_MOVE_MIB = 64 * 1024,
+	MAX_MOVE_SECONDS = 600,
 
 	/* One message between libcoffer and its supervisor. */
 	MAX_CONTROL_MESSAGE_BYTES = 8 * 1024 * 1024,
