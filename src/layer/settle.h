@@ -5,11 +5,11 @@
 
 #include "layer/changes.h"
 
-/* For each path that the layer has something about and no record says anything of yet: what the base
- * has there now (type, mode, inode, size, mtime, ctime, or that there is nothing), and whether its
- * ctime shows that it changed after the run began. Written beside the root and renamed into place;
- * idempotent, so whoever opens a layer that is not settled settles it first. Cheap: one lstat() a
- * path. ret_counts may be NULL. */
+/* For each path that the layer has something about and no record says anything of yet: what the
+ * base has there now (type, mode, inode, size, mtime, ctime, or that there is nothing), and
+ * whether its ctime shows that it changed after the run began. Written beside the root and
+ * renamed into place; idempotent, so whoever opens a layer that is not settled settles it first.
+ * Cheap: one lstat() a path. ret_counts may be NULL. */
 int layer_settle(struct layer *layer, struct layer_counts *ret_counts, struct error *error);
 
 /* The records of one root, sorted by path. */
