@@ -45,7 +45,7 @@ void moves_start(struct broker *broker)
 	for (size_t i = 0; i < plan->mounts_count; i++) {
 		const struct plan_mount *mount = &plan->mounts[i];
 		struct stat st;
-		if (mount->kind != MOUNT_OVERLAY || broker->overlays_count == BROKER_OVERLAYS_MAX ||
+		if (mount->kind != MOUNT_LAYER || broker->overlays_count == BROKER_OVERLAYS_MAX ||
 			lstat(mount->target, &st) < 0)
 			continue;
 		broker->overlays[broker->overlays_count++] = st.st_dev;

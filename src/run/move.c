@@ -5,9 +5,9 @@
  * into place, at once, and the source is taken apart. Whoever kills this leaves the source as it
  * was and the twin under its own name; or the destination, whole, and what is left of the source.
  *
- * What somebody puts into the source meanwhile goes along in the second pass: what is there that
- * the destination does not have by the same inode number is moved. An overlay breaks hard links as
- * it copies a file up, so files with several names are remembered, and linked among themselves.
+ * What somebody puts into the source meanwhile goes along in the second pass: what is not the file
+ * that the destination has is moved there. An overlay breaks hard links as it copies a file up, so
+ * files with several names are remembered, and linked among themselves.
  *
  * The tree belongs to somebody who may change it while it is walked. Every directory is entered by
  * one name, beneath the one above, through no link and into no mount; all that a race can do is to
@@ -38,19 +38,20 @@ struct level {
 	unsigned rounds;
 };
 
-/* A file with several names: where the twin has it. */
-struct group {
+/* What has a second name in the twin, and cannot be told by its inode number alone: an overlay may
+ * give another to each name of what it copied up. */
+struct moved {
 	dev_t device; /* of the source */
 	ino_t inode;
 	ino_t twin_inode;
-	char *path; /* below the twin */
+	char *path; /* below the twin, where the file has several names; else NULL */
 };
 
 struct move {
 	const struct move_bounds *bounds;
 	struct level *levels;
 	size_t depth, capacity;
-	void *groups; /* tsearch() */
+	void *moved; /* tsearch() */
 	uint64_t entries, bytes;
 	int twin;
 	struct stat twin_st;
@@ -71,7 +72,8 @@ static int open_directory(int parent, const char *name)
 {
 	int fd = sys_openat2(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
 		RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
-	return fd < 0 ? -errno : fd;
+	/* A mount on the way is what the kernel would not rename either. */
+	return fd < 0 ? (errno == EXDEV ? -EBUSY : -errno) : fd;
 }
 
 /* Takes to. */
@@ -139,27 +141,27 @@ static int walk(struct move *move, const struct pass *pass)
 	return r;
 }
 
-/* ---- files with several names ---- */
+/* ---- what has moved ---- */
 
-static int compare_groups(const void *a, const void *b)
+static int compare_moved(const void *a, const void *b)
 {
-	const struct group *one = a, *other = b;
+	const struct moved *one = a, *other = b;
 	if (one->device != other->device)
 		return one->device < other->device ? -1 : 1;
 	return one->inode < other->inode ? -1 : one->inode > other->inode;
 }
 
-static void free_group(void *pointer)
+static void free_moved(void *pointer)
 {
-	struct group *group = pointer;
-	free(group->path);
-	free(group);
+	struct moved *moved = pointer;
+	free(moved->path);
+	free(moved);
 }
 
-static const struct group *find_group(const struct move *move, const struct stat *st)
+static const struct moved *find_moved(const struct move *move, const struct stat *st)
 {
-	const struct group key = {.device = st->st_dev, .inode = st->st_ino};
-	struct group *const *found = tfind(&key, &move->groups, compare_groups);
+	const struct moved key = {.device = st->st_dev, .inode = st->st_ino};
+	struct moved *const *found = tfind(&key, &move->moved, compare_moved);
 	return found ? *found : NULL;
 }
 
@@ -178,23 +180,25 @@ static char *path_below_twin(const struct move *move, const char *name)
 	return strdup(path);
 }
 
-static int remember_group(struct move *move, const struct stat *st, const char *name)
+static int remember(struct move *move, const struct stat *st, const char *name)
 {
 	struct stat twin;
 	if (fstatat(innermost(move)->to, name, &twin, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
-	struct group *group = calloc(1, sizeof(*group));
-	if (!group)
+	bool several = st->st_nlink > 1;
+	if (!several && twin.st_ino == st->st_ino && twin.st_dev == st->st_dev)
+		return 0;
+	struct moved *moved = calloc(1, sizeof(*moved));
+	if (!moved)
 		return -ENOMEM;
-	*group = (struct group){.device = st->st_dev,
+	*moved = (struct moved){.device = st->st_dev,
 		.inode = st->st_ino,
 		.twin_inode = twin.st_ino,
-		.path = path_below_twin(move, name)};
-	if (group->path && tsearch(group, &move->groups, compare_groups))
+		.path = several ? path_below_twin(move, name) : NULL};
+	if ((moved->path || !several) && tsearch(moved, &move->moved, compare_moved))
 		return 0;
-	int r = group->path ? -ENOMEM : -ENAMETOOLONG;
-	free_group(group);
-	return r;
+	free_moved(moved);
+	return -ENOMEM;
 }
 
 /* ---- the first pass: the twin ---- */
@@ -211,12 +215,12 @@ static int count(struct move *move, const struct stat *st)
 static int twin_file(struct move *move, const char *name, const struct stat *st)
 {
 	const struct level *level = innermost(move);
-	const struct group *group = st->st_nlink > 1 ? find_group(move, st) : NULL;
-	if (group)
-		return linkat(move->twin, group->path, level->to, name, 0) < 0 ? -errno : 0;
+	const struct moved *moved = st->st_nlink > 1 ? find_moved(move, st) : NULL;
+	if (moved && moved->path)
+		return linkat(move->twin, moved->path, level->to, name, 0) < 0 ? -errno : 0;
 	if (linkat(dirfd(level->from), name, level->to, name, 0) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	return st->st_nlink > 1 ? remember_group(move, st, name) : 0;
+		return errno == ENOENT ? 0 : errno == EXDEV ? -EBUSY : -errno;
+	return remember(move, st, name);
 }
 
 static int twin_enter(struct move *move, const char *name)
@@ -294,8 +298,8 @@ static bool has_moved(const struct move *move, const struct stat *from, const st
 {
 	if (from->st_dev == to->st_dev && from->st_ino == to->st_ino)
 		return true;
-	const struct group *group = find_group(move, from);
-	return group && group->twin_inode == to->st_ino;
+	const struct moved *moved = find_moved(move, from);
+	return moved && moved->twin_inode == to->st_ino;
 }
 
 /* What its owner has closed has to be open to be emptied; if it cannot be, it stays. */
@@ -393,7 +397,7 @@ static int check_destination(int parent, const char *name, unsigned flags)
 		return -ENOTDIR;
 	int fd = open_directory(parent, name);
 	if (fd < 0) /* the rename at the end will tell */
-		return fd == -EXDEV ? -EBUSY : 0;
+		return fd == -EBUSY ? fd : 0;
 	DIR *dir = fdopendir(fd);
 	if (!dir) {
 		close(fd);
@@ -442,7 +446,7 @@ int move_directory(int old_parent, const char *old_name, int new_parent, const c
 	else
 		tree_remove(new_parent, twin);
 	close_fd(&move.twin);
-	tdestroy(move.groups, free_group);
+	tdestroy(move.moved, free_moved);
 	free(move.levels);
 	return as_rename(r);
 }
