@@ -8,8 +8,11 @@
 
 #include <fcntl.h>
 #include <jansson.h>
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/xattr.h>
 
 static const char stage[] = "layer";
 
@@ -32,6 +35,24 @@ static int renew_work(const struct layer_root *root, const struct plan *plan, st
 		fchownat(fd, "work", plan->owner_uid, plan->owner_gid, AT_SYMLINK_NOFOLLOW) < 0)
 		r = -errno;
 	return r < 0 ? error_set_errno(error, -r, stage, "%s/work", root->directory) : 0;
+}
+
+/* Whether what a box writes can be kept there: overlayfs needs extended attributes of a user's, and
+ * does not lie on itself. */
+static int check_place(const struct layer *layer, struct error *error)
+{
+	struct statfs fs;
+	if (statfs(layer->directory, &fs) < 0)
+		return error_set_errno(error, errno, stage, "%s", layer->directory);
+	bool fits = (long)fs.f_type != OVERLAYFS_SUPER_MAGIC;
+	if (fits && setxattr(layer->directory, "user.coffer", "", 0, 0) < 0)
+		fits = errno != ENOTSUP;
+	if (fits)
+		return 0;
+	error_set(error, ENOTSUP, stage, "%s lies on a file system that cannot hold layers",
+		layer->directory);
+	return error_hint(error, "set XDG_STATE_HOME to a directory on a disk (ext4, xfs, btrfs; "
+				 "tmpfs from Linux 6.6 on)");
 }
 
 static int add_stack(struct layered *layered, const struct plan *plan,
@@ -60,6 +81,9 @@ static int add_stack(struct layered *layered, const struct plan *plan,
 static int begin(struct layered *layered, const struct plan *plan, struct error *error)
 {
 	int r = layer_open(plan->layer, LAYER_WRITE, &layered->layer, error);
+	if (r < 0)
+		return r;
+	r = check_place(layered->layer, error);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < plan->mounts_count; i++)
