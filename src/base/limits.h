@@ -126,6 +126,9 @@ enum {
 	MAX_MOVE_ENTRIES = 1000000,
 	MAX_MOVE_MIB = 64 * 1024,
 	MAX_MOVE_SECONDS = 600,
+	/* The names of one directory, some ten million; what was recorded of a root. */
+	MAX_LAYER_DIRECTORY_BYTES = 256 * 1024 * 1024,
+	MAX_LAYER_RECORDS_BYTES = 1024 * 1024 * 1024,
 
 	/* One message between libcoffer and its supervisor. */
 	MAX_CONTROL_MESSAGE_BYTES = 8 * 1024 * 1024,
