@@ -86,6 +86,11 @@ void cli_layer_close(
 	struct error error;
 	if (!cli->id)
 		return;
+	if (cli->gone) {
+		free(cli->id);
+		cli->id = NULL;
+		return;
+	}
 	bool known = layer_open(cli->id, LAYER_READ, &layer, &error) == 0 &&
 		     layer_count(layer, &counts, &error) == 0;
 	bool empty = known && counts.added + counts.modified + counts.deleted == 0;

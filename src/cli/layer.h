@@ -8,6 +8,7 @@ struct cli_layer {
 	char *id;
 	bool fresh; /* made for this run */
 	bool named;
+	bool gone; /* applied or discarded: nothing is to be said of it any more */
 };
 
 /* Finds or makes the layer that the options ask for, and tells the policy. 0, also where they ask
