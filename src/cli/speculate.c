@@ -288,17 +288,29 @@ static void show_wanted(const struct speculation *s, FILE *to)
 	}
 }
 
-/* Whether the layer holds anything; true also where that cannot be told. */
-static bool has_changes(const struct speculation *s)
+/* What the layer holds. False: that cannot be told. */
+static bool look(const struct speculation *s, struct report_layer *ret)
 {
 	struct layer *layer = NULL;
 	struct layer_counts counts;
 	struct error error;
-	bool empty = layer_open(s->run->layer->id, LAYER_READ, &layer, &error) == 0 &&
-		     layer_count(layer, &counts, &error) == 0 &&
-		     counts.added + counts.modified + counts.deleted == 0;
+	bool known = layer_open(s->run->layer->id, LAYER_READ, &layer, &error) == 0 &&
+		     layer_count(layer, &counts, &error) == 0;
+	if (known)
+		*ret = (struct report_layer){.id = s->run->layer->id,
+			.name = (char *)s->run->options->layer_name,
+			.added = counts.added,
+			.modified = counts.modified,
+			.deleted = counts.deleted,
+			.bytes = counts.bytes};
 	layer_close(layer);
-	return !empty;
+	return known;
+}
+
+static bool has_changes(const struct speculation *s)
+{
+	struct report_layer holds;
+	return !look(s, &holds) || holds.added + holds.modified + holds.deleted > 0;
 }
 
 static void show(struct speculation *s, FILE *to)
@@ -426,33 +438,70 @@ static void say_wanted(const struct speculation *s)
 	fprintf(stderr, " -- COMMAND\n");
 }
 
-static int write_report(const struct speculation *s, int code)
+/* What the other process reports; caller frees. */
+static json_t *read_report(const struct speculation *s, int code)
 {
-	static const char *const words[] = {
-		[APPLIED] = "applied", [DISCARDED] = "discarded", [KEPT] = "kept"};
 	cleanup_free char *text = NULL;
 	size_t length = 0;
 	json_t *report = NULL;
 	char path[32];
-	if (s->run->report_fd < 0)
-		return 0;
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", s->report);
 	if (fd_read_file(AT_FDCWD, path, MAX_REPORT_BYTES, &text, &length) == 0)
 		report = json_loadb(text, length, 0, NULL);
-	if (!report) /* it was killed before it could say anything */
-		report = json_pack("{s:i, s:s}", "exit", code, "cause", "killed");
+	/* It was killed before it could say anything. */
+	return report ? report : json_pack("{s:i, s:s}", "exit", code, "cause", "killed");
+}
+
+static int write_report(const struct speculation *s, json_t *report)
+{
+	static const char *const words[] = {
+		[APPLIED] = "applied", [DISCARDED] = "discarded", [KEPT] = "kept"};
+	if (s->run->report_fd < 0)
+		return 0;
 	json_t *own = json_pack("{s:s, s:s, s:o}", "layer", s->run->layer->id, "decision",
 		words[s->decision], "wanted", wanted_json(&s->wanted));
 	json_object_set_new(report, "speculation", own);
-	char *json = report ? json_dumps(report, JSON_INDENT(2) | JSON_ENSURE_ASCII) : NULL;
+	char *json = own ? json_dumps(report, JSON_INDENT(2) | JSON_ENSURE_ASCII) : NULL;
 	int r = json ? fd_write_full(s->run->report_fd, json, strlen(json)) : -ENOMEM;
 	if (r == 0)
 		r = fd_write_full(s->run->report_fd, "\n", 1);
 	if (r < 0)
 		cli_complain_text("the report could not be written: %s", strerrordesc_np(-r));
 	free(json);
-	json_decref(report);
 	return r;
+}
+
+static void leave_layer(const struct speculation *s, const json_t *report)
+{
+	struct cli_layer *layer = s->run->layer;
+	struct report_layer holds = {0};
+	const char *cause = json_string_value(json_object_get(report, "cause"));
+	bool ran = !cause || strcmp(cause, "setup_failed") != 0;
+	/* Nobody throws away what cannot be counted. */
+	if (!look(s, &holds))
+		layer->fresh = false;
+	if (s->decision == KEPT) {
+		cli_layer_conclude(layer, s->run->options, &holds, ran && holds.id);
+	} else {
+		free(layer->id);
+		layer->id = NULL;
+	}
+}
+
+/* Everything after the box's end. */
+static int finish(struct speculation *s)
+{
+	int failed = conclude(s);
+	int code = WIFEXITED(s->status) ? WEXITSTATUS(s->status) : 128 + WTERMSIG(s->status);
+	if (code == 0)
+		code = failed;
+	json_t *report = read_report(s, code);
+	if (write_report(s, report) < 0 && code == 0)
+		code = EXIT_SETUP_FAILED;
+	say_wanted(s);
+	leave_layer(s, report);
+	json_decref(report);
+	return code;
 }
 
 int cli_speculate(const struct speculation_run *run)
@@ -470,13 +519,7 @@ int cli_speculate(const struct speculation_run *run)
 			if (!s.ended)
 				interrupt(&s);
 		}
-		int failed = conclude(&s);
-		code = WIFEXITED(s.status) ? WEXITSTATUS(s.status) : 128 + WTERMSIG(s.status);
-		code = code == 0 ? failed : code;
-		if (write_report(&s, code) < 0 && code == 0)
-			code = EXIT_SETUP_FAILED;
-		say_wanted(&s);
-		run->layer->gone = s.decision == APPLIED || s.decision == DISCARDED;
+		code = finish(&s);
 	}
 	close_fd(&s.pidfd);
 	close_fd(&s.signals);

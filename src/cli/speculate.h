@@ -15,8 +15,8 @@ struct speculation_run {
 	void *context;
 };
 
-/* The exit code: the command's, or of what was done with its layer if that failed. What has become
- * of the layer, if it is not there any more, is noted in run->layer. */
+/* The exit code: the command's, or of what was done with its layer if that failed. Closes the
+ * layer. */
 int cli_speculate(const struct speculation_run *run);
 
 #endif

@@ -191,8 +191,8 @@ static int supervise_layered(const struct library_run *run, struct plan *plan,
 	r = supervise_network(run, plan, &options, report, denials, error);
 	struct error failed = {0};
 	if (layered) {
-		report->layer = layered_end(layered, &failed);
-		if (!report->layer && !report->error.errno_value)
+		if (layered_end(layered, &report->layer, &failed) < 0 &&
+			!report->error.errno_value)
 			report->error = failed;
 	}
 	layered_free(layered);
