@@ -14,6 +14,7 @@
  * move other files of the same mount, which its owner could have moved too. */
 #include "run/move.h"
 
+#include "base/attributes.h"
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/sys.h"
@@ -25,7 +26,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 
 enum { RETIRE_ROUNDS = 8, TWIN_ATTEMPTS = 16 };
 
@@ -243,29 +243,6 @@ static int twin_enter(struct move *move, const char *name)
 	return to < 0 ? to : push(move, dirfd(level->from), name, to);
 }
 
-/* What an overlay keeps to itself is not listed, and a label that this owner cannot set is what
- * the kernel gave the twin by itself. */
-static int copy_attributes(int from, int to)
-{
-	char names[XATTR_LIST_MAX];
-	ssize_t length = flistxattr(from, names, sizeof(names));
-	if (length < 0)
-		return errno == ENOTSUP ? 0 : -errno;
-	cleanup_free char *value = malloc(XATTR_SIZE_MAX);
-	if (!value)
-		return -ENOMEM;
-	for (const char *name = names; name < names + length; name += strlen(name) + 1) {
-		if (strncmp(name, "security.", 9) == 0 || strncmp(name, "trusted.", 8) == 0)
-			continue;
-		ssize_t bytes = fgetxattr(from, name, value, XATTR_SIZE_MAX);
-		if (bytes < 0 && errno == ENODATA)
-			continue;
-		if (bytes < 0 || fsetxattr(to, name, value, (size_t)bytes, 0) < 0)
-			return -errno;
-	}
-	return 0;
-}
-
 static int twin_leave(struct move *move, bool *ret_again)
 {
 	(void)ret_again;
@@ -279,7 +256,8 @@ static int twin_leave(struct move *move, bool *ret_again)
 		return -EPERM;
 	if (twin.st_gid != st->st_gid && fchown(level->to, (uid_t)-1, st->st_gid) < 0)
 		return -errno;
-	int r = copy_attributes(from, level->to);
+	/* What an overlay keeps to itself is not listed. */
+	int r = attributes_copy(from, level->to);
 	if (r < 0)
 		return r;
 	if (fchmod(level->to, st->st_mode & ALLPERMS) < 0 || fstat(level->to, &twin) < 0)
