@@ -79,15 +79,11 @@ static void tell(const struct report_layer *layer)
 	cli_say(text);
 }
 
-void cli_layer_close(struct cli_layer *cli, const struct cli_options *options,
-	const struct coffer_report *report)
+void cli_layer_conclude(struct cli_layer *cli, const struct cli_options *options,
+	const struct report_layer *layer, bool ran)
 {
 	if (!cli->id)
 		return;
-	/* Without an id there nothing ran: the layer is as it was. */
-	static const struct report_layer none;
-	const struct report_layer *layer = report ? &report->report.layer : &none;
-	bool ran = layer->id && strcmp(coffer_report_cause(report), "setup_failed") != 0;
 	bool empty = layer->added + layer->modified + layer->deleted == 0;
 	if (ran && !options->quiet && !empty)
 		tell(layer);
@@ -97,4 +93,14 @@ void cli_layer_close(struct cli_layer *cli, const struct cli_options *options,
 		discard(cli->id);
 	free(cli->id);
 	cli->id = NULL;
+}
+
+void cli_layer_close(struct cli_layer *cli, const struct cli_options *options,
+	const struct coffer_report *report)
+{
+	/* Without an id there nothing ran: the layer is as it was. */
+	static const struct report_layer none;
+	const struct report_layer *layer = report ? &report->report.layer : &none;
+	cli_layer_conclude(cli, options, layer,
+		layer->id && strcmp(coffer_report_cause(report), "setup_failed") != 0);
 }
