@@ -10,6 +10,7 @@ enum {
 	/* A policy: entries a person may give. More than this is a mistake or an attack. */
 	MAX_POLICY_PATHS = 1024,
 	MAX_POLICY_ENV = 1024,
+	MAX_POLICY_PLACES = 64,
 	MAX_POLICY_VALUE_BYTES = 64 * 1024,
 
 	/* A plan: mounts are descriptors while a box is built, and each costs the launch 10 us. */
@@ -115,12 +116,20 @@ enum {
 	MAX_TOOL_STDIN_BYTES = 8 * 1024 * 1024,
 	MAX_TOOL_LIST_ENTRIES = 10000,
 
-	/* Layers: a name, the layers below one another (each is a word of one mount option, which holds
-	 * 255 bytes), one's description, how deep and long what a box wrote is followed. */
+	/* Layers: a name, the layers below one another (each is a word of one mount option, which
+	 * holds 255 bytes), one's description, how deep and long what a box wrote is followed. */
 	MAX_LAYER_NAME_BYTES = 64,
 	MAX_LAYER_PARENTS = 64,
 	MAX_LAYER_FILE_BYTES = 1024 * 1024,
 	MAX_LAYER_DEPTH = 1024,
+	/* A layer that is a copy of the workspace: files and directories. */
+	MAX_COPY_ENTRIES = 2000000,
+	/* What a speculative run may want to connect to. */
+	MAX_WANTED = 1024,
+	/* A directory that the box renames and an overlay does not (run/move.c). */
+	MAX_MOVE_ENTRIES = 1000000,
+	MAX_MOVE_MIB = 64 * 1024,
+	MAX_MOVE_SECONDS = 600,
 	/* The names of one directory, some ten million; what was recorded of a root. */
 	MAX_LAYER_DIRECTORY_BYTES = 256 * 1024 * 1024,
 	MAX_LAYER_RECORDS_BYTES = 1024 * 1024 * 1024,
@@ -132,6 +141,38 @@ enum {
 	MAX_RENAME_EXACT = 100000,
 	MAX_RENAME_SIMILAR = 1000,
 	MAX_RENAME_BYTES = 1024 * 1024,
+
+	/* Tasks: agents side by side, a prompt, a script of the set-up, what is told of one (summary,
+	 * result of an attempt), lock files of one repository, layers kept after a set-up. */
+	MAX_TASK_ATTEMPTS = 64,
+	MAX_TASK_PROMPT_BYTES = 8 * 1024 * 1024,
+	MAX_TASK_SETUP_BYTES = 8 * 1024 * 1024,
+	MAX_TASK_RESULT_BYTES = 16 * 1024 * 1024,
+	MAX_TASK_LOCK_FILE_BYTES = 64 * 1024 * 1024,
+	MAX_TASK_PREPARED = 16,
+
+	/* A search for secrets: their number and bytes together (they travel through one pipe), archives
+	 * within archives, compressed streams read at one time at one depth, what is kept of names in
+	 * archives, and how much one file and all of them may come to when unpacked. */
+	MAX_SECRETS = 64,
+	MAX_SECRETS_BYTES = 32 * 1024,
+	MAX_SEARCH_NESTING = 8,
+	MAX_SEARCH_UNPACKERS = 16,
+	MAX_SEARCH_MEMBER_BYTES = 1024,
+	MAX_SEARCH_RATIO = 200,
+	MAX_SEARCH_FILE_MIB = 8 * 1024,
+	MAX_SEARCH_MIB = 64 * 1024,
+	MAX_SEARCH_FINDINGS = 4096,
+	MAX_SEARCH_ANSWER_BYTES = 64 * 1024 * 1024,
+
+	/* An automaton that looks for patterns: 64 secrets in all their forms. */
+	MAX_AUTOMATON_NODES = 16 * 1024 * 1024,
+
+	/* A clone: submodules, within one another; .gitmodules and the list of a tree's commits. */
+	MAX_SUBMODULES = 256,
+	MAX_SUBMODULE_DEPTH = 8,
+	MAX_GITMODULES_BYTES = 1024 * 1024,
+	MAX_GIT_LIST_BYTES = 16 * 1024 * 1024,
 
 	/* One message between libcoffer and its supervisor. */
 	MAX_CONTROL_MESSAGE_BYTES = 8 * 1024 * 1024,

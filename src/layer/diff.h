@@ -16,8 +16,7 @@ enum diff_format {
 
 struct diff_options {
 	enum diff_format format;
-	char *const *
-		paths; /* only these and what is below; relative to `relative_to` or absolute; NULL */
+	char *const *paths; /* only these and what is below; absolute, or below relative_to; NULL */
 	const char *relative_to; /* host directory that the patch's paths are relative to */
 	bool renames;            /* pair deletions with additions */
 	unsigned context;        /* lines; 3 */

@@ -4,12 +4,15 @@
 #include "confine/cgroup.h"
 #include "confine/network.h"
 #include "host/doctor.h"
+#include "library/layered.h"
 #include "plan/findings.h"
 #include "policy/profile.h"
+#include "run/meter_proc.h"
 #include "run/supervisor.h"
 #include "run/tmpdir.h"
 #include "run/watch.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 extern char **environ;
@@ -172,6 +175,30 @@ static int supervise_network(const struct library_run *run, struct plan *plan,
 	return r;
 }
 
+/* The same, with what it writes on a layer where that is asked for. */
+static int supervise_layered(const struct library_run *run, struct plan *plan,
+	struct report *report, struct denials **denials, struct error *error)
+{
+	struct supervise_options options = {.plan = plan, .client = run->client};
+	struct layered *layered;
+	memcpy(options.stdio, run->stdio, sizeof(options.stdio));
+	int r = layered_begin(plan, &layered, error);
+	if (r < 0) {
+		report->error = *error;
+		return r;
+	}
+	options.stacks = layered_stacks(layered, &options.stacks_count);
+	r = supervise_network(run, plan, &options, report, denials, error);
+	struct error failed = {0};
+	if (layered) {
+		if (layered_end(layered, &report->layer, &failed) < 0 &&
+			!report->error.errno_value)
+			report->error = failed;
+	}
+	layered_free(layered);
+	return r;
+}
+
 int library_run(const struct library_run *run, struct coffer_report **ret, struct error *error)
 {
 	struct report report = {.cause = CAUSE_SETUP_FAILED, .exit_code = 125};
@@ -197,14 +224,12 @@ int library_run(const struct library_run *run, struct coffer_report **ret, struc
 		}
 		plan->many_execs = run->client >= 0;
 		tell_notes(run, plan);
-		struct supervise_options options = {.plan = plan, .client = run->client};
-		memcpy(options.stdio, run->stdio, sizeof(options.stdio));
 		r = plan->tier == TIER_LANDLOCK ? tmpdir_choose(plan, error) : 0;
 		if (r < 0) {
 			report.error = *error;
 			break;
 		}
-		r = supervise_network(run, plan, &options, &report, &denials, error);
+		r = supervise_layered(run, plan, &report, &denials, error);
 		tmpdir_remove(plan);
 		*error = report.error;
 		enum userns_step step;
@@ -232,6 +257,24 @@ int library_run(const struct library_run *run, struct coffer_report **ret, struc
 	made->denials = denials;
 	*ret = made;
 	return r;
+}
+
+uint64_t library_busy_us(pid_t supervisor)
+{
+	enum { PROCESSES_MAX = 4096 };
+	uint64_t sum_us = 0;
+	bool truncated;
+	cleanup_close int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	cleanup_free pid_t *pids = calloc(PROCESSES_MAX, sizeof(*pids));
+	size_t count = proc < 0 || !pids
+			       ? 0
+			       : proc_tree(proc, supervisor, pids, PROCESSES_MAX, &truncated);
+	for (size_t i = 0; i < count; i++) {
+		uint64_t one_us;
+		if (proc_read_cpu_us(proc, pids[i], &one_us))
+			sum_us += one_us;
+	}
+	return sum_us;
 }
 
 int coffer_run(const struct coffer_policy *policy, char *const argv[],

@@ -321,6 +321,8 @@ static int enter(struct broker *broker, const struct broker_options *options, pi
 	r = names_start(broker, error);
 	if (r == 0 && broker->landlock)
 		r = territory_start(broker, error);
+	else if (r == 0)
+		moves_start(broker);
 	return r < 0 ? r : sockets_start(broker, error);
 }
 
@@ -478,9 +480,8 @@ __attribute__((noreturn)) static void run(
 	broker.scoped = options->scoped;
 	broker.init = options->init;
 	broker.listener = options->listener;
-	broker.egress = broker.landlock && network_is_open(&options->plan->network)
-				? options->egress
-				: -1;
+	broker.egress =
+		broker.landlock && network_is_open(&options->plan->network) ? options->egress : -1;
 	fill_calls(&broker, broker_socket_calls, broker_socket_calls_count);
 	if (broker.landlock) {
 		fill_calls(&broker, broker_file_calls, broker_file_calls_count);

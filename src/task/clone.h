@@ -5,14 +5,13 @@
 #include "task/box.h"
 
 struct clone_request {
-	const char *
-		repository; /* a path, file://, https://, ssh:// or HOST:PATH, as a person writes it */
-	const char *ref;    /* branch, tag or commit; NULL: what HEAD is there */
-	unsigned depth;     /* 0: whole history */
-	const char *filter; /* of a partial clone: "blob:none", ...; or NULL */
+	const char *repository; /* a path, file://, https://, ssh:// or HOST:PATH, as written */
+	const char *ref;        /* branch, tag or commit; NULL: what HEAD is there */
+	unsigned depth;         /* 0: whole history */
+	const char *filter;     /* of a partial clone: "blob:none", ...; or NULL */
 	bool submodules;
-	const struct strv *
-		settings; /* more of the policy: names that may be reached beside the repository's */
+	bool ssh_agent; /* lend the box the caller's agent ($SSH_AUTH_SOCK): it signs, keys stay */
+	const struct strv *settings; /* more of the policy: names beside the repository's */
 	const char *layer; /* id of a fresh layer without parents: gets the working tree and .git */
 	int log;           /* git's words */
 	int (*tick)(void *context);
@@ -22,7 +21,9 @@ struct clone_request {
 struct clone_result {
 	char commit[65]; /* hex */
 	char *branch;    /* that was checked out; NULL: a detached commit */
-	uint64_t bytes;  /* of the layer */
+	unsigned submodules;
+	uint64_t lfs_pointers; /* files that are not here, only what stands for them */
+	uint64_t bytes;        /* of the layer */
 };
 
 /* No host git config, hooks, filters, credential helpers or prompts; fsck on what comes. A
