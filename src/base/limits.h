@@ -121,6 +121,9 @@ enum {
 	MAX_LAYER_PARENTS = 64,
 	MAX_LAYER_FILE_BYTES = 1024 * 1024,
 	MAX_LAYER_DEPTH = 1024,
+	/* What one apply may be about, and its journal. */
+	MAX_LAYER_APPLY_CHANGES = 4 * 1000 * 1000,
+	MAX_LAYER_JOURNAL_BYTES = 1024 * 1024 * 1024,
 
 	/* One message between libcoffer and its supervisor. */
 	MAX_CONTROL_MESSAGE_BYTES = 8 * 1024 * 1024,
