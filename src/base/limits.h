@@ -124,6 +124,9 @@ enum {
 	/* What one apply may be about, and its journal. */
 	MAX_LAYER_APPLY_CHANGES = 4 * 1000 * 1000,
 	MAX_LAYER_JOURNAL_BYTES = 1024 * 1024 * 1024,
+	/* The names of one directory, some ten million; what was recorded of a root. */
+	MAX_LAYER_DIRECTORY_BYTES = 256 * 1024 * 1024,
+	MAX_LAYER_RECORDS_BYTES = 1024 * 1024 * 1024,
 
 	/* One message between libcoffer and its supervisor. */
 	MAX_CONTROL_MESSAGE_BYTES = 8 * 1024 * 1024,
