@@ -10,6 +10,7 @@ enum {
 	/* A policy: entries a person may give. More than this is a mistake or an attack. */
 	MAX_POLICY_PATHS = 1024,
 	MAX_POLICY_ENV = 1024,
+	MAX_POLICY_PLACES = 64,
 	MAX_POLICY_VALUE_BYTES = 64 * 1024,
 
 	/* A plan: mounts are descriptors while a box is built, and each costs the launch 10 us. */
@@ -115,8 +116,8 @@ enum {
 	MAX_TOOL_STDIN_BYTES = 8 * 1024 * 1024,
 	MAX_TOOL_LIST_ENTRIES = 10000,
 
-	/* Layers: a name, the layers below one another (each is a word of one mount option, which holds
-	 * 255 bytes), one's description, how deep and long what a box wrote is followed. */
+	/* Layers: a name, the layers below one another (each is a word of one mount option, which
+	 * holds 255 bytes), one's description, how deep and long what a box wrote is followed. */
 	MAX_LAYER_NAME_BYTES = 64,
 	MAX_LAYER_PARENTS = 64,
 	MAX_LAYER_FILE_BYTES = 1024 * 1024,

@@ -7,8 +7,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* Directories are entered by descriptor, and climbed out of by "..", which is checked: so neither a
- * tree of any depth nor one that is moved about meanwhile leads elsewhere or uses up descriptors. */
+/* Directories are entered by descriptor, and climbed out of by "..", which is checked: so neither
+ * a tree of any depth nor one that is moved about meanwhile leads elsewhere or uses up
+ * descriptors. */
 struct level {
 	dev_t device;
 	ino_t inode;

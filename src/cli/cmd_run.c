@@ -4,6 +4,7 @@
 #include "base/fd.h"
 #include "cli/configure.h"
 #include "cli/gate.h"
+#include "cli/layer.h"
 #include "library/library.h"
 #include "policy/policy.h"
 #include "policy/profile.h"
@@ -93,6 +94,7 @@ static void show_captured(const struct coffer_report *report)
 struct run {
 	struct cli_options options;
 	struct cli_gate gate;
+	struct cli_layer layer;
 	struct coffer_report *report;
 	int report_fd;
 };
@@ -220,7 +222,10 @@ int cmd_run(int argc, char *argv[])
 	}
 	close_inherited(run.report_fd, run.options.approvals_fd);
 	signal(SIGPIPE, SIG_IGN); /* whoever reads a note may leave; the report is still written */
-	int code = run_with_cure(&run) == 0 ? conclude(&run) : EXIT_SETUP_FAILED;
+	int code = EXIT_SETUP_FAILED;
+	if (cli_layer_open(&run.options, &run.layer) == 0 && run_with_cure(&run) == 0)
+		code = conclude(&run);
+	cli_layer_close(&run.layer, &run.options, run.report);
 	run_release(&run);
 	return code;
 }

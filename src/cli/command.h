@@ -42,6 +42,9 @@ struct cli_options {
 	int approvals_fd;         /* of "fd:N"; else -1 */
 	struct strv asks;         /* --ask, each as written */
 	const char *report;       /* FILE or fd:N */
+	bool layer;               /* --layer */
+	const char *layer_name;   /* its NAME; or NULL */
+	const char *layer_on;     /* --layer-on */
 	bool quiet, json, help;
 	char **argv; /* the command, behind "--" or the first word that is no flag */
 };

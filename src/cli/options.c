@@ -81,6 +81,8 @@ static const struct coffer_key own_flags[] = {
 	{"approval", "POLICY", "untrusted, on-request, on-failure, never or granular:..."},
 	{"approvals", "fd:N|SOCKET", "ask an agent's host there, not the terminal"},
 	{"ask", "WANT", "ask for more: write=DIR,net=HOST,secret=PATH,unsandboxed"},
+	{"layer", "[=NAME]", "write to a layer; the host stays as it is (see `coffer diff`)"},
+	{"layer-on", "NAME", "with --layer: on top of that one"},
 	{"json", NULL, "print JSON"},
 	{"quiet", NULL, "say nothing about defaults and what they became"},
 	{"help", NULL, "this text"},
@@ -158,6 +160,11 @@ static int set_own(struct cli_options *options, const char *name, const char *va
 		return set_approvals(options, value);
 	else if (strcmp(name, "ask") == 0)
 		return strv_add(&options->asks, value);
+	else if (strcmp(name, "layer") == 0) {
+		options->layer = true;
+		options->layer_name = value;
+	} else if (strcmp(name, "layer-on") == 0)
+		options->layer_on = value;
 	else if (strcmp(name, "json") == 0)
 		options->json = true;
 	else if (strcmp(name, "quiet") == 0)
@@ -207,7 +214,8 @@ static int parse_word(const char *verb, struct cli_options *options, char *argv[
 		return -1;
 	}
 	int words = 1;
-	if (key->argument && !value) {
+	bool may_lack = key->argument && key->argument[0] == '[';
+	if (key->argument && !value && !may_lack) {
 		value = argv[i + 1];
 		words = 2;
 		if (!value) {
@@ -257,8 +265,9 @@ void cli_options_release(struct cli_options *options)
 static void help_row(const struct coffer_key *key)
 {
 	char left[64];
-	snprintf(left, sizeof(left), "--%s%s%s", key->name, key->argument ? " " : "",
-		key->argument ? key->argument : "");
+	const char *argument = key->argument ? key->argument : "";
+	snprintf(left, sizeof(left), "--%s%s%s", key->name,
+		*argument && *argument != '[' ? " " : "", argument);
 	printf("  %-26s %s\n", left, key->help);
 }
 
@@ -270,4 +279,6 @@ void cli_help_policy(void)
 		help_row(&keys[i]);
 	help_row(&own_flags[0]);
 	help_row(&own_flags[2]);
+	help_row(&own_flags[4]);
+	help_row(&own_flags[5]);
 }

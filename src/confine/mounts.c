@@ -6,6 +6,7 @@
  * rearranges meanwhile can make this fail, but cannot make it mount elsewhere. Last, pivot_root. */
 #include "confine/mounts.h"
 
+#include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/limits.h"
@@ -25,7 +26,6 @@ struct assembly {
 	const struct plan *plan;
 	int root; /* the new root */
 	struct mounts_sources *sources;
-	size_t git_layer;            /* the next of sources->git_layers */
 	int layer;                   /* the discarded layer's tmpfs, once there is one */
 	int hidden_dir, hidden_file; /* templates of what stands for hidden things */
 	unsigned fallbacks;
@@ -432,8 +432,8 @@ static int build_layer_dir(struct assembly *assembly, const struct plan_mount *m
 
 /* Mounts an overlay on target. The three names are relative to dir, which therefore shows up in
  * /proc/mounts inside as nothing that would tell of the host. */
-static int mount_overlay(
-	int dir, int target, const char *lower, const char *upper, const char *work)
+static int mount_overlay(int dir, int target, const char *lower, const char *upper,
+	const char *work, bool is_volatile)
 {
 	if (fchdir(dir) < 0)
 		return -errno;
@@ -445,6 +445,7 @@ static int mount_overlay(
 		fsconfig(context, FSCONFIG_SET_STRING, "upperdir", upper, 0) < 0 ||
 		fsconfig(context, FSCONFIG_SET_STRING, "workdir", work, 0) < 0 ||
 		fsconfig(context, FSCONFIG_SET_FLAG, "userxattr", NULL, 0) < 0 ||
+		(is_volatile && fsconfig(context, FSCONFIG_SET_FLAG, "volatile", NULL, 0) < 0) ||
 		fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
 		return -errno;
 	cleanup_close int overlay =
@@ -479,46 +480,97 @@ static int build_overlay(
 	if (r < 0)
 		return r;
 	cleanup_close int target = open_target(assembly, mount->target, true);
-	return target < 0 ? target : mount_overlay(dir, target, "lower", "upper", "work");
+	return target < 0 ? target : mount_overlay(dir, target, "lower", "upper", "work", false);
 }
 
-/* A git directory under a layer on disk, which the supervisor reads when the box has ended. */
-static int build_git_layer(
+/* Attaches a tree of the supervisor's (or a copy that is made here) at name below dir, and adds
+ * name to the list of lower directories. */
+static int attach_part(struct assembly *assembly, int *tree, const char *source, bool writable,
+	int dir, const char *name)
+{
+	struct plan_mount part = {.source = (char *)source, .writable = writable};
+	cleanup_close int at = make_and_open(dir, name);
+	if (at < 0)
+		return at;
+	cleanup_close int own = steal_fd(tree);
+	if (own < 0)
+		own = mounts_clone_tree(&part, -1, assembly->error);
+	return own < 0 ? own : attach(own, at);
+}
+
+/* An overlay on disk, which outlives the box: the mount's source at the bottom, what other layers
+ * hold above it, on top what this box writes. */
+static int build_stack(
 	struct assembly *assembly, const struct plan_mount *mount, int tree, size_t index)
 {
-	size_t number = assembly->git_layer++;
-	struct plan_mount layer = {
-		.source = assembly->sources->git_layers[number], .writable = true};
+	const struct mounts_stack *stack = &assembly->sources->stacks[mount->stack];
+	int *trees = assembly->sources->stack_trees + stack->first_tree;
 	char name[32];
-	snprintf(name, sizeof(name), "git%zu", index);
+	snprintf(name, sizeof(name), "stack%zu", index);
 	cleanup_close int hidden = open_beneath(assembly->root, "dev/.hidden");
 	cleanup_close int dir = hidden < 0 ? hidden : make_and_open(hidden, name);
 	if (dir < 0)
 		return dir;
-	cleanup_close int lower = make_and_open(dir, "lower");
-	cleanup_close int top = make_and_open(dir, "top");
-	if (lower < 0 || top < 0)
-		return -errno;
-	cleanup_close int top_tree = steal_fd(&assembly->sources->git_trees[number]);
-	if (top_tree < 0)
-		top_tree = mounts_clone_tree(&layer, -1, assembly->error);
-	if (top_tree < 0)
-		return top_tree;
-	int r = attach(tree, lower);
-	if (r == 0)
-		r = attach(top_tree, top);
+	/* One mount option holds 255 bytes: short names. */
+	cleanup_buffer struct buffer lower = BUFFER_INIT(255);
+	int r = attach_part(assembly, &trees[0], stack->top, true, dir, "t");
+	for (size_t i = 0; r == 0 && i < stack->below.count; i++) {
+		snprintf(name, sizeof(name), "%zu", i);
+		buffer_append_format(&lower, "%s%s", i ? ":" : "", name);
+		r = attach_part(assembly, &trees[i + 1], stack->below.items[i], false, dir, name);
+	}
+	if (r == 0 && tree >= 0) {
+		cleanup_close int bottom = make_and_open(dir, "b");
+		r = bottom < 0 ? bottom : attach(tree, bottom);
+		buffer_append_format(&lower, "%sb", lower.length_bytes ? ":" : "");
+	}
 	if (r < 0)
 		return r;
-	cleanup_close int target = open_beneath(assembly->root, mount->target + 1);
+	if (buffer_error(&lower) < 0 || !lower.data)
+		return lower.data ? buffer_error(&lower) : -EINVAL;
+	cleanup_close int target = open_target(assembly, mount->target, true);
 	if (target < 0)
 		return target;
-	r = mount_overlay(dir, target, "lower", "top/upper", "top/work");
+	r = mount_overlay(dir, target, lower.data, "t/upper", "t/work", stack->is_volatile);
 	if (r < 0)
 		return r;
-	/* The overlay holds what it needs: nothing else is to reach the layer by name. */
-	if (fchdir(dir) < 0 || umount2("lower", MNT_DETACH) < 0 || umount2("top", MNT_DETACH) < 0)
-		return -errno;
-	return 0;
+	/* The overlay holds what it needs: nothing else is to reach the parts by name. */
+	char *rest = lower.data;
+	for (char *part; (part = strsep(&rest, ":"));)
+		if (umount2(part, MNT_DETACH) < 0)
+			return -errno;
+	return umount2("t", MNT_DETACH) < 0 ? -errno : 0;
+}
+
+/* The secrets of a set-up phase: gone with the box. */
+static int build_secrets(struct assembly *assembly, const struct plan_mount *mount)
+{
+	cleanup_close int target = open_target(assembly, mount->target, true);
+	if (target < 0)
+		return target;
+	int r = mount_fresh(target, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=500,size=8m");
+	if (r < 0)
+		return r;
+	cleanup_close int dir = open_beneath(assembly->root, mount->target + 1);
+	if (dir < 0)
+		return dir;
+	const struct strv *files = &assembly->plan->secret_files;
+	for (size_t i = 0; i < files->count; i++) {
+		char name[MAX_NAME_BYTES + 1];
+		const char *value = strchr(files->items[i], '=');
+		if (!value || value - files->items[i] > MAX_NAME_BYTES)
+			return -EINVAL;
+		snprintf(name, sizeof(name), "%.*s", (int)(value - files->items[i]),
+			files->items[i]);
+		cleanup_close int fd =
+			openat(dir, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0400);
+		r = fd < 0 ? -errno : fd_write_full(fd, value + 1, strlen(value + 1));
+		if (r < 0)
+			return r;
+	}
+	struct mount_attr read_only = {.attr_set = MOUNT_ATTR_RDONLY};
+	return mount_setattr(dir, "", AT_EMPTY_PATH, &read_only, sizeof(read_only)) < 0 ? -errno
+											: 0;
 }
 
 /* A file of the box's own, on top of one that is there (below a read-only mount). */
@@ -591,7 +643,10 @@ static int build_one(struct assembly *assembly, size_t index, int tree)
 	case MOUNT_CERTIFICATES:
 		return build_certificates(assembly, mount);
 	case MOUNT_GIT_LAYER:
-		return build_git_layer(assembly, mount, tree, index);
+	case MOUNT_LAYER:
+		return build_stack(assembly, mount, tree, index);
+	case MOUNT_SECRETS:
+		return build_secrets(assembly, mount);
 	}
 	return -EINVAL;
 }
@@ -608,10 +663,18 @@ static const char *kind_words(enum mount_kind kind)
 		return "making a private file system";
 	case MOUNT_OVERLAY:
 	case MOUNT_GIT_LAYER:
+	case MOUNT_LAYER:
 		return "laying an overlay";
 	default:
 		return "mounting";
 	}
+}
+
+bool mounts_is_from_host(const struct plan_mount *mount)
+{
+	return mount->source &&
+	       (mount->kind == MOUNT_BIND || mount->kind == MOUNT_OVERLAY ||
+		       mount->kind == MOUNT_GIT_LAYER || mount->kind == MOUNT_LAYER);
 }
 
 /* Every source, opened and copied before the first mount could hide it. */
@@ -619,9 +682,7 @@ static int clone_sources(const struct plan *plan, int *trees, struct error *erro
 {
 	for (size_t i = 0; i < plan->mounts_count; i++) {
 		const struct plan_mount *mount = &plan->mounts[i];
-		bool from_host = mount->kind == MOUNT_BIND || mount->kind == MOUNT_OVERLAY ||
-				 mount->kind == MOUNT_GIT_LAYER;
-		if (!from_host || trees[i] >= 0)
+		if (!mounts_is_from_host(mount) || trees[i] >= 0)
 			continue;
 		int tree = mounts_clone_tree(mount, -1, error);
 		if (tree == -ENOENT && mount->optional)

@@ -17,15 +17,27 @@ enum mounts_fallback {
  * tree's descriptor, or -errno with error filled. */
 int mounts_clone_tree(const struct plan_mount *mount, int userns, struct error *error);
 
+/* The directories of the host that an overlay is made of, beside the one at its bottom, which is
+ * the mount's source. */
+struct mounts_stack {
+	char *top;         /* holds upper/ and work/ */
+	struct strv below; /* the uppers of layers below it, the nearest first */
+	size_t first_tree; /* of stack_trees: the top's */
+	/* What is written need not be on the disk when the box ends: overlayfs would sync the whole
+	 * file system. */
+	bool is_volatile;
+};
+
 /* What the child cannot, or need not, open by itself. */
 struct mounts_sources {
 	int root_tree; /* the host's / as a prepared tree, or -1: clone it here */
 	int *trees;    /* one for each of plan->mounts; -1 likewise */
-	/* One directory for each of plan->git_layers, holding upper/ and work/, and its tree (-1
-	 * likewise). */
-	char *const *git_layers;
-	int *git_trees;
+	const struct mounts_stack *stacks; /* what plan_mount.stack is an index of */
+	int *stack_trees; /* of all stacks in order, each with its top first; -1 likewise */
 };
+
+/* Whether its source is a path of the host. */
+bool mounts_is_from_host(const struct plan_mount *mount);
 
 /* Builds everything and makes it the root of the calling process, which must be alone in a new
  * mount namespace with CAP_SYS_ADMIN over it. The trees are closed. *ret_fallbacks is a set of

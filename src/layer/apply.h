@@ -2,8 +2,9 @@
  *
  * All or nothing, and nothing through a link: every change is checked first (a dry run does only
  * that); then each new content is written beside its place; then, with a journal in the layer on
- * disk, everything is renamed into place. A kill before the journal is complete leaves the host as it
- * was (what was written beside is removed by the next start); after that the next start goes on. */
+ * disk, everything is renamed into place. A kill before the journal is complete leaves the host
+ * as it was (what was written beside is removed by the next start); after that the next start
+ * goes on. */
 #ifndef COFFER_LAYER_APPLY_H
 #define COFFER_LAYER_APPLY_H
 
@@ -13,7 +14,7 @@ struct apply_options {
 	char *const *paths; /* only these and what is below; NULL: all */
 	bool dry_run;
 	bool force;           /* also where the host has changed since */
-	bool protected_names; /* also .git, .vscode, .envrc, ... (policy/names.h): someone has looked */
+	bool protected_names; /* also .git, .envrc, ... (policy/names.h): someone has looked */
 	bool keep; /* leave what was applied in the layer, too (its records are renewed) */
 };
 

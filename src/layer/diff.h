@@ -16,8 +16,7 @@ enum diff_format {
 
 struct diff_options {
 	enum diff_format format;
-	char *const *
-		paths; /* only these and what is below; relative to `relative_to` or absolute; NULL */
+	char *const *paths; /* only these and what is below; absolute, or below relative_to; NULL */
 	const char *relative_to; /* host directory that the patch's paths are relative to */
 	bool color;
 	bool renames;            /* pair deletions with additions */
@@ -25,9 +24,9 @@ struct diff_options {
 	uint64_t max_file_bytes; /* larger ones are named with their sizes only; 0: no limit */
 };
 
-/* Streams to `to`; what a terminal would act on is escaped where `to` is one. Times, owners, xattrs
- * and special files, which a patch cannot hold, are said in lines between the files that `git apply`
- * passes over. */
+/* Streams to `to`; what a terminal would act on is escaped where `to` is one. Times, owners,
+ * xattrs and special files, which a patch cannot hold, are said in lines between the files that
+ * `git apply` passes over. */
 int layer_diff(const struct layer *layer, const struct diff_options *options, FILE *to,
 	struct error *error);
 /* What two layers on the same base would make of it, compared with one another. */

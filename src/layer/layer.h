@@ -3,17 +3,18 @@
  * Layers lie in a store, DIR = $XDG_STATE_HOME/coffer/layers (root: /var/lib/coffer/layers):
  *
  *	DIR/names/NAME                a link to ../ID: the layer that a person calls NAME
- *	DIR/ID/layer.json             what layer.c says it holds; replaced whole, never written in place
+ *	DIR/ID/layer.json             its description; replaced whole, never written in place
  *	DIR/ID/lock                   flock(): shared by readers, exclusive for whoever changes it
- *	DIR/ID/roots/KEY/path         the root's path inside the box (KEY is its digest)
- *	DIR/ID/roots/KEY/upper, work  the overlay's two; upper has the mode and owner of what is below
+ *	DIR/ID/roots/KEY/             KEY is a digest of the root's path inside the box
+ *	DIR/ID/roots/KEY/upper, work  the overlay's; upper has the mode and owner of what is below
  *	DIR/ID/roots/KEY/base         what the host had where the layer has something: see settle.h
  *	DIR/ID/empty                  an empty directory: what lies below a root that has no base
- *	DIR/.new-*, DIR/.dead-*       being made, being removed: whoever finds one unlocked removes it
+ *	DIR/.new-*, DIR/.dead-*       being made, being removed: swept where nobody has it locked
  *
- * A root is one writable directory of a box. Below its upper lie the uppers of the layer's parents,
- * then its base, a directory of the host (none: it starts empty). A layer with children is sealed:
- * changing it would change what they stand on, and overlayfs leaves undefined what they then see. */
+ * A root is one writable directory of a box. Below its upper lie the uppers of the layer's
+ * parents, then its base, a directory of the host (none: it starts empty). A layer with children
+ * is sealed: changing it would change what they stand on, and overlayfs leaves undefined what
+ * they then see. */
 #ifndef COFFER_LAYER_LAYER_H
 #define COFFER_LAYER_LAYER_H
 
@@ -45,9 +46,9 @@ struct layer {
 	struct layer_root *roots;
 	size_t roots_count;
 	uint64_t created_us, started_us; /* CLOCK_REALTIME; of the last run in it, 0: none yet */
-	bool settled; /* false: a run in it has not been followed by layer_settle() */
-	bool sealed;  /* has had children, or is a snapshot: no run may change it */
-	char *purpose; /* "run", "snapshot", "clone", "setup", "attempt", ...: who made it for what */
+	bool settled;  /* false: a run in it has not been followed by layer_settle() */
+	bool sealed;   /* has had children, or is a snapshot: no run may change it */
+	char *purpose; /* "run", "snapshot", "clone", "setup", ...: who made it for what */
 	int lock;
 };
 

@@ -4,6 +4,7 @@
 #include "confine/cgroup.h"
 #include "confine/network.h"
 #include "host/doctor.h"
+#include "library/layered.h"
 #include "plan/findings.h"
 #include "policy/profile.h"
 #include "run/supervisor.h"
@@ -172,6 +173,30 @@ static int supervise_network(const struct library_run *run, struct plan *plan,
 	return r;
 }
 
+/* The same, with what it writes on a layer where that is asked for. */
+static int supervise_layered(const struct library_run *run, struct plan *plan,
+	struct report *report, struct denials **denials, struct error *error)
+{
+	struct supervise_options options = {.plan = plan, .client = run->client};
+	struct layered *layered;
+	memcpy(options.stdio, run->stdio, sizeof(options.stdio));
+	int r = layered_begin(plan, &layered, error);
+	if (r < 0) {
+		report->error = *error;
+		return r;
+	}
+	options.stacks = layered_stacks(layered, &options.stacks_count);
+	r = supervise_network(run, plan, &options, report, denials, error);
+	struct error failed = {0};
+	if (layered) {
+		report->layer = layered_end(layered, &failed);
+		if (!report->layer && !report->error.errno_value)
+			report->error = failed;
+	}
+	layered_free(layered);
+	return r;
+}
+
 int library_run(const struct library_run *run, struct coffer_report **ret, struct error *error)
 {
 	struct report report = {.cause = CAUSE_SETUP_FAILED, .exit_code = 125};
@@ -197,14 +222,12 @@ int library_run(const struct library_run *run, struct coffer_report **ret, struc
 		}
 		plan->many_execs = run->client >= 0;
 		tell_notes(run, plan);
-		struct supervise_options options = {.plan = plan, .client = run->client};
-		memcpy(options.stdio, run->stdio, sizeof(options.stdio));
 		r = plan->tier == TIER_LANDLOCK ? tmpdir_choose(plan, error) : 0;
 		if (r < 0) {
 			report.error = *error;
 			break;
 		}
-		r = supervise_network(run, plan, &options, &report, &denials, error);
+		r = supervise_layered(run, plan, &report, &denials, error);
 		tmpdir_remove(plan);
 		*error = report.error;
 		enum userns_step step;

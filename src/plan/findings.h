@@ -44,6 +44,14 @@ struct found_system {
 	struct file_id id;
 };
 
+/* One of policy/places.h. */
+struct found_place {
+	char *inside;
+	char *path; /* on the host; NULL: a root of a layer that starts empty */
+	struct file_id id;
+	bool writable;
+};
+
 struct findings {
 	struct found_path directory; /* the working directory */
 	struct found_path workspace; /* path NULL: there is none */
@@ -54,6 +62,8 @@ struct findings {
 
 	struct found_paths paths; /* from the policy, and the defaults that exist */
 	struct scan_result scan;  /* of every writable root */
+	struct found_place *places;
+	size_t places_count;
 	struct strv masks;     /* of /run, /sys, /tmp, /var/tmp: those that are directories here */
 	struct strv sys_shown; /* what of /sys is harmless and exists */
 	struct found_system *system; /* for the private root */

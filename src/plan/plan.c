@@ -181,6 +181,9 @@ static int choose_identity(struct planning *planning)
 		plan->owner_uid = planning->facts->uid;
 		plan->owner_gid = planning->facts->gid;
 	}
+	/* What system directories hold is root's, and is written by a root of the box's own. */
+	if (planning->policy->layer_system)
+		plan->owner_uid = plan->owner_gid = 0;
 	plan->uid_inside = plan->owner_uid;
 	plan->gid_inside = plan->owner_gid;
 	if (planning->profile->anonymous) {
@@ -205,7 +208,9 @@ static int choose_directory(struct planning *planning)
 {
 	struct plan *plan = planning->plan;
 	const struct findings *findings = planning->findings;
-	if (plan->tier == TIER_NONE || planning->profile->view == VIEW_HOST)
+	if (planning->policy->places.roots.count > 0 && planning->policy->directory)
+		plan->directory = strdup(planning->policy->directory); /* a place of the box's */
+	else if (plan->tier == TIER_NONE || planning->profile->view == VIEW_HOST)
 		plan->directory = strdup(findings->directory.path);
 	else
 		plan->directory = plan_inside(planning, findings->directory.path);
@@ -334,6 +339,12 @@ static int plan_watches(struct planning *planning)
 	const struct scan_result *scan = &planning->findings->scan;
 	if (planning->profile->view == VIEW_STRICT)
 		return 0; /* nothing that is written there outlives the box */
+	if (planning->plan->layer) {
+		/* Nothing comes to the host, and `apply` looks at names. But a rename may need the
+		 * broker: see run/broker_files.c. */
+		planning->plan->watch_names = planning->plan->tier == TIER_CONTAINER;
+		return 0;
+	}
 	for (size_t i = 0; i < scan->count; i++) {
 		const struct scan_finding *item = &scan->items[i];
 		bool missing = item->kind == SCAN_MISSING;
@@ -428,7 +439,10 @@ static int fill(struct planning *planning, char *const argv[], char *const envir
 	plan->capture = planning->policy->capture || planning->profile->capture;
 	plan->allow_userns = planning->policy->allow_userns;
 	plan->share_tmp = planning->policy->share_tmp;
-	if (strv_copy(&plan->argv, argv) < 0)
+	const struct policy_places *places = &planning->policy->places;
+	plan->layer = places->layer ? strdup(places->layer) : NULL;
+	if (strv_copy(&plan->argv, argv) < 0 || (places->layer && !plan->layer) ||
+		strv_copy(&plan->secret_files, strv_items(&places->secret_files)) < 0)
 		return plan_out_of_memory(planning->error);
 	int r = choose_mode(planning);
 	if (r == 0)
@@ -518,6 +532,10 @@ void plan_free(struct plan *plan)
 		free(plan->git_layers[i].inside);
 	}
 	free(plan->git_layers);
+	free(plan->layer);
+	for (size_t i = 0; i < plan->secret_files.count; i++)
+		explicit_bzero(plan->secret_files.items[i], strlen(plan->secret_files.items[i]));
+	strv_release(&plan->secret_files);
 	strv_release(&plan->write_roots);
 	for (size_t i = 0; i < plan->notes_count; i++) {
 		free(plan->notes[i].what);

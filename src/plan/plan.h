@@ -41,6 +41,8 @@ enum mount_kind {
 	MOUNT_SYMLINK,   /* no mount: a link to source in the private root */
 	MOUNT_FILE,      /* a file with source as its content, over one that is there */
 	MOUNT_CERTIFICATES, /* the same with the plan's certificates; nothing without them */
+	MOUNT_LAYER,   /* source (host path, or NULL: nothing) below, a layer's directories above */
+	MOUNT_SECRETS, /* a tmpfs with the plan's secret files, read-only */
 };
 
 struct plan_mount {
@@ -56,6 +58,7 @@ struct plan_mount {
 	bool optional; /* a source or target that is not there is skipped */
 	uint64_t size_bytes, inodes; /* tmpfs and overlay: 0 is the kernel's default */
 	unsigned mode;               /* tmpfs, directories */
+	size_t stack;                /* git layers and layers: which of them, from 0 */
 };
 
 /* One grant of the Landlock domain. */
@@ -119,6 +122,8 @@ struct plan {
 	size_t watches_count;
 	struct plan_git_layer *git_layers;
 	size_t git_layers_count;
+	char *layer;              /* see policy/places.h; once open, its directory; NULL: none */
+	struct strv secret_files; /* NAME=VALUE */
 	struct strv
 		write_roots; /* host paths the box can write below, for metering and the report */
 

@@ -48,6 +48,8 @@ static const char *mount_kind_name(enum mount_kind kind)
 		[MOUNT_SYMLINK] = "symlink",
 		[MOUNT_FILE] = "file",
 		[MOUNT_CERTIFICATES] = "certificates",
+		[MOUNT_LAYER] = "layer-over",
+		[MOUNT_SECRETS] = "secrets",
 	};
 	return names[kind];
 }
@@ -191,6 +193,7 @@ char *plan_to_json(const struct plan *plan)
 	for (size_t i = 0; i < plan->git_layers_count; i++)
 		json_array_append_new(layers, text(plan->git_layers[i].path));
 	json_object_set_new(root, "git_layers", layers);
+	json_object_set_new(root, "layer", text(plan->layer));
 	json_object_set_new(root, "limits", limits_json(&plan->limits));
 	json_object_set_new(root, "environment", texts(&plan->environment));
 	json_object_set_new(root, "capture", json_boolean(plan->capture));

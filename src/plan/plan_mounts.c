@@ -56,6 +56,8 @@ static bool has_mount_at(const struct plan *plan, const char *target)
  * becomes a mount point as well. */
 static int pin_ancestors(struct planning *planning, const char *root, const char *path)
 {
+	if (planning->plan->layer)
+		return 0; /* what is renamed there is not the host's */
 	cleanup_free char *copy = strdup(path);
 	if (!copy)
 		return plan_out_of_memory(planning->error);
@@ -136,10 +138,27 @@ static int emit_hidden(
 	return 0;
 }
 
+/* Below it the host's directory source, or NULL: nothing; above, what boxes wrote. */
+static struct plan_mount *add_layer(
+	struct planning *planning, const char *inside, const char *source)
+{
+	size_t stack = 0;
+	for (size_t i = 0; i < planning->plan->mounts_count; i++)
+		stack += planning->plan->mounts[i].kind == MOUNT_LAYER;
+	struct plan_mount *mount = plan_add_mount(planning, MOUNT_LAYER, inside, source);
+	if (mount)
+		mount->stack = stack;
+	return mount;
+}
+
 static int emit_bind(struct planning *planning, const struct point *point, const char *inside)
 {
 	bool writable = point->kind == POINT_WRITE;
-	struct plan_mount *mount = plan_add_mount(planning, MOUNT_BIND, inside, point->path);
+	/* The tools' caches are coffer's own, and of no use to anybody else. */
+	bool layered = writable && planning->plan->layer && strcmp(point->why, "tool caches") != 0;
+	struct plan_mount *mount =
+		layered ? add_layer(planning, inside, point->path)
+			: plan_add_mount(planning, MOUNT_BIND, inside, point->path);
 	if (!mount)
 		return -E2BIG;
 	mount->id = point->id;
@@ -337,12 +356,47 @@ static int add_replaced_files(struct planning *planning)
 	return 0;
 }
 
+static bool is_own_root(const struct planning *planning, const char *path)
+{
+	for (size_t i = 0; i < planning->findings->places_count; i++)
+		if (strcmp(planning->findings->places[i].inside, path) == 0)
+			return true;
+	return false;
+}
+
+/* What a program that uses the library brings: roots of a layer, things of the host to be read, and
+ * secrets in files. */
+static int add_places(struct planning *planning)
+{
+	const struct findings *findings = planning->findings;
+	for (size_t i = 0; i < findings->places_count; i++) {
+		const struct found_place *place = &findings->places[i];
+		struct plan_mount *mount =
+			place->writable
+				? add_layer(planning, place->inside, place->path)
+				: plan_add_mount(planning, MOUNT_BIND, place->inside, place->path);
+		if (!mount)
+			return -E2BIG;
+		mount->id = place->id;
+		mount->recursive = true;
+		mount->writable = place->writable;
+		if (place->writable &&
+			plan_grant(planning->plan, place->inside, PLAN_RIGHTS_WRITE) < 0)
+			return plan_out_of_memory(planning->error);
+	}
+	return planning->plan->secret_files.count > 0
+		       ? add_simple(planning, MOUNT_SECRETS, PLACES_SECRETS)
+		       : 0;
+}
+
 /* Places that a private root makes writable: on the discarded layer (strict), or a tmpfs
  * (cloud). */
 static int add_private_places(struct planning *planning)
 {
 	static const char *const places[] = {"/tmp", "/var/tmp", "/home/agent"};
 	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		if (is_own_root(planning, places[i]))
+			continue;
 		struct plan_mount *mount = plan_add_mount(planning, MOUNT_TMPFS, places[i], NULL);
 		if (!mount)
 			return -E2BIG;
@@ -362,7 +416,9 @@ static int add_workspace_layer(struct planning *planning)
 {
 	const struct found_path *workspace = &planning->findings->workspace;
 	struct plan_mount *mount =
-		plan_add_mount(planning, MOUNT_OVERLAY, "/workspace", workspace->path);
+		planning->plan->layer
+			? add_layer(planning, "/workspace", workspace->path)
+			: plan_add_mount(planning, MOUNT_OVERLAY, "/workspace", workspace->path);
 	if (!mount)
 		return -E2BIG;
 	mount->id = workspace->id;
@@ -400,6 +456,7 @@ static int add_git_layers(struct planning *planning)
 			mount = plan_add_mount(planning, MOUNT_BIND, layer->inside, layer->path);
 		if (!mount)
 			return -E2BIG;
+		mount->stack = i;
 		mount->kind = MOUNT_GIT_LAYER;
 		mount->id = layer->id;
 		mount->writable = false; /* the lower side; the overlay itself is writable */
@@ -430,6 +487,8 @@ int plan_mounts(struct planning *planning)
 		r = add_private_places(planning);
 	if (r == 0 && planning->profile->anonymous)
 		r = add_replaced_files(planning);
+	if (r == 0)
+		r = add_places(planning);
 	if (r == 0)
 		r = plan_network_files(planning);
 	if (r < 0)

@@ -115,8 +115,10 @@ static int find_directory(
 	}
 	cleanup_free char *path = NULL;
 	struct stat st;
-	int r = resolve_path(cwd, policy->directory ? policy->directory : ".",
-		policy->directory ? "-C" : "the working directory", &path, &st, error);
+	/* With roots of a layer for everything, -C is a place in the box. */
+	const char *wanted = policy->places.roots.count > 0 ? "/" : policy->directory;
+	int r = resolve_path(cwd, wanted ? wanted : ".", wanted ? "-C" : "the working directory",
+		&path, &st, error);
 	if (r < 0)
 		return r;
 	if (!S_ISDIR(st.st_mode))
@@ -162,14 +164,26 @@ static int find_repository(
 	return path ? 0 : error_set_errno(error, ENOMEM, "resolve", "the workspace");
 }
 
+/* A root of a layer stands for it. */
+static bool has_own_workspace(const struct policy *policy)
+{
+	const struct strv *roots = &policy->places.roots;
+	size_t length = strlen(PLACES_WORKSPACE);
+	for (size_t i = 0; i < roots->count; i++)
+		if (strncmp(roots->items[i], PLACES_WORKSPACE, length) == 0 &&
+			(roots->items[i][length] == '\0' || roots->items[i][length] == '='))
+			return true;
+	return false;
+}
+
 static int find_workspace(struct findings *findings, const struct policy *policy,
 	const struct host_facts *facts, struct error *error)
 {
-	int r = find_repository(findings, facts, error);
+	int r = has_own_workspace(policy) ? 0 : find_repository(findings, facts, error);
 	if (r < 0 || findings->workspace.path)
 		return r;
 	enum policy_mode mode = policy->mode ? policy->mode : policy->profile->mode;
-	if (mode != MODE_WORKSPACE_WRITE)
+	if (mode != MODE_WORKSPACE_WRITE || has_own_workspace(policy))
 		return 0;
 	/* Asked for by name outside of a repository: the directory itself. */
 	findings->workspace = findings->directory;
@@ -375,6 +389,11 @@ static int find_other_homes(struct findings *findings, const struct host_facts *
 	return 0;
 }
 
+static int hide_store(const char *path, void *context)
+{
+	return add_default(context, path, ACCESS_DENY_READ, "coffer's layers and tasks");
+}
+
 static int find_defaults(struct findings *findings, const struct host_facts *facts)
 {
 	int r = find_credentials(findings, facts->home);
@@ -382,6 +401,8 @@ static int find_defaults(struct findings *findings, const struct host_facts *fac
 		r = find_credentials(findings, facts->home_other);
 	if (r == 0)
 		r = find_other_homes(findings, facts);
+	if (r == 0)
+		r = own_files_each_store(facts, hide_store, findings);
 	static const char *const system_secrets[] = {"/etc/shadow", "/etc/shadow-", "/etc/gshadow",
 		"/etc/gshadow-", "/etc/krb5.keytab", "/etc/ssl/private"};
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(system_secrets); i++)
@@ -515,6 +536,81 @@ static bool maps_ids(const char *path, unsigned kernel_version)
 	return false;
 }
 
+static int add_place(struct findings *findings, const char *pair, bool root, struct error *error)
+{
+	cleanup_free char *left = NULL, *right = NULL;
+	if (places_split(pair, &left, &right) < 0)
+		return error_set_errno(error, ENOMEM, "resolve", "%.200s", pair);
+	const char *from = root ? right : left;
+	struct found_place place = {.writable = root};
+	struct stat st;
+	int r = from ? resolve_path(
+			       "/", from, root ? "layer-root" : "view", &place.path, &st, error)
+		     : 0;
+	if (r < 0)
+		return r;
+	if (from)
+		place.id = (struct file_id){.device = st.st_dev, .inode = st.st_ino};
+	place.inside = strdup(root ? left : right);
+	struct found_place *places =
+		reallocarray(findings->places, findings->places_count + 1, sizeof(*places));
+	if (places)
+		findings->places = places;
+	if (!place.inside || !places) {
+		free(place.inside);
+		free(place.path);
+		return error_set_errno(error, ENOMEM, "resolve", "%.200s", pair);
+	}
+	places[findings->places_count++] = place;
+	return 0;
+}
+
+static int find_places(struct findings *findings, const struct policy *policy, struct error *error)
+{
+	const struct policy_places *places = &policy->places;
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < places->roots.count; i++)
+		r = add_place(findings, places->roots.items[i], true, error);
+	for (size_t i = 0; r == 0 && i < places->views.count; i++)
+		r = add_place(findings, places->views.items[i], false, error);
+	return r;
+}
+
+/* Every directory at the top of the host that holds files and not the kernel's or the moment's. An
+ * overlay on / itself the kernel refuses, where mounts below it are locked. */
+static int find_system_directories(
+	struct findings *findings, const struct host_facts *facts, struct error *error)
+{
+	static const char *const others[] = {
+		"dev", "proc", "sys", "run", "tmp", "boot", "efi", "lost+found", "mnt", "media"};
+	if (!facts->root || !findings->id_maps) {
+		error_set(error, EPERM, "resolve",
+			"--layer-system: an overlay of this user's cannot hold files of root's");
+		return error_hint(error,
+			facts->root ? "the file system here cannot map ids"
+				    : "run it as root, or install below the workspace or the home");
+	}
+	cleanup_closedir DIR *dir = opendir("/");
+	if (!dir)
+		return error_set_errno(error, errno, "resolve", "/");
+	for (struct dirent *entry; (entry = readdir(dir));) {
+		bool skip = entry->d_name[0] == '.';
+		for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+			skip = skip || strcmp(entry->d_name, others[i]) == 0;
+		struct stat st;
+		if (skip || fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+			!S_ISDIR(st.st_mode))
+			continue;
+		cleanup_free char *path = path_join("/", entry->d_name);
+		int r = path ? found_paths_add(&findings->paths, path, ACCESS_WRITE, ORIGIN_POLICY,
+				       &st, "--layer-system")
+			     : -ENOMEM;
+		if (r < 0)
+			return error_set_errno(error, -r, "resolve", "--layer-system");
+	}
+	return 0;
+}
+
 static enum policy_mode effective_mode(const struct policy *policy, const struct findings *findings)
 {
 	if (policy->mode)
@@ -593,6 +689,11 @@ static int resolve_all(struct findings *findings, const struct policy *policy,
 	if (facts->root)
 		findings->id_maps = maps_ids("/", facts->kernel_version) &&
 				    maps_ids(findings->directory.path, facts->kernel_version);
+	r = find_places(findings, policy, error);
+	if (r == 0 && policy->layer_system)
+		r = find_system_directories(findings, facts, error);
+	if (r < 0)
+		return r;
 	for (size_t i = 0; i < policy->paths_count; i++) {
 		r = find_policy_path(findings, &policy->paths[i], error);
 		if (r < 0)
@@ -655,6 +756,11 @@ void findings_release(struct findings *findings)
 		free(findings->paths.items[i].path);
 	free(findings->paths.items);
 	scan_result_release(&findings->scan);
+	for (size_t i = 0; i < findings->places_count; i++) {
+		free(findings->places[i].inside);
+		free(findings->places[i].path);
+	}
+	free(findings->places);
 	strv_release(&findings->masks);
 	strv_release(&findings->sys_shown);
 	for (size_t i = 0; i < findings->system_count; i++) {

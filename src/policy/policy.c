@@ -374,6 +374,14 @@ static int set_hide_secrets(
 	return 0;
 }
 
+static int set_layer_system(
+	struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	(void)key, (void)value, (void)error;
+	policy->layer_system = true;
+	return 0;
+}
+
 /* All keys of the network: network.c has a table of its own. */
 static int set_network(
 	struct policy *policy, const char *key, const char *value, struct error *error)
@@ -395,6 +403,7 @@ static const struct policy_key keys[] = {
 	{"allow-read", "PATH", "show it, though it is hidden by default"},
 	{"share-tmp", NULL, "use the host's /tmp instead of a private one"},
 	{"git", "off|commit", "off: repositories are read-only; commit: work on a checked layer"},
+	{"layer-system", NULL, "as root, with --layer: /usr, /etc, /home, ... on the layer, too"},
 	{"env", "NAME[=VALUE]", "pass or set an environment variable"},
 	{"env-all", NULL, "pass the whole environment, secrets included"},
 	{"limit", "LIST",
@@ -441,6 +450,7 @@ static const policy_setter setters[] = {
 	set_allow_read,
 	set_share_tmp,
 	set_git,
+	set_layer_system,
 	set_env,
 	set_env_all,
 	set_limit,
@@ -494,6 +504,9 @@ int policy_set(struct policy *policy, const char *key, const char *value, struct
 {
 	if (strcmp(key, "grant-write") == 0 && value)
 		return policy_grant_write(policy, value, error);
+	int r = places_set(&policy->places, key, value, error);
+	if (r != -ENOKEY)
+		return r;
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
 		if (strcmp(keys[i].name, key) != 0)
 			continue;
@@ -534,6 +547,7 @@ void policy_free(struct policy *policy)
 	network_policy_release(&policy->network);
 	free(policy->net_log);
 	free(policy->net_ask);
+	places_release(&policy->places);
 	free(policy);
 }
 
@@ -609,6 +623,33 @@ static int validate_network(const struct policy *policy, enum policy_mode mode, 
 	return r;
 }
 
+static int validate_layer(const struct policy *policy, enum policy_mode mode, struct error *error)
+{
+	const struct policy_places *places = &policy->places;
+	if (!places->layer) {
+		if (policy->layer_system)
+			return contradiction(error, "--layer-system without --layer",
+				"system directories are written on a layer only", "add --layer");
+		return places->roots.count == 0
+			       ? 0
+			       : error_set(error, EINVAL, "policy", "layer-root without layer-dir");
+	}
+	if (mode == MODE_FULL_ACCESS)
+		return contradiction(error, "--layer with --mode danger-full-access",
+			"there is no box in this mode that could keep what is written apart",
+			"use --mode workspace-write");
+	if (policy->git == GIT_COMMIT)
+		return contradiction(error, "--layer with --git commit",
+			"a commit would be written back to the repository",
+			"commit what was applied, outside");
+	if (policy->layer_system && policy->profile->view != VIEW_HOST)
+		return contradiction(error, "--layer-system with a private root",
+			"this profile shows system directories read-only", "use --profile local");
+	if (places->roots.count > 0 && policy->profile->view != VIEW_CLOUD)
+		return error_set(error, EINVAL, "policy", "layer-root is for profile cloud");
+	return 0;
+}
+
 int policy_validate(const struct policy *policy, struct error *error)
 {
 	const struct profile *profile = policy->profile;
@@ -660,5 +701,6 @@ int policy_validate(const struct policy *policy, struct error *error)
 	if (policy->python_path.count > 0 && profile->view != VIEW_STRICT)
 		return contradiction(error, "--python-path without --profile strict",
 			"elsewhere PYTHONPATH is an ordinary variable", "use --env PYTHONPATH=DIR");
-	return validate_network(policy, mode, error);
+	int r = validate_layer(policy, mode, error);
+	return r < 0 ? r : validate_network(policy, mode, error);
 }

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/strv.h"
 #include "policy/network.h"
+#include "policy/places.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -100,6 +101,9 @@ struct policy {
 	char *net_log; /* where each decision of egress is written: a file, or "-"; or NULL */
 	char *net_ask; /* the socket of a program that is asked for undecided names; or NULL */
 	struct network_policy network; /* as written; what holds is policy_network()'s */
+
+	struct policy_places places;
+	bool layer_system; /* a layer over the system directories, too */
 };
 
 int policy_new(struct policy **ret);

@@ -1,5 +1,5 @@
-/* The front starts this program for what is done with layers, and for tasks. argv[0] is the verb, so
- * that it is also found under `coffer-task VERB`. */
+/* The front starts this program for what is done with layers, and for tasks. argv[0] is the verb,
+ * so that it is also found under `coffer-task VERB`. */
 #include "base/cleanup.h"
 #include "task/command.h"
 

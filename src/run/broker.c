@@ -478,9 +478,8 @@ __attribute__((noreturn)) static void run(
 	broker.scoped = options->scoped;
 	broker.init = options->init;
 	broker.listener = options->listener;
-	broker.egress = broker.landlock && network_is_open(&options->plan->network)
-				? options->egress
-				: -1;
+	broker.egress =
+		broker.landlock && network_is_open(&options->plan->network) ? options->egress : -1;
 	fill_calls(&broker, broker_socket_calls, broker_socket_calls_count);
 	if (broker.landlock) {
 		fill_calls(&broker, broker_file_calls, broker_file_calls_count);

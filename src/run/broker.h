@@ -27,7 +27,7 @@ struct broker_options {
 	int egress;
 	uint64_t
 		*continued; /* shared memory: counts directory-making calls that were let through */
-	bool scoped; /* broker_fork(): as keeper_fork() returned */
+	bool scoped;        /* broker_fork(): as keeper_fork() returned */
 };
 
 /* The container tier's. Forks the broker. It joins the box's user, mount and network namespaces,

@@ -272,12 +272,11 @@ int socket_call_begin(
 void socket_describe(const struct sockaddr_storage *address, socklen_t address_bytes,
 	char text[SOCKET_TEXT_BYTES]);
 /* Records the refusal; -EACCES. */
-int socket_call_refuse(
-	struct broker *broker, const struct socket_call *call, const char *reason);
+int socket_call_refuse(struct broker *broker, const struct socket_call *call, const char *reason);
 sa_family_t socket_call_family(const struct socket_call *call);
 /* One connect() that does not block, whatever the program does to the socket meanwhile. */
-int socket_connect_once(int socket_fd, const struct sockaddr_storage *address,
-	socklen_t address_bytes, int pin);
+int socket_connect_once(
+	int socket_fd, const struct sockaddr_storage *address, socklen_t address_bytes, int pin);
 /* Room for one more call that waits, zeroed but for id and pin; NULL: there is none. */
 struct pending *sockets_park(struct broker *broker, const struct request *request);
 /* CLOCK_MONOTONIC time at which the socket's SO_SNDTIMEO or SO_RCVTIMEO is over; 0: never. */

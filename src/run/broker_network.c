@@ -46,8 +46,8 @@
 #endif
 
 enum {
-	MEET_MS = 100,         /* between two sockets of this host, which takes no time: */
-	OWN_MEET_MS = 5,       /* unless a backlog of the box's own is full */
+	MEET_MS = 100,   /* between two sockets of this host, which takes no time: */
+	OWN_MEET_MS = 5, /* unless a backlog of the box's own is full */
 	TELL_MS = 200,
 	MEET_BACKLOG = 16,     /* strangers may knock meanwhile */
 	OWN_CONNECT_MS = 5000, /* how long a full backlog of the box's own is waited for */
@@ -241,9 +241,8 @@ int network_tell_egress(struct broker *broker, uint32_t kind, const struct in6_a
 		struct pollfd egress = {.fd = broker->egress, .events = POLLOUT};
 		poll(&egress, 1, TELL_MS);
 		network_hear(broker);
-		r = broker->egress < 0
-			    ? -ECONNREFUSED
-			    : fd_send(broker->egress, &message, sizeof(message), &fd, 1);
+		r = broker->egress < 0 ? -ECONNREFUSED
+				       : fd_send(broker->egress, &message, sizeof(message), &fd, 1);
 	}
 	return r;
 }

@@ -26,7 +26,8 @@
 #include <time.h>
 
 struct git_commit {
-	struct strv layers; /* parallel to plan->git_layers */
+	struct strv layers;          /* parallel to plan->git_layers */
+	struct mounts_stack *stacks; /* of the same */
 	struct timespec started_at;
 };
 
@@ -160,6 +161,12 @@ int git_commit_prepare(const struct plan *plan, struct git_commit **ret, struct 
 	for (size_t i = 0; r == 0 && i < plan->git_layers_count; i++)
 		r = make_layer(git, plan, base, i);
 	clock_gettime(CLOCK_REALTIME, &git->started_at);
+	git->stacks = calloc(plan->git_layers_count, sizeof(*git->stacks));
+	if (r == 0 && !git->stacks)
+		r = -ENOMEM;
+	for (size_t i = 0; r == 0 && i < plan->git_layers_count; i++)
+		git->stacks[i] =
+			(struct mounts_stack){.top = git->layers.items[i], .first_tree = i};
 	if (r < 0) {
 		git_commit_free(git, plan);
 		error_set_errno(error, -r, "git", "a private layer below %s", written);
@@ -169,9 +176,9 @@ int git_commit_prepare(const struct plan *plan, struct git_commit **ret, struct 
 	return 0;
 }
 
-char *const *git_commit_layers(const struct git_commit *git)
+const struct mounts_stack *git_commit_stacks(const struct git_commit *git)
 {
-	return git ? strv_items(&git->layers) : NULL;
+	return git->stacks;
 }
 
 static int on_config(const char *section, const char *subsection, const char *name,
@@ -286,5 +293,6 @@ void git_commit_free(struct git_commit *git, const struct plan *plan)
 	for (size_t i = 0; i < git->layers.count; i++)
 		remove_layer(git->layers.items[i], plan);
 	strv_release(&git->layers);
+	free(git->stacks);
 	free(git);
 }

@@ -41,7 +41,7 @@ struct inside {
 	uint64_t user_processes;
 	int stdio[3];
 	int master, slave;
-	int *trees; /* of the plan's mounts, then the root's, then the git layers' */
+	int *trees; /* of the plan's mounts, then the root's, then the stacks' */
 	int root_tree;
 	int namespaces[BROKER_NAMESPACES];
 	unsigned fallbacks;
@@ -114,8 +114,8 @@ static int build_root(struct inside *inside, struct error *error)
 {
 	struct mounts_sources sources = {.root_tree = inside->root_tree,
 		.trees = inside->trees,
-		.git_trees = inside->trees + inside->plan->mounts_count + 1,
-		.git_layers = inside->options->git_layers};
+		.stack_trees = inside->trees + inside->plan->mounts_count + 1,
+		.stacks = inside->options->stacks};
 	return mounts_build(inside->plan, &sources, &inside->fallbacks, error);
 }
 
@@ -377,9 +377,7 @@ static int open_tree_map(
 
 static bool is_from_host(const struct plan_mount *mount)
 {
-	return (mount->kind == MOUNT_BIND || mount->kind == MOUNT_OVERLAY ||
-		       mount->kind == MOUNT_GIT_LAYER) &&
-	       !mount->device_nodes;
+	return mounts_is_from_host(mount) && !mount->device_nodes;
 }
 
 /* The host's whole tree is seen by root's ids, with the secrets in it hidden one by one. A private
@@ -388,6 +386,28 @@ static bool is_mapped(const struct plan *plan, const struct plan_mount *mount)
 {
 	return (plan->id_range && !plan->private_root) || mount->writable ||
 	       (plan->workspace && path_is_below(mount->source, plan->workspace));
+}
+
+/* The mounts' trees, the root's, and those of the stacks. */
+static size_t count_trees(const struct launch_options *options)
+{
+	size_t count = options->plan->mounts_count + 1;
+	for (size_t i = 0; i < options->stacks_count; i++)
+		count += 1 + options->stacks[i].below.count;
+	return count;
+}
+
+static char *part_of_stack(const struct launch_options *options, size_t index, bool *ret_writable)
+{
+	for (size_t i = 0; i < options->stacks_count; i++) {
+		const struct mounts_stack *stack = &options->stacks[i];
+		size_t part = index - stack->first_tree;
+		if (index < stack->first_tree || part > stack->below.count)
+			continue;
+		*ret_writable = part == 0;
+		return part == 0 ? stack->top : stack->below.items[part - 1];
+	}
+	return NULL;
 }
 
 /* Sends what only root outside can prepare: trees whose ids are mapped, and those that the box's
@@ -400,21 +420,21 @@ static int send_trees(
 	int r = open_tree_map(plan, launched, &userns, error);
 	if (r < 0)
 		return r;
-	size_t count = plan->mounts_count + 1 + plan->git_layers_count;
-	for (size_t i = 0; i < count; i++) {
+	for (size_t i = 0; i < count_trees(options); i++) {
 		struct plan_mount other = {
 			.kind = MOUNT_BIND, .source = (char *)"/", .recursive = true};
 		const struct plan_mount *mount = i < plan->mounts_count ? &plan->mounts[i] : &other;
-		bool layer = i > plan->mounts_count;
-		if (layer) {
-			other.source = options->git_layers[i - plan->mounts_count - 1];
-			other.writable = true;
+		bool part = i > plan->mounts_count;
+		if (part) {
+			other.source =
+				part_of_stack(options, i - plan->mounts_count - 1, &other.writable);
+			other.recursive = false;
 		}
 		bool whole = i == plan->mounts_count;
 		if (!is_from_host(mount) || (whole && (plan->private_root || !plan->id_range)))
 			continue;
-		cleanup_close int tree =
-			mounts_clone_tree(mount, is_mapped(plan, mount) ? userns : -1, error);
+		bool mapped = part || is_mapped(plan, mount);
+		cleanup_close int tree = mounts_clone_tree(mount, mapped ? userns : -1, error);
 		if (tree == -ENOTSUP)
 			tree = mounts_clone_tree(mount, -1, error);
 		if (tree == -ENOENT)
@@ -484,7 +504,7 @@ int launch(const struct launch_options *options, struct launched *ret, struct er
 	struct inside inside = {
 		.options = options, .plan = plan, .master = -1, .slave = -1, .root_tree = -1};
 	memcpy(inside.stdio, options->stdio, sizeof(inside.stdio));
-	size_t trees_count = plan->mounts_count + 1 + plan->git_layers_count;
+	size_t trees_count = count_trees(options);
 	cleanup_free int *trees = malloc(trees_count * sizeof(*trees));
 	if (!trees)
 		return error_set_errno(error, ENOMEM, "launch", "the mounts");

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "confine/cgroup.h"
+#include "confine/mounts.h"
 #include "plan/plan.h"
 #include "run/broker.h"
 
@@ -17,10 +18,11 @@ struct launch_options {
 	bool terminal;               /* a PTY is wanted */
 	bool foreground;             /* the first command has it from the start */
 	struct rlimit open_files;    /* RLIMIT_NOFILE of the caller, for the commands */
-	char *const *git_layers;     /* see confine/mounts.h */
-	struct denials *denials;     /* for the landlock tier's broker, see run/broker.h */
-	struct connects *connects;   /* or NULL */
-	int egress;                  /* the same broker's end of its socket to egress, or -1 */
+	const struct mounts_stack *stacks; /* see confine/mounts.h */
+	size_t stacks_count;
+	struct denials *denials;   /* for the landlock tier's broker, see run/broker.h */
+	struct connects *connects; /* or NULL */
+	int egress;                /* the same broker's end of its socket to egress, or -1 */
 	uint64_t *continued;
 };
 

@@ -65,31 +65,37 @@ static bool read_fill(int fd, uint64_t *ret_bytes, uint64_t *ret_inodes)
 
 /* Every file system once, however many roots lie on it. A root that cannot be opened is an error:
  * its growth would go unseen. */
+static int open_disk(struct meter *meter, const char *root)
+{
+	cleanup_close int fd = open(root, O_PATH | O_CLOEXEC);
+	struct stat st;
+	struct disk disk;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	for (size_t d = 0; d < meter->disks_count; d++)
+		if (meter->disks[d].device == st.st_dev)
+			return 0;
+	if (meter->disks_count == MAX_DISKS)
+		return -E2BIG;
+	if (!read_fill(fd, &disk.used_bytes, &disk.used_inodes))
+		return -errno;
+	disk.device = st.st_dev;
+	disk.fd = steal_fd(&fd);
+	meter->disks[meter->disks_count++] = disk;
+	return 0;
+}
+
 static int open_disks(struct meter *meter)
 {
-	for (size_t i = 0; i < meter->plan->write_roots.count; i++) {
-		const char *root = meter->plan->write_roots.items[i];
+	const struct plan *plan = meter->plan;
+	int r = plan->layer ? open_disk(meter, plan->layer) : 0;
+	for (size_t i = 0; r == 0 && i < plan->write_roots.count; i++) {
+		const char *root = plan->write_roots.items[i];
 		/* TMPDIR is made later, on the file system of the directory above. */
-		bool later = meter->plan->tmpdir && strcmp(root, meter->plan->tmpdir) == 0;
-		cleanup_close int fd = open(later ? "/tmp" : root, O_PATH | O_CLOEXEC);
-		struct stat st;
-		struct disk disk;
-		if (fd < 0 || fstat(fd, &st) < 0)
-			return -errno;
-		bool known = false;
-		for (size_t d = 0; d < meter->disks_count; d++)
-			known |= meter->disks[d].device == st.st_dev;
-		if (known)
-			continue;
-		if (meter->disks_count == MAX_DISKS)
-			return -E2BIG;
-		if (!read_fill(fd, &disk.used_bytes, &disk.used_inodes))
-			return -errno;
-		disk.device = st.st_dev;
-		disk.fd = steal_fd(&fd);
-		meter->disks[meter->disks_count++] = disk;
+		bool later = plan->tmpdir && strcmp(root, plan->tmpdir) == 0;
+		r = open_disk(meter, later ? "/tmp" : root);
 	}
-	return 0;
+	return r;
 }
 
 int meter_new(const struct plan *plan, pid_t init, unsigned limits_to_meter, struct meter **ret)

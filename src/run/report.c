@@ -254,6 +254,8 @@ char *report_to_json(const struct report *report, const struct plan *plan,
 				text_of(report->captured[i], report->captured_bytes[i]));
 	if (report->traffic)
 		json_object_set(root, "network", report->traffic);
+	if (report->layer)
+		json_object_set_new(root, "layer", json_loads(report->layer, 0, NULL));
 	if (report->git_result)
 		json_object_set_new(root, "git", json_loads(report->git_result, 0, NULL));
 	char *json = json_dumps(root, JSON_INDENT(2) | JSON_ENSURE_ASCII);
@@ -265,10 +267,12 @@ void report_release(struct report *report)
 {
 	free(report->captured[0]);
 	free(report->captured[1]);
+	free(report->layer);
 	free(report->git_result);
 	free(report->egress_note);
 	report->egress_note = NULL;
 	json_decref(report->traffic);
 	report->traffic = NULL;
+	report->layer = NULL;
 	report->captured[0] = report->captured[1] = report->git_result = NULL;
 }

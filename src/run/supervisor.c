@@ -143,7 +143,8 @@ static bool pids_need_more_than_rlimit(const struct plan *plan)
 static unsigned limits_to_keep(const struct plan *plan)
 {
 	const struct limits *limits = &plan->limits;
-	bool roots = plan->profile->view != VIEW_STRICT && plan->write_roots.count > 0;
+	bool roots =
+		(plan->profile->view != VIEW_STRICT && plan->write_roots.count > 0) || plan->layer;
 	return (limits->memory_bytes ? LIMIT_MEMORY : 0) | (limits->cpu_milli ? LIMIT_CPU : 0) |
 	       (pids_need_more_than_rlimit(plan) ? LIMIT_PIDS : 0) |
 	       (limits->disk_bytes && roots ? LIMIT_DISK : 0) |
@@ -285,7 +286,8 @@ static int start_box(struct supervisor *s)
 		.terminal = s->terminal,
 		.foreground = output_takes_terminal(s->output),
 		.open_files = s->open_files,
-		.git_layers = git_commit_layers(s->git),
+		.stacks = s->git ? git_commit_stacks(s->git) : s->options->stacks,
+		.stacks_count = s->git ? s->plan->git_layers_count : s->options->stacks_count,
 		.denials = s->denials,
 		.connects = s->connects,
 		.egress = egress,

@@ -2,6 +2,7 @@
 #ifndef COFFER_RUN_SUPERVISOR_H
 #define COFFER_RUN_SUPERVISOR_H
 
+#include "confine/mounts.h"
 #include "plan/plan.h"
 #include "run/denials.h"
 #include "run/egress_process.h"
@@ -10,9 +11,11 @@
 struct supervise_options {
 	const struct plan *plan;
 	int stdio[3]; /* the caller's descriptors for the first command; borrowed */
-	struct egress_process *egress; /* borrowed; NULL: the box has no network */
-	bool egress_settled;           /* else it is while the box is being built */
-	int client;                    /* libcoffer's socket (see run/protocol.h), or -1 */
+	struct egress_process *egress;     /* borrowed; NULL: the box has no network */
+	bool egress_settled;               /* else it is while the box is being built */
+	const struct mounts_stack *stacks; /* of the plan's layer, see confine/mounts.h */
+	size_t stacks_count;
+	int client; /* libcoffer's socket (see run/protocol.h), or -1 */
 };
 
 /* Builds the box, runs the plan's command in it, and returns when everything in it has ended and

@@ -5,14 +5,12 @@
 #include "task/box.h"
 
 struct clone_request {
-	const char *
-		repository; /* a path, file://, https://, ssh:// or HOST:PATH, as a person writes it */
-	const char *ref;    /* branch, tag or commit; NULL: what HEAD is there */
-	unsigned depth;     /* 0: whole history */
-	const char *filter; /* of a partial clone: "blob:none", ...; or NULL */
+	const char *repository; /* a path, file://, https://, ssh:// or HOST:PATH, as written */
+	const char *ref;        /* branch, tag or commit; NULL: what HEAD is there */
+	unsigned depth;         /* 0: whole history */
+	const char *filter;     /* of a partial clone: "blob:none", ...; or NULL */
 	bool submodules;
-	const struct strv *
-		settings; /* more of the policy: names that may be reached beside the repository's */
+	const struct strv *settings; /* more of the policy: names beside the repository's */
 	const char *layer; /* id of a fresh layer without parents: gets the working tree and .git */
 	int log;           /* git's words */
 	int (*tick)(void *context);

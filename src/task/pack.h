@@ -1,6 +1,6 @@
-/* What leaves a task: a patch that applies to the commit that was cloned, and the same as a commit in
- * a bundle. Made by git in a box of its own, with the clone's own untouched .git: what set-up or
- * agent did to theirs (hooks, filters, config, index, links) is never used. */
+/* What leaves a task: a patch that applies to the commit that was cloned, and the same as a
+ * commit in a bundle. Made by git in a box of its own, with the clone's own untouched .git: what
+ * set-up or agent did to theirs (hooks, filters, config, index, links) is never used. */
 #ifndef COFFER_TASK_PACK_H
 #define COFFER_TASK_PACK_H
 

@@ -1,5 +1,5 @@
-/* Secrets of the set-up phase, looked for in all that it left. docs/TASKS.md says what no search can
- * find. */
+/* Secrets of the set-up phase, looked for in all that it left. docs/TASKS.md says what no search
+ * can find. */
 #ifndef COFFER_TASK_SECRET_SEARCH_H
 #define COFFER_TASK_SECRET_SEARCH_H
 
@@ -26,10 +26,9 @@ void secret_values_release(struct secret_values *values);
 int secret_value_read(const char *written, struct secret_value *ret, struct error *error);
 
 struct secret_finding {
-	char *path;   /* in the box: "/workspace/.npmrc"; inside archives "a.tar.gz!b.txt" */
-	char *secret; /* its name */
-	const char *
-		form; /* static: "plain", "base64", "hex", "percent-encoded", "UTF-16", "JSON", ... */
+	char *path;       /* in the box: "/workspace/.npmrc"; inside archives "a.tar.gz!b.txt" */
+	char *secret;     /* its name */
+	const char *form; /* static: "plain", "base64", "hex", "percent-encoded", "JSON", ... */
 	uint64_t offset_bytes;
 };
 struct secret_findings {

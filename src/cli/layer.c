@@ -1,0 +1,103 @@
+#include "cli/layer.h"
+
+#include "base/cleanup.h"
+#include "layer/changes.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static int complain(const struct error *error)
+{
+	cli_complain((const struct coffer_error *)error);
+	return -1;
+}
+
+/* A layer of that name, which --layer-on must not contradict. */
+static int reopen(const struct cli_options *options, struct layer **ret, struct error *error)
+{
+	int r = layer_open(options->layer_name, LAYER_READ, ret, error);
+	if (r < 0 || !options->layer_on)
+		return r;
+	error_set(error, EEXIST, "layer", "layer %s exists: --layer-on is for a new one",
+		options->layer_name);
+	return error_hint(error, "choose another name, or drop --layer-on to go on in it");
+}
+
+int cli_layer_open(struct cli_options *options, struct cli_layer *ret)
+{
+	*ret = (struct cli_layer){.named = options->layer_name != NULL};
+	if (!options->layer && options->layer_on) {
+		cli_complain_text("--layer-on %s without --layer: add --layer or --layer=NEW",
+			options->layer_on);
+		return -1;
+	}
+	if (!options->layer)
+		return 0;
+	struct layer *layer = NULL;
+	struct error error = {0};
+	int r = options->layer_name ? reopen(options, &layer, &error) : -ENOENT;
+	if (r == -ENOENT) {
+		const struct layer_options wanted = {.name = options->layer_name,
+			.on = options->layer_on,
+			.purpose = "run",
+			.kind = LAYER_OVERLAY};
+		r = layer_create(&wanted, &layer, &error);
+		ret->fresh = r == 0;
+	}
+	if (r < 0) {
+		layer_close(layer);
+		return complain(&error);
+	}
+	ret->id = strdup(layer->id);
+	layer_close(layer);
+	struct coffer_error refused;
+	if (!ret->id || coffer_policy_set(options->policy, "layer-dir", ret->id, &refused) < 0) {
+		cli_complain_text("out of memory");
+		return -1;
+	}
+	return 0;
+}
+
+static void discard(const char *id)
+{
+	struct layer *layer = NULL;
+	struct error error;
+	if (layer_open(id, LAYER_WRITE, &layer, &error) == 0)
+		layer_discard(layer, &error);
+}
+
+static void tell(const struct layer *layer, const struct layer_counts *counts)
+{
+	const char *name = layer->name ? layer->name : layer->id;
+	char text[512];
+	snprintf(text, sizeof(text),
+		"layer %s: %" PRIu64 " added, %" PRIu64 " modified, %" PRIu64
+		" deleted; `coffer diff %s`, `coffer apply %s`, `coffer discard %s`",
+		name, counts->added, counts->modified, counts->deleted, name, name, name);
+	cli_say(text);
+}
+
+void cli_layer_close(
+	struct cli_layer *cli, const struct cli_options *options, struct coffer_report *report)
+{
+	struct layer *layer = NULL;
+	struct layer_counts counts = {0};
+	struct error error;
+	if (!cli->id)
+		return;
+	bool known = layer_open(cli->id, LAYER_READ, &layer, &error) == 0 &&
+		     layer_count(layer, &counts, &error) == 0;
+	bool empty = known && counts.added + counts.modified + counts.deleted == 0;
+	if (!known)
+		complain(&error);
+	else if (!empty && !options->quiet)
+		tell(layer, &counts);
+	else if (!options->quiet && report)
+		cli_say("layer: nothing was written");
+	layer_close(layer);
+	if (empty && cli->fresh && (!cli->named || !report))
+		discard(cli->id);
+	free(cli->id);
+	cli->id = NULL;
+}
