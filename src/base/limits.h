@@ -124,6 +124,7 @@ enum {
 	MAX_LAYER_DEPTH = 1024,
 	/* What one apply may be about, and its journal. */
 	MAX_LAYER_APPLY_CHANGES = 4 * 1000 * 1000,
+	MAX_LAYER_APPLY_REFUSALS = 1000,
 	MAX_LAYER_JOURNAL_BYTES = 1024 * 1024 * 1024,
 	/* The names of one directory, some ten million; what was recorded of a root. */
 	MAX_LAYER_DIRECTORY_BYTES = 256 * 1024 * 1024,
