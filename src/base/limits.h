@@ -122,6 +122,14 @@ enum {
 	MAX_LAYER_PARENTS = 64,
 	MAX_LAYER_FILE_BYTES = 1024 * 1024,
 	MAX_LAYER_DEPTH = 1024,
+	/* A layer that is a copy of the workspace: files and directories. */
+	MAX_COPY_ENTRIES = 2000000,
+	/* What a speculative run may want to connect to. */
+	MAX_WANTED = 1024,
+	/* A directory that the box renames and an overlay does not (run/move.c). */
+	MAX_MOVE_ENTRIES = 1000000,
+	MAX_MOVE_MIB = 64 * 1024,
+	MAX_MOVE_SECONDS = 600,
 	/* The names of one directory, some ten million; what was recorded of a root. */
 	MAX_LAYER_DIRECTORY_BYTES = 256 * 1024 * 1024,
 	MAX_LAYER_RECORDS_BYTES = 1024 * 1024 * 1024,
@@ -134,6 +142,23 @@ enum {
 	MAX_TASK_RESULT_BYTES = 16 * 1024 * 1024,
 	MAX_TASK_LOCK_FILE_BYTES = 64 * 1024 * 1024,
 	MAX_TASK_PREPARED = 16,
+
+	/* A search for secrets: their number and bytes together (they travel through one pipe), archives
+	 * within archives, compressed streams read at one time at one depth, what is kept of names in
+	 * archives, and how much one file and all of them may come to when unpacked. */
+	MAX_SECRETS = 64,
+	MAX_SECRETS_BYTES = 32 * 1024,
+	MAX_SEARCH_NESTING = 8,
+	MAX_SEARCH_UNPACKERS = 16,
+	MAX_SEARCH_MEMBER_BYTES = 1024,
+	MAX_SEARCH_RATIO = 200,
+	MAX_SEARCH_FILE_MIB = 8 * 1024,
+	MAX_SEARCH_MIB = 64 * 1024,
+	MAX_SEARCH_FINDINGS = 4096,
+	MAX_SEARCH_ANSWER_BYTES = 64 * 1024 * 1024,
+
+	/* An automaton that looks for patterns: 64 secrets in all their forms. */
+	MAX_AUTOMATON_NODES = 16 * 1024 * 1024,
 
 	/* A clone: submodules, within one another; .gitmodules and the list of a tree's commits. */
 	MAX_SUBMODULES = 256,

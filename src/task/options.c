@@ -120,9 +120,14 @@ static int set_on_leak(struct task_spec *spec, const char *directory, const char
 		spec->scrub = value[0] == 's';
 		return 0;
 	}
+	if (strcmp(value, "allow-unsearched") == 0) {
+		spec->unsearched_allowed = true;
+		return 0;
+	}
 	if (strncmp(value, allow, strlen(allow)) != 0) {
-		error_set(error, EINVAL, stage, "on-leak: '%.64s' is not one of: fail, scrub, "
-						"allow=NAME", value);
+		error_set(error, EINVAL, stage,
+			"on-leak: '%.64s' is not one of: fail, scrub, allow=NAME, allow-unsearched",
+			value);
 		return error_hint(error, "allow=NAME,... lets these secrets stay where they are");
 	}
 	cleanup_free char *names = strdup(value + strlen(allow));
@@ -155,23 +160,22 @@ static const struct task_key keys[] = {
 	{"secret", "NAME=SOURCE[,file]",
 		"a secret of the set-up, from env:VARIABLE, file:PATH or command:WORDS", add_text,
 		KEY(secrets), true},
-	{"allow-domain", "NAME[:PORTS]", "open a name to clone and set-up", add_text,
-		KEY(domains), true},
-	{"agent-allow-domain", "NAME[:PORTS]", "open a name to the agent, which has none",
-		add_text, KEY(agent_domains), true},
-	{"limit", "LIST", "limits of agent and check: time=1h,memory=4G,...", add_text,
-		KEY(limits), true},
+	{"allow-domain", "NAME[:PORTS]", "open a name to clone and set-up", add_text, KEY(domains),
+		true},
+	{"agent-allow-domain", "NAME[:PORTS]", "open a name to the agent, which has none", add_text,
+		KEY(agent_domains), true},
+	{"limit", "LIST", "limits of agent and check: time=1h,memory=4G,...", add_text, KEY(limits),
+		true},
 	{"setup-limit", "LIST", "limits of the set-up", add_text, KEY(setup_limits), true},
 	{"home", "NAME", "a home directory that lasts from task to task", set_text, KEY(home)},
 	{"attempts", "N", "so many agents, side by side", set_count, KEY(attempts)},
 	{"jobs", "K", "at most so many at a time", set_count, KEY(jobs)},
 	{"refresh", NULL, "make the set-up anew, whatever is cached", set_flag, KEY(refresh)},
-	{"on-leak", "fail|scrub|allow=NAME", "a secret that the set-up left behind", set_on_leak,
-		0, true},
+	{"on-leak", "fail|scrub|allow=NAME|allow-unsearched",
+		"a secret that the set-up left behind", set_on_leak, 0, true},
 	{"branch-in", "BARE_REPO", "put the result there as branch coffer/ID", set_path,
 		KEY(branch_in)},
-	{"pull-request", "FILE", "write a pull request's text there", set_path,
-		KEY(pull_request)},
+	{"pull-request", "FILE", "write a pull request's text there", set_path, KEY(pull_request)},
 };
 
 const struct task_key *task_keys(size_t *ret_count)
@@ -188,8 +192,8 @@ int task_spec_set(struct task_spec *spec, const char *directory, const char *nam
 		if (strcmp(key->name, name) != 0)
 			continue;
 		if (key->argument && !value)
-			return error_set(error, EINVAL, stage, "%s needs a value: %s", name,
-				key->argument);
+			return error_set(
+				error, EINVAL, stage, "%s needs a value: %s", name, key->argument);
 		if (!key->argument && value)
 			return error_set(error, EINVAL, stage, "%s takes no value", name);
 		if (value && !*value)

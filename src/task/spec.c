@@ -43,6 +43,7 @@ static const struct field {
 	{"refresh", FIELD_FLAG, offsetof(struct task_spec, refresh)},
 	{"scrub", FIELD_FLAG, offsetof(struct task_spec, scrub)},
 	{"leaks_allowed", FIELD_LIST, offsetof(struct task_spec, leaks_allowed)},
+	{"unsearched_allowed", FIELD_FLAG, offsetof(struct task_spec, unsearched_allowed)},
 	{"branch_in", FIELD_TEXT, offsetof(struct task_spec, branch_in)},
 	{"pull_request", FIELD_TEXT, offsetof(struct task_spec, pull_request)},
 };
@@ -239,8 +240,8 @@ static int check_places(const struct task_spec *spec, struct error *error)
 		return error_hint(error, "letters, digits, '.', '_' and '-'");
 	}
 	if (spec->branch_in && (stat(spec->branch_in, &st) < 0 || !S_ISDIR(st.st_mode))) {
-		error_set(error, ENOENT, stage, "branch-in: %s is not a directory",
-			spec->branch_in);
+		error_set(
+			error, ENOENT, stage, "branch-in: %s is not a directory", spec->branch_in);
 		return error_hint(error, "make one: git init --bare %s", spec->branch_in);
 	}
 	return 0;
@@ -250,8 +251,9 @@ static int check_required(const struct task_spec *spec, struct error *error)
 {
 	if (!spec->repository || !*spec->repository) {
 		error_set(error, EINVAL, stage, "no repository is given");
-		return error_hint(error, "coffer task run REPOSITORY --agent COMMAND; or `repository` "
-					 "in coffer-task.toml");
+		return error_hint(error,
+			"coffer task run REPOSITORY --agent COMMAND; or `repository` "
+			"in coffer-task.toml");
 	}
 	if (!spec->agent || !*spec->agent) {
 		error_set(error, EINVAL, stage, "no agent is given");

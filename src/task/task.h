@@ -22,6 +22,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 enum { TASK_ID_BYTES = 10 + 1 }; /* "t-" and eight characters */
@@ -36,8 +37,6 @@ enum task_exit {
 	TASK_EXIT_CANCELLED = 130,
 };
 
-enum task_leak { TASK_LEAK_FAIL, TASK_LEAK_SCRUB };
-
 struct task_spec {
 	char *repository, *ref, *filter;
 	uint64_t depth;
@@ -45,9 +44,9 @@ struct task_spec {
 	char *setup;      /* command; NULL */
 	char *setup_file; /* host file in its place; NULL */
 	char *agent;
-	char *prompt;      /* text; NULL */
-	char *prompt_file; /* host file in its place; NULL */
-	char *check;       /* command; NULL */
+	char *prompt;                  /* text; NULL */
+	char *prompt_file;             /* host file in its place; NULL */
+	char *check;                   /* command; NULL */
 	struct strv environment;       /* NAME=VALUE: of every phase from set-up on */
 	struct strv agent_environment; /* NAME=VALUE: of agent and check */
 	struct strv secrets;           /* NAME=SOURCE[,file] */
@@ -56,8 +55,9 @@ struct task_spec {
 	char *home; /* name; NULL */
 	uint64_t attempts, jobs;
 	bool refresh;
-	bool scrub;                 /* --on-leak scrub; else it fails */
-	struct strv leaks_allowed; /* names of secrets */
+	bool scrub;                     /* --on-leak scrub; else it fails */
+	struct strv leaks_allowed;      /* names of secrets */
+	bool unsearched_allowed;        /* what could not be searched may stay */
 	char *branch_in, *pull_request; /* host paths; NULL */
 };
 void task_spec_release(struct task_spec *spec);
@@ -76,8 +76,8 @@ struct task_key {
 };
 const struct task_key *task_keys(size_t *ret_count);
 /* directory: what relative paths are relative to. */
-int task_spec_set(struct task_spec *spec, const char *directory, const char *key,
-	const char *value, struct error *error);
+int task_spec_set(struct task_spec *spec, const char *directory, const char *key, const char *value,
+	struct error *error);
 /* task_file.c: every entry of the TOML file. -ENOENT: it is not there. */
 int task_spec_read_file(struct task_spec *spec, const char *path, struct error *error);
 
@@ -117,12 +117,13 @@ struct task {
 	/* Of the process that works on it. */
 	struct store *store;
 	int lock;
+	int home_lock; /* shared while boxes of it may run */
 	struct task_progress *progress;
 };
 
 /* Makes the directory and the row; the caller holds its lock. */
-int task_create(struct store *store, struct task_spec *spec, struct task **ret,
-	struct error *error);
+int task_create(
+	struct store *store, struct task_spec *spec, struct task **ret, struct error *error);
 /* -ENOENT: with the nearest id as hint. */
 int task_load(struct store *store, const char *id, struct task **ret, struct error *error);
 /* Takes the lock. -EBUSY: it runs. */
@@ -189,16 +190,21 @@ void task_prepared_give_up(struct task *task);
 int task_prepared_clear(struct store *store, uint64_t *ret_count, struct error *error);
 
 /* home.c: homes of families of tasks. */
+/* The host directory below TASK_HOME, NULL where the task has no home; caller frees. */
 int task_home_take(struct task *task, char **ret_directory, struct error *error);
+/* What a layer holds of TASK_HOME lasts from here on. */
 int task_home_keep(struct task *task, const char *layer, struct error *error);
 
-/* attempts.c */
-/* [{"number", "state", "agent", "check", "patch", "findings", ...}], the best first. */
+/* attempts.c: [{"number", "state", "agent", "check", "patch", "findings", ...}], the best first. */
 json_t *task_attempts_json(struct task *task);
 
-/* out.c */
-/* What `coffer check --diff` finds in a patch: an array, never NULL unless out of memory. */
-json_t *task_findings(const char *patch, struct error *error);
-void task_print_summary(const struct task *task, FILE *to);
+/* findings.c: what `coffer check --diff` says of a patch. Never NULL unless out of memory: what
+ * could not be judged is a finding. */
+json_t *task_findings(const char *patch);
+
+/* summary.c */
+json_t *task_summary_json(struct task *task);
+/* For a person. */
+void task_summary_print(struct task *task, FILE *to);
 
 #endif

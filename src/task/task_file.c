@@ -67,8 +67,7 @@ static int set_scalar(const struct place *place, const char *key, const char *pr
 	return task_spec_set(place->spec, place->directory, key, pair, error);
 }
 
-static int set_entry(
-	const struct place *place, const struct toml_value *entry, struct error *error)
+static int set_entry(const struct place *place, const struct toml_value *entry, struct error *error)
 {
 	bool table = entry->kind == TOML_TABLE;
 	if (!table && entry->kind != TOML_ARRAY) {
