@@ -170,6 +170,14 @@ enum {
 	MAX_GITMODULES_BYTES = 1024 * 1024,
 	MAX_GIT_LIST_BYTES = 16 * 1024 * 1024,
 
+	/* What leaves a task: one file of a patch, all that it changes, the patch itself, what is said
+	 * of things that are left out; its commit's message. */
+	MAX_PACK_FILE_BYTES = 64 * 1024 * 1024,
+	MAX_PACK_BYTES = 1024 * 1024 * 1024,
+	MAX_PACK_SKIPPED = 200,
+	MAX_PACK_LIST_BYTES = 256 * 1024 * 1024,
+	MAX_PACK_MESSAGE_BYTES = 32 * 1024,
+
 	/* One message between libcoffer and its supervisor. */
 	MAX_CONTROL_MESSAGE_BYTES = 8 * 1024 * 1024,
 };

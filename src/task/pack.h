@@ -7,13 +7,15 @@
 #include "task/box.h"
 
 struct pack_request {
-	const char *clone_layer;    /* id: .git and tree as cloned */
-	const char *prepared_layer; /* id: after set-up; what it changed is not the agent's */
-	const char *agent_layer;    /* id: the tree whose changes leave */
-	const char *commit;         /* of the clone */
-	const char *branch;         /* name in the bundle: "coffer/ID" */
-	const char *subject, *body; /* of the commit; sanitized */
-	const char *out_directory;  /* host: gets patch, bundle; each written whole or not at all */
+	const char *clone_layer;     /* id: .git and tree as cloned */
+	const char *prepared_layer;  /* id: after set-up; what it changed is not the agent's */
+	const char *agent_layer;     /* id: the tree whose changes leave */
+	const char *commit;          /* of the clone */
+	const char *branch;          /* name in the bundle: "coffer/ID" */
+	const char *subject, *body;  /* of the commit; sanitized */
+	const char *author, *email;  /* NULL: "coffer task", "task@localhost" */
+	const struct strv *settings; /* more of the box's policy: limits */
+	const char *out_directory; /* host: gets patch, bundle; each written whole or not at all */
 	int log;
 	int (*tick)(void *context);
 	void *context;
