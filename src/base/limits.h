@@ -122,6 +122,26 @@ enum {
 	MAX_LAYER_PARENTS = 64,
 	MAX_LAYER_FILE_BYTES = 1024 * 1024,
 	MAX_LAYER_DEPTH = 1024,
+	/* A layer that is a copy of the workspace: files and directories. */
+	MAX_COPY_ENTRIES = 2000000,
+	/* What a speculative run may want to connect to. */
+	MAX_WANTED = 1024,
+	/* A directory that the box renames and an overlay does not (run/move.c). */
+	MAX_MOVE_ENTRIES = 1000000,
+	MAX_MOVE_MIB = 64 * 1024,
+	MAX_MOVE_SECONDS = 600,
+	/* The names of one directory, some ten million; what was recorded of a root. */
+	MAX_LAYER_DIRECTORY_BYTES = 256 * 1024 * 1024,
+	MAX_LAYER_RECORDS_BYTES = 1024 * 1024 * 1024,
+
+	/* Tasks: agents side by side, a prompt, a script of the set-up, what is told of one (summary,
+	 * result of an attempt), lock files of one repository, layers kept after a set-up. */
+	MAX_TASK_ATTEMPTS = 64,
+	MAX_TASK_PROMPT_BYTES = 8 * 1024 * 1024,
+	MAX_TASK_SETUP_BYTES = 8 * 1024 * 1024,
+	MAX_TASK_RESULT_BYTES = 16 * 1024 * 1024,
+	MAX_TASK_LOCK_FILE_BYTES = 64 * 1024 * 1024,
+	MAX_TASK_PREPARED = 16,
 
 	/* A search for secrets: their number and bytes together (they travel through one pipe), archives
 	 * within archives, compressed streams read at one time at one depth, what is kept of names in
@@ -145,6 +165,12 @@ enum {
 
 	/* An automaton that looks for patterns: 64 secrets in all their forms. */
 	MAX_AUTOMATON_NODES = 16 * 1024 * 1024,
+
+	/* A clone: submodules, within one another; .gitmodules and the list of a tree's commits. */
+	MAX_SUBMODULES = 256,
+	MAX_SUBMODULE_DEPTH = 8,
+	MAX_GITMODULES_BYTES = 1024 * 1024,
+	MAX_GIT_LIST_BYTES = 16 * 1024 * 1024,
 
 	/* One message between libcoffer and its supervisor. */
 	MAX_CONTROL_MESSAGE_BYTES = 8 * 1024 * 1024,

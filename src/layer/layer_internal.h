@@ -2,12 +2,23 @@
 #ifndef COFFER_LAYER_LAYER_INTERNAL_H
 #define COFFER_LAYER_LAYER_INTERNAL_H
 
-#include "layer/layer.h"
+#include "layer/changes.h"
 
 enum { LAYER_ID_BYTES = 16 };
 
 bool layer_is_id(const char *text);
 uint64_t layer_now_us(void); /* CLOCK_REALTIME */
+uint64_t layer_time_us(const struct timespec *time);
+/* By how much the clock from which files get their times may lag behind layer_now_us(). */
+uint64_t layer_clock_lag_us(void);
+/* LAYER_COPY: a file that was changed before is as it was copied. 0: nobody can tell. */
+uint64_t layer_copied_us(const struct layer *layer, const struct layer_records *records);
+
+/* Calls back with a view of each root of the layer and of those that it stands on. */
+int layer_each_view(const struct layer *layer,
+	int (*visit)(const struct layer_view *view, void *context, struct error *error),
+	void *context, struct error *error);
+void layer_count_change(const struct layer_change *change, struct layer_counts *counts);
 
 /* Fills what layer.json says; id and directory are set. */
 int layer_load(struct layer *layer, struct error *error);

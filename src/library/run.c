@@ -7,10 +7,12 @@
 #include "library/layered.h"
 #include "plan/findings.h"
 #include "policy/profile.h"
+#include "run/meter_proc.h"
 #include "run/supervisor.h"
 #include "run/tmpdir.h"
 #include "run/watch.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 extern char **environ;
@@ -189,8 +191,8 @@ static int supervise_layered(const struct library_run *run, struct plan *plan,
 	r = supervise_network(run, plan, &options, report, denials, error);
 	struct error failed = {0};
 	if (layered) {
-		report->layer = layered_end(layered, &failed);
-		if (!report->layer && !report->error.errno_value)
+		if (layered_end(layered, &report->layer, &failed) < 0 &&
+			!report->error.errno_value)
 			report->error = failed;
 	}
 	layered_free(layered);
@@ -255,6 +257,24 @@ int library_run(const struct library_run *run, struct coffer_report **ret, struc
 	made->denials = denials;
 	*ret = made;
 	return r;
+}
+
+uint64_t library_busy_us(pid_t supervisor)
+{
+	enum { PROCESSES_MAX = 4096 };
+	uint64_t sum_us = 0;
+	bool truncated;
+	cleanup_close int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	cleanup_free pid_t *pids = calloc(PROCESSES_MAX, sizeof(*pids));
+	size_t count = proc < 0 || !pids
+			       ? 0
+			       : proc_tree(proc, supervisor, pids, PROCESSES_MAX, &truncated);
+	for (size_t i = 0; i < count; i++) {
+		uint64_t one_us;
+		if (proc_read_cpu_us(proc, pids[i], &one_us))
+			sum_us += one_us;
+	}
+	return sum_us;
 }
 
 int coffer_run(const struct coffer_policy *policy, char *const argv[],

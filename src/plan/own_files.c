@@ -18,13 +18,15 @@
 
 static const char rule[] = "coffer's own files";
 
+enum { PLACE_STATE = 1 };
+
 /* Where each kind is: a variable of the XDG base directory specification, else below the home. */
 static const struct {
 	const char *variable, *below;
 	const char *file; /* in it, that may be a link of its own; or NULL */
 } places[] = {
 	{"XDG_CONFIG_HOME", ".config", "coffer.toml"},
-	{"XDG_STATE_HOME", ".local/state", "trust.jsonl"},
+	[PLACE_STATE] = {"XDG_STATE_HOME", ".local/state", "trust.jsonl"},
 	{"XDG_CACHE_HOME", ".cache", NULL},
 };
 
@@ -127,5 +129,23 @@ int own_files_find(struct findings *findings, const struct host_facts *facts, en
 	for (size_t i = 0; r == 0 && i < findings->paths.count; i++)
 		if (findings->paths.items[i].access == ACCESS_WRITE)
 			r = protect_from(findings, facts, findings->paths.items[i].path, error);
+	return r;
+}
+
+int own_files_each_store(
+	const struct host_facts *facts, int (*add)(const char *path, void *context), void *context)
+{
+	static const char *const stores[] = {"layers", "tasks", "homes"};
+	char *state[] = {place_of(facts, PLACE_STATE, true), place_of(facts, PLACE_STATE, false),
+		strdup("/var/lib/coffer")};
+	int r = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(state); i++) {
+		for (size_t k = 0; r == 0 && state[i] && k < ARRAY_SIZE(stores); k++) {
+			cleanup_free char *path = path_join(state[i], stores[k]);
+			r = path ? add(path, context) : -ENOMEM;
+		}
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(state); i++)
+		free(state[i]);
 	return r;
 }

@@ -10,4 +10,9 @@
 int own_files_find(struct findings *findings, const struct host_facts *facts, enum policy_mode mode,
 	struct error *error);
 
+/* Where layers and tasks are kept, which hold what other boxes wrote: the places of this user's (by
+ * variable and by default) and the system's. Each is passed to add(); stops at a failure. */
+int own_files_each_store(
+	const struct host_facts *facts, int (*add)(const char *path, void *context), void *context);
+
 #endif

@@ -389,6 +389,11 @@ static int find_other_homes(struct findings *findings, const struct host_facts *
 	return 0;
 }
 
+static int hide_store(const char *path, void *context)
+{
+	return add_default(context, path, ACCESS_DENY_READ, "coffer's layers and tasks");
+}
+
 static int find_defaults(struct findings *findings, const struct host_facts *facts)
 {
 	int r = find_credentials(findings, facts->home);
@@ -396,6 +401,8 @@ static int find_defaults(struct findings *findings, const struct host_facts *fac
 		r = find_credentials(findings, facts->home_other);
 	if (r == 0)
 		r = find_other_homes(findings, facts);
+	if (r == 0)
+		r = own_files_each_store(facts, hide_store, findings);
 	static const char *const system_secrets[] = {"/etc/shadow", "/etc/shadow-", "/etc/gshadow",
 		"/etc/gshadow-", "/etc/krb5.keytab", "/etc/ssl/private"};
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(system_secrets); i++)
