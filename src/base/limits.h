@@ -134,6 +134,38 @@ enum {
 	MAX_LAYER_DIRECTORY_BYTES = 256 * 1024 * 1024,
 	MAX_LAYER_RECORDS_BYTES = 1024 * 1024 * 1024,
 
+	/* Tasks: agents side by side, a prompt, a script of the set-up, what is told of one (summary,
+	 * result of an attempt), lock files of one repository, layers kept after a set-up. */
+	MAX_TASK_ATTEMPTS = 64,
+	MAX_TASK_PROMPT_BYTES = 8 * 1024 * 1024,
+	MAX_TASK_SETUP_BYTES = 8 * 1024 * 1024,
+	MAX_TASK_RESULT_BYTES = 16 * 1024 * 1024,
+	MAX_TASK_LOCK_FILE_BYTES = 64 * 1024 * 1024,
+	MAX_TASK_PREPARED = 16,
+
+	/* A search for secrets: their number and bytes together (they travel through one pipe), archives
+	 * within archives, compressed streams read at one time at one depth, what is kept of names in
+	 * archives, and how much one file and all of them may come to when unpacked. */
+	MAX_SECRETS = 64,
+	MAX_SECRETS_BYTES = 32 * 1024,
+	MAX_SEARCH_NESTING = 8,
+	MAX_SEARCH_UNPACKERS = 16,
+	MAX_SEARCH_MEMBER_BYTES = 1024,
+	MAX_SEARCH_RATIO = 200,
+	MAX_SEARCH_FILE_MIB = 8 * 1024,
+	MAX_SEARCH_MIB = 64 * 1024,
+	MAX_SEARCH_FINDINGS = 4096,
+	MAX_SEARCH_ANSWER_BYTES = 64 * 1024 * 1024,
+
+	/* An automaton that looks for patterns: 64 secrets in all their forms. */
+	MAX_AUTOMATON_NODES = 16 * 1024 * 1024,
+
+	/* A clone: submodules, within one another; .gitmodules and the list of a tree's commits. */
+	MAX_SUBMODULES = 256,
+	MAX_SUBMODULE_DEPTH = 8,
+	MAX_GITMODULES_BYTES = 1024 * 1024,
+	MAX_GIT_LIST_BYTES = 16 * 1024 * 1024,
+
 	/* One message between libcoffer and its supervisor. */
 	MAX_CONTROL_MESSAGE_BYTES = 8 * 1024 * 1024,
 };

@@ -11,6 +11,8 @@ static const struct {
 	int (*run)(int argc, char *argv[]);
 } verbs[] = {
 	{"layers", cmd_layers},
+	{"task", cmd_task},
+	{"search", cmd_search},
 };
 
 int main(int argc, char *argv[])
