@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import support
-import trees
+import apply_trees as trees
 from support import COFFER, IS_ROOT, run_coffer
 
 SOAK = os.environ.get("COFFER_SOAK") == "1"
