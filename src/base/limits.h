@@ -130,6 +130,10 @@ enum {
 	MAX_MOVE_ENTRIES = 1000000,
 	MAX_MOVE_MIB = 64 * 1024,
 	MAX_MOVE_SECONDS = 600,
+	/* What one apply may be about, and its journal. */
+	MAX_LAYER_APPLY_CHANGES = 4 * 1000 * 1000,
+	MAX_LAYER_APPLY_REFUSALS = 1000,
+	MAX_LAYER_JOURNAL_BYTES = 1024 * 1024 * 1024,
 	/* The names of one directory, some ten million; what was recorded of a root. */
 	MAX_LAYER_DIRECTORY_BYTES = 256 * 1024 * 1024,
 	MAX_LAYER_RECORDS_BYTES = 1024 * 1024 * 1024,
@@ -156,6 +160,12 @@ enum {
 	MAX_SEARCH_MIB = 64 * 1024,
 	MAX_SEARCH_FINDINGS = 4096,
 	MAX_SEARCH_ANSWER_BYTES = 64 * 1024 * 1024,
+
+	/* What a sanitizer holds back: the longest path or secret; what it makes of one piece. A key's
+	 * block that nothing ends. */
+	MAX_SANITIZE_PENDING_BYTES = 64 * 1024,
+	MAX_SANITIZE_PIECE_BYTES = 64 * 1024 * 1024,
+	MAX_SHAPE_BYTES = 64 * 1024,
 
 	/* An automaton that looks for patterns: 64 secrets in all their forms. */
 	MAX_AUTOMATON_NODES = 16 * 1024 * 1024,

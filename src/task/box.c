@@ -72,6 +72,13 @@ static int set_settings(
 	return r;
 }
 
+static int set_root(
+	struct coffer_policy *policy, const char *inside, const char *base, struct error *error)
+{
+	return base ? set_pair(policy, "layer-root", inside, base, error)
+		    : set(policy, "layer-root", inside, error);
+}
+
 static int fill_policy(
 	struct coffer_policy *policy, const struct task_box *box, struct error *error)
 {
@@ -79,10 +86,9 @@ static int fill_policy(
 	if (r == 0)
 		r = set(policy, "layer-dir", box->layer, error);
 	if (r == 0)
-		r = set(policy, "layer-root", TASK_WORKSPACE, error);
+		r = set_root(policy, TASK_WORKSPACE, box->workspace, error);
 	if (r == 0)
-		r = box->home ? set_pair(policy, "layer-root", TASK_HOME, box->home, error)
-			      : set(policy, "layer-root", TASK_HOME, error);
+		r = set_root(policy, TASK_HOME, box->home, error);
 	for (size_t i = 0; r == 0 && i < box->views_count; i++)
 		r = set_pair(policy, "view", box->views[i].from, box->views[i].at, error);
 	if (r == 0)

@@ -148,6 +148,7 @@ static int run(const struct git_box *box, struct words *words, int output, char 
 	char shell[] = "/bin/sh", command[] = "-c", name[] = "git-script";
 	char *argv[] = {shell, command, script, name, NULL};
 	const struct task_box task = {.layer = box->layer,
+		.workspace = box->workspace,
 		.argv = argv,
 		.directory = "/",
 		.environment = environment,

@@ -105,6 +105,23 @@ static int run_pack(char *argv[])
 	return 0;
 }
 
+/* apply PATCH DIRECTORY [dry_run= three_way= protected=] [set:KEY=VALUE...] */
+static int run_apply(char *argv[])
+{
+	cleanup_strv struct strv settings = {0};
+	if (settings_of(argv + 2, &settings) < 0)
+		return 2;
+	const struct patch_apply_options options = {.patch = argv[0],
+		.directory = argv[1],
+		.dry_run = option(argv + 2, "dry_run"),
+		.three_way = option(argv + 2, "three_way"),
+		.protected_names = option(argv + 2, "protected"),
+		.settings = &settings};
+	struct error error = {0};
+	int r = task_patch_apply(&options, STDOUT_FILENO, &error);
+	return r < 0 ? failed(&error) : 0;
+}
+
 /* box LAYER COMMAND [set:KEY=VALUE...]: a phase of a task, without a network */
 static int run_box(char *argv[])
 {
@@ -136,6 +153,7 @@ static const struct {
 	{"layer", 0, make_layer},
 	{"clone", 2, run_clone},
 	{"pack", 5, run_pack},
+	{"apply", 2, run_apply},
 	{"box", 2, run_box},
 };
 
