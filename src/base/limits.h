@@ -130,6 +130,10 @@ enum {
 	MAX_MOVE_ENTRIES = 1000000,
 	MAX_MOVE_MIB = 64 * 1024,
 	MAX_MOVE_SECONDS = 600,
+	/* What one apply may be about, and its journal. */
+	MAX_LAYER_APPLY_CHANGES = 4 * 1000 * 1000,
+	MAX_LAYER_APPLY_REFUSALS = 1000,
+	MAX_LAYER_JOURNAL_BYTES = 1024 * 1024 * 1024,
 	/* The names of one directory, some ten million; what was recorded of a root. */
 	MAX_LAYER_DIRECTORY_BYTES = 256 * 1024 * 1024,
 	MAX_LAYER_RECORDS_BYTES = 1024 * 1024 * 1024,
