@@ -161,6 +161,12 @@ enum {
 	MAX_SEARCH_FINDINGS = 4096,
 	MAX_SEARCH_ANSWER_BYTES = 64 * 1024 * 1024,
 
+	/* What a sanitizer holds back: the longest path or secret; what it makes of one piece. A key's
+	 * block that nothing ends. */
+	MAX_SANITIZE_PENDING_BYTES = 64 * 1024,
+	MAX_SANITIZE_PIECE_BYTES = 64 * 1024 * 1024,
+	MAX_SHAPE_BYTES = 64 * 1024,
+
 	/* An automaton that looks for patterns: 64 secrets in all their forms. */
 	MAX_AUTOMATON_NODES = 16 * 1024 * 1024,
 

@@ -89,6 +89,15 @@ static int begin(struct layered *layered, const struct plan *plan, struct error 
 	int r = layer_open(plan->layer, LAYER_WRITE, &layered->layer, error);
 	if (r < 0)
 		return r;
+	bool copy = layered->layer->kind == LAYER_COPY;
+	if (copy != (plan->tier == TIER_LANDLOCK)) {
+		error_set(error, EINVAL, stage, "layer %s was made in the %s tier", plan->layer,
+			copy ? "landlock" : "container");
+		return error_hint(
+			error, "go on in it with --isolation %s", copy ? "landlock" : "container");
+	}
+	if (copy)
+		return layer_begin(layered->layer, error);
 	r = check_place(layered->layer, error);
 	if (r < 0)
 		return r;
@@ -114,10 +123,6 @@ int layered_begin(struct plan *plan, struct layered **ret, struct error *error)
 	*ret = NULL;
 	if (!plan->layer)
 		return 0;
-	if (plan->tier != TIER_CONTAINER) {
-		error_set(error, ENOTSUP, stage, "a layer needs the container tier here");
-		return error_hint(error, "`coffer doctor` tells what this host lacks");
-	}
 	struct layered *layered = calloc(1, sizeof(*layered));
 	if (!layered)
 		return error_set_errno(error, ENOMEM, stage, "%s", plan->layer);

@@ -124,6 +124,32 @@ static int start(const struct coffer_policy *policy, const struct task_box *box,
 	return r < 0 ? take_error(error, &refused) : 0;
 }
 
+static bool names_cpu(const struct strv *settings)
+{
+	for (size_t i = 0; settings && i < settings->count; i++)
+		if (strncmp(settings->items[i], "limit=", 6) == 0 &&
+			strstr(settings->items[i], "cpu="))
+			return true;
+	return false;
+}
+
+/* Most ordinary users have no control group, without which nothing limits the processors: the
+ * profile's own limit yields to that, one that somebody asked for does not. */
+static int start_anyhow(struct coffer_policy *policy, const struct task_box *box,
+	struct coffer_box **ret, struct error *error)
+{
+	int r = start(policy, box, ret, error);
+	if (r != -ENOTSUP || names_cpu(box->settings))
+		return r;
+	struct error again;
+	r = set(policy, "limit", "cpu=none", &again);
+	if (r == 0)
+		r = start(policy, box, ret, &again);
+	if (r < 0 && r != -ENOTSUP)
+		*error = again;
+	return r;
+}
+
 /* Until the command has ended: 0; or what tick() said. */
 static int wait_command(struct coffer_box *running, const struct task_box *box)
 {
@@ -168,7 +194,7 @@ int task_box_run(const struct task_box *box, struct task_box_result *ret, struct
 	int r = policy ? fill_policy(policy, box, error)
 		       : error_set_errno(error, ENOMEM, stage, "the policy");
 	if (r == 0)
-		r = start(policy, box, &running, error);
+		r = start_anyhow(policy, box, &running, error);
 	coffer_policy_free(policy);
 	if (r < 0)
 		return r;
