@@ -5,8 +5,9 @@
  * automaton made in advance would have more states than there is memory for.
  *
  * Bytes that no edge names are of one kind (0); every other byte is a kind of its own. An entry is 0
- * while it is not known, else the state's number, negative where a pattern ends: so one comparison
- * in the loop finds both.
+ * while it is not known, else where the state's row begins (its number times the kinds: what the
+ * loop waits for is one look-up, not a product), negative where a pattern ends: so one comparison
+ * finds both.
  *
  * States are kept up to a bound. When it is reached all are forgotten but those where a cursor
  * stands: a stream that was made to lead through ever new states is read slowly, at a cost that
@@ -19,9 +20,8 @@
 #include <string.h>
 
 enum {
-	TABLE_BYTES_MAX = 4 * 1024 * 1024,
+	TABLE_BYTES_MAX = 8 * 1024 * 1024,
 	STATES_FIRST = 64,
-	STATES_MAX = INT16_MAX,
 	SETS_MAX = 8 * 1024 * 1024, /* nodes in all states' sets together */
 	START = 1,                  /* the state in which nothing has been seen */
 };
@@ -51,7 +51,7 @@ struct automaton {
 	unsigned kinds_count;
 
 	/* States so far. */
-	int16_t *table; /* states_room x kinds_count */
+	int32_t *table; /* states_room x kinds_count */
 	struct state *states;
 	size_t states_count, states_room, states_max;
 	uint32_t *sets;
@@ -192,15 +192,13 @@ static int compare_edges(const void *a, const void *b)
 
 static int allocate_states(struct automaton *automaton)
 {
-	automaton->states_max = TABLE_BYTES_MAX / sizeof(int16_t) / automaton->kinds_count;
-	if (automaton->states_max > STATES_MAX)
-		automaton->states_max = STATES_MAX;
+	automaton->states_max = TABLE_BYTES_MAX / sizeof(int32_t) / automaton->kinds_count;
 	automaton->states_room = STATES_FIRST;
 	automaton->sets_room = 1024;
 	automaton->buckets_count = 4096;
 	size_t nodes = automaton->nodes_count;
 	automaton->table =
-		calloc(automaton->states_room * automaton->kinds_count, sizeof(int16_t));
+		calloc(automaton->states_room * automaton->kinds_count, sizeof(int32_t));
 	automaton->states = calloc(automaton->states_room, sizeof(struct state));
 	automaton->sets = calloc(automaton->sets_room, sizeof(uint32_t));
 	automaton->buckets = calloc(automaton->buckets_count, sizeof(uint32_t));
@@ -252,7 +250,7 @@ static uint32_t hash_of(const struct automaton *automaton, const uint32_t *nodes
 static bool grow_states(struct automaton *automaton)
 {
 	size_t kinds = automaton->kinds_count, room = automaton->states_room * 2;
-	int16_t *table = reallocarray(automaton->table, room * kinds, sizeof(*table));
+	int32_t *table = reallocarray(automaton->table, room * kinds, sizeof(*table));
 	if (!table)
 		return false;
 	memset(table + automaton->states_room * kinds, 0,
@@ -329,7 +327,7 @@ static bool forget(struct automaton *automaton)
 	}
 	memset(automaton->buckets, 0, automaton->buckets_count * sizeof(uint32_t));
 	memset(automaton->table, 0,
-		automaton->states_room * automaton->kinds_count * sizeof(int16_t));
+		automaton->states_room * automaton->kinds_count * sizeof(int32_t));
 	automaton->states_count = START;
 	automaton->sets_count = 0;
 	intern(automaton, NULL, 0);
@@ -389,7 +387,7 @@ static void begin_step(struct automaton *automaton)
 }
 
 /* The entry of the table that was not known. */
-static int16_t discover(struct automaton_cursor *cursor, unsigned char byte)
+static int32_t discover(struct automaton_cursor *cursor, unsigned char byte)
 {
 	struct automaton *automaton = cursor->automaton;
 	const struct state *from = &automaton->states[cursor->state];
@@ -404,10 +402,11 @@ static int16_t discover(struct automaton_cursor *cursor, unsigned char byte)
 		to = intern(automaton, automaton->reached, count);
 	if (!to) {
 		automaton->error = -ENOMEM;
-		return START;
+		return (int32_t)(START * automaton->kinds_count);
 	}
-	bool ends = accepts(automaton, automaton->reached, count);
-	int16_t entry = ends ? (int16_t)-(int)to : (int16_t)to;
+	int32_t entry = (int32_t)(to * automaton->kinds_count);
+	if (accepts(automaton, automaton->reached, count))
+		entry = -entry;
 	automaton->table[cursor->state * automaton->kinds_count + automaton->kinds[byte]] = entry;
 	return entry;
 }
@@ -445,27 +444,27 @@ size_t automaton_run(struct automaton_cursor *cursor, const char *data, size_t l
 {
 	const struct automaton *automaton = cursor->automaton;
 	const unsigned char *p = (const unsigned char *)data, *end = p + length_bytes;
-	const int16_t *table = automaton->table;
+	const int32_t *table = automaton->table;
 	const size_t kinds = automaton->kinds_count;
-	uint32_t state = cursor->state;
+	size_t row = cursor->state * kinds;
 	while (p < end) {
-		int entry = table[state * kinds + automaton->kinds[*p]];
+		int32_t entry = table[row + automaton->kinds[*p]];
 		if (entry > 0) {
-			state = (uint32_t)entry;
+			row = (size_t)entry;
 			p++;
 			continue;
 		}
-		cursor->state = state;
 		if (entry == 0) {
+			cursor->state = (uint32_t)(row / kinds);
 			entry = discover(cursor, *p);
 			table = automaton->table;
 		}
 		p++;
-		state = (uint32_t)(entry < 0 ? -entry : entry);
+		row = (size_t)(entry < 0 ? -entry : entry);
 		if (entry < 0)
 			break;
 	}
-	cursor->state = state;
+	cursor->state = (uint32_t)(row / kinds);
 	return (size_t)(p - (const unsigned char *)data);
 }
 

@@ -130,6 +130,10 @@ enum {
 	MAX_MOVE_ENTRIES = 1000000,
 	MAX_MOVE_MIB = 64 * 1024,
 	MAX_MOVE_SECONDS = 600,
+	/* What one apply may be about, and its journal. */
+	MAX_LAYER_APPLY_CHANGES = 4 * 1000 * 1000,
+	MAX_LAYER_APPLY_REFUSALS = 1000,
+	MAX_LAYER_JOURNAL_BYTES = 1024 * 1024 * 1024,
 	/* The names of one directory, some ten million; what was recorded of a root. */
 	MAX_LAYER_DIRECTORY_BYTES = 256 * 1024 * 1024,
 	MAX_LAYER_RECORDS_BYTES = 1024 * 1024 * 1024,
@@ -157,6 +161,12 @@ enum {
 	MAX_SEARCH_FINDINGS = 4096,
 	MAX_SEARCH_ANSWER_BYTES = 64 * 1024 * 1024,
 
+	/* What a sanitizer holds back: the longest path or secret; what it makes of one piece. A key's
+	 * block that nothing ends. */
+	MAX_SANITIZE_PENDING_BYTES = 64 * 1024,
+	MAX_SANITIZE_PIECE_BYTES = 64 * 1024 * 1024,
+	MAX_SHAPE_BYTES = 64 * 1024,
+
 	/* An automaton that looks for patterns: 64 secrets in all their forms. */
 	MAX_AUTOMATON_NODES = 16 * 1024 * 1024,
 
@@ -165,6 +175,14 @@ enum {
 	MAX_SUBMODULE_DEPTH = 8,
 	MAX_GITMODULES_BYTES = 1024 * 1024,
 	MAX_GIT_LIST_BYTES = 16 * 1024 * 1024,
+
+	/* What leaves a task: one file of a patch, all that it changes, the patch itself, what is said
+	 * of things that are left out; its commit's message. */
+	MAX_PACK_FILE_BYTES = 64 * 1024 * 1024,
+	MAX_PACK_BYTES = 1024 * 1024 * 1024,
+	MAX_PACK_SKIPPED = 200,
+	MAX_PACK_LIST_BYTES = 256 * 1024 * 1024,
+	MAX_PACK_MESSAGE_BYTES = 32 * 1024,
 
 	/* One message between libcoffer and its supervisor. */
 	MAX_CONTROL_MESSAGE_BYTES = 8 * 1024 * 1024,

@@ -217,7 +217,7 @@ static int parse_word(const char *verb, struct cli_options *options, char *argv[
 		return -1;
 	}
 	int words = 1;
-	bool may_lack = key->argument && key->argument[0] == '[';
+	bool may_lack = key->argument && strncmp(key->argument, "[=", 2) == 0;
 	if (key->argument && !value && !may_lack) {
 		value = argv[i + 1];
 		words = 2;
@@ -270,7 +270,7 @@ static void help_row(const struct coffer_key *key)
 	char left[64];
 	const char *argument = key->argument ? key->argument : "";
 	snprintf(left, sizeof(left), "--%s%s%s", key->name,
-		*argument && *argument != '[' ? " " : "", argument);
+		*argument && strncmp(argument, "[=", 2) != 0 ? " " : "", argument);
 	printf("  %-26s %s\n", left, key->help);
 }
 

@@ -26,8 +26,10 @@ struct stored {
 	uint64_t inode, size;
 	int64_t modified_ns, changed_ns;
 	uint32_t mode; /* 0: nothing is there */
-	uint32_t changed_in_run;
+	uint32_t marks; /* of enum mark */
 };
+
+enum mark { MARK_CHANGED_IN_RUN = 1, MARK_RENEWED = 2 };
 
 struct file {
 	const char *data;
@@ -113,7 +115,8 @@ static const struct layer_record *find_in(
 		if (order == 0) {
 			*records->found = (struct layer_record){
 				.base = {.present = stored.mode != 0, .at = -1},
-				.changed_in_run = stored.changed_in_run};
+				.changed_in_run = stored.marks & MARK_CHANGED_IN_RUN,
+				.renewed = stored.marks & MARK_RENEWED};
 			struct stat *st = &records->found->base.st;
 			st->st_mode = stored.mode;
 			st->st_ino = stored.inode;
@@ -145,7 +148,10 @@ const struct layer_record *records_find_below(const struct layer_records *record
 
 const struct layer_record *layer_records_find(const struct layer_records *records, const char *path)
 {
-	const struct layer_record *found = records_find_below(records, path);
+	const struct layer_record *found = records_find_own(records, path);
+	if (found && found->renewed)
+		return found;
+	found = records_find_below(records, path);
 	return found ? found : records_find_own(records, path);
 }
 
@@ -328,7 +334,8 @@ size_t records_written(const struct records_writer *writer)
 int records_add(struct records_writer *writer, const char *path, const struct layer_record *record)
 {
 	const struct stat *st = &record->base.st;
-	struct stored stored = {.changed_in_run = record->changed_in_run};
+	struct stored stored = {.marks = (record->changed_in_run ? MARK_CHANGED_IN_RUN : 0) |
+					 (record->renewed ? MARK_RENEWED : 0)};
 	if (record->base.present) {
 		stored.mode = st->st_mode;
 		stored.inode = st->st_ino;

@@ -90,6 +90,7 @@ struct settling {
 	struct layer_counts *counts;
 	uint64_t since_us;
 	bool fresh; /* something that no record said anything of */
+	const struct strv *renew; /* NULL: nothing */
 };
 
 /* What the base has, where a parent stands before it that has no record of its own. */
@@ -118,11 +119,33 @@ static struct layer_record make_record(
 					  : change->view->base >= 0 && lost_in_run(change)};
 }
 
+static bool is_renewed(const struct settling *settling, const char *path)
+{
+	for (size_t i = 0; settling->renew && i < settling->renew->count; i++) {
+		const char *top = settling->renew->items[i];
+		size_t length = strlen(top);
+		if (length == 0 || (strncmp(path, top, length) == 0 &&
+					   (path[length] == '/' || !path[length])))
+			return true;
+	}
+	return false;
+}
+
+static int renew_record(struct settling *settling, const struct layer_change *change)
+{
+	struct layer_record record = {.renewed = true};
+	look_at_base(change, &record.base);
+	settling->fresh = true;
+	return records_add(settling->writer, change->path, &record);
+}
+
 static int record_change(const struct layer_change *change, void *context)
 {
 	struct settling *settling = context;
 	if (settling->counts)
 		layer_count_change(change, settling->counts);
+	if (is_renewed(settling, change->path))
+		return renew_record(settling, change);
 	const struct layer_record *known = records_find_own(settling->records, change->path);
 	if (known)
 		return records_add(settling->writer, change->path, known);
@@ -137,6 +160,8 @@ static int record_change(const struct layer_change *change, void *context)
 static int record_copied(const struct layer_change *change, void *context)
 {
 	struct settling *settling = context;
+	if (is_renewed(settling, change->path))
+		return renew_record(settling, change);
 	const struct layer_record *known = records_find_own(settling->records, change->path);
 	if (known)
 		return records_add(settling->writer, change->path, known);
@@ -190,10 +215,12 @@ static int write_records(
 }
 
 static int settle_root(const struct layer *layer, const struct layer_root *root,
-	struct layer_counts *counts, struct error *error)
+	struct layer_counts *counts, const struct strv *renew, struct error *error)
 {
-	struct settling settling = {
-		.layer = layer, .counts = counts, .since_us = layer->started_us};
+	struct settling settling = {.layer = layer,
+		.counts = counts,
+		.since_us = layer->started_us,
+		.renew = renew};
 	struct layer_view view;
 	int r = layer_view_open(layer, root, &view, error);
 	if (r == 0)
@@ -218,7 +245,8 @@ int layer_settle(struct layer *layer, struct layer_counts *ret_counts, struct er
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < layer->roots_count; i++)
 		r = settle_root(
-			layer, &layer->roots[i], layer->kind == LAYER_COPY ? NULL : &counts, error);
+			layer, &layer->roots[i], layer->kind == LAYER_COPY ? NULL : &counts, NULL,
+			error);
 	/* Of a copy only the records tell who changed what. */
 	if (r == 0 && ret_counts && layer->kind == LAYER_COPY)
 		r = layer_count(layer, &counts, error);
@@ -230,6 +258,12 @@ int layer_settle(struct layer *layer, struct layer_counts *ret_counts, struct er
 	if (r == 0 && ret_counts)
 		*ret_counts = counts;
 	return r;
+}
+
+int layer_renew(struct layer *layer, const struct layer_root *root, const struct strv *paths,
+	struct error *error)
+{
+	return settle_root(layer, root, NULL, paths, error);
 }
 
 /* ---- comparing with what was recorded ---- */

@@ -14,6 +14,11 @@
  * everything that was copied is recorded. */
 int layer_settle(struct layer *layer, struct layer_counts *ret_counts, struct error *error);
 
+/* Once the host has what the layer has at `paths` (below the root; "" is all) and below: what it has
+ * there now is recorded instead. Needs LAYER_WRITE. */
+int layer_renew(struct layer *layer, const struct layer_root *root, const struct strv *paths,
+	struct error *error);
+
 /* What is recorded of one root by the layer and by those that it stands on; where several say
  * something of a path, the lowest has seen it first. */
 int layer_records_read(const struct layer *layer, const struct layer_root *root,
@@ -27,6 +32,7 @@ enum layer_host_state {
 struct layer_record {
 	struct layer_entry base; /* only type, mode, ino, size, mtime, ctime are kept */
 	bool changed_in_run;
+	bool renewed; /* the host was given what the layer has: counts before what lies below */
 };
 /* NULL: nothing is recorded for it. What is returned is overwritten by the next call. */
 const struct layer_record *layer_records_find(

@@ -72,6 +72,13 @@ static int set_settings(
 	return r;
 }
 
+static int set_root(
+	struct coffer_policy *policy, const char *inside, const char *base, struct error *error)
+{
+	return base ? set_pair(policy, "layer-root", inside, base, error)
+		    : set(policy, "layer-root", inside, error);
+}
+
 static int fill_policy(
 	struct coffer_policy *policy, const struct task_box *box, struct error *error)
 {
@@ -79,10 +86,9 @@ static int fill_policy(
 	if (r == 0)
 		r = set(policy, "layer-dir", box->layer, error);
 	if (r == 0)
-		r = set(policy, "layer-root", TASK_WORKSPACE, error);
+		r = set_root(policy, TASK_WORKSPACE, box->workspace, error);
 	if (r == 0)
-		r = box->home ? set_pair(policy, "layer-root", TASK_HOME, box->home, error)
-			      : set(policy, "layer-root", TASK_HOME, error);
+		r = set_root(policy, TASK_HOME, box->home, error);
 	for (size_t i = 0; r == 0 && i < box->views_count; i++)
 		r = set_pair(policy, "view", box->views[i].from, box->views[i].at, error);
 	if (r == 0)
@@ -116,6 +122,32 @@ static int start(const struct coffer_policy *policy, const struct task_box *box,
 	int r = coffer_box_start(policy, box->argv, &stdio, ret, &refused);
 	environ = own;
 	return r < 0 ? take_error(error, &refused) : 0;
+}
+
+static bool names_cpu(const struct strv *settings)
+{
+	for (size_t i = 0; settings && i < settings->count; i++)
+		if (strncmp(settings->items[i], "limit=", 6) == 0 &&
+			strstr(settings->items[i], "cpu="))
+			return true;
+	return false;
+}
+
+/* Most ordinary users have no control group, without which nothing limits the processors: the
+ * profile's own limit yields to that, one that somebody asked for does not. */
+static int start_anyhow(struct coffer_policy *policy, const struct task_box *box,
+	struct coffer_box **ret, struct error *error)
+{
+	int r = start(policy, box, ret, error);
+	if (r != -ENOTSUP || names_cpu(box->settings))
+		return r;
+	struct error again;
+	r = set(policy, "limit", "cpu=none", &again);
+	if (r == 0)
+		r = start(policy, box, ret, &again);
+	if (r < 0 && r != -ENOTSUP)
+		*error = again;
+	return r;
 }
 
 /* Until the command has ended: 0; or what tick() said. */
@@ -162,7 +194,7 @@ int task_box_run(const struct task_box *box, struct task_box_result *ret, struct
 	int r = policy ? fill_policy(policy, box, error)
 		       : error_set_errno(error, ENOMEM, stage, "the policy");
 	if (r == 0)
-		r = start(policy, box, &running, error);
+		r = start_anyhow(policy, box, &running, error);
 	coffer_policy_free(policy);
 	if (r < 0)
 		return r;

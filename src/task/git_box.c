@@ -113,6 +113,7 @@ static void choose_line(struct words *words, char *ret, size_t room)
 
 static const char *const common[] = {
 	"HOME=" TASK_HOME,
+	"PATH=/usr/local/bin:/usr/bin:/bin", /* nothing that an earlier phase has put somewhere */
 	"LC_ALL=C",
 	"GIT_CONFIG_NOSYSTEM=1",
 	"GIT_ATTR_NOSYSTEM=1",
@@ -147,6 +148,7 @@ static int run(const struct git_box *box, struct words *words, int output, char 
 	char shell[] = "/bin/sh", command[] = "-c", name[] = "git-script";
 	char *argv[] = {shell, command, script, name, NULL};
 	const struct task_box task = {.layer = box->layer,
+		.workspace = box->workspace,
 		.argv = argv,
 		.directory = "/",
 		.environment = environment,
@@ -201,33 +203,47 @@ int git_box_run(const struct git_box *box, struct git_box_result *ret, struct er
 
 /* ---- files ---- */
 
-static char *upper_of(const struct layer *layer, const char *root)
-{
-	for (size_t i = 0; i < layer->roots_count; i++)
-		if (strcmp(layer->roots[i].path, root) == 0)
-			return path_join(layer->roots[i].directory, "upper");
-	return NULL;
-}
-
-int git_box_open(const char *layer_id, const char *root, const char *path, uint64_t max_bytes,
-	struct error *error)
+/* Opens path below the upper of a root of the layer. */
+static int open_below(const char *layer_id, const char *root, const char *path, int flags,
+	char **ret_upper, struct error *error)
 {
 	struct layer *layer = NULL;
 	int r = layer_open(layer_id, LAYER_READ, &layer, error);
 	if (r < 0)
 		return r;
-	cleanup_free char *upper = upper_of(layer, root);
+	for (size_t i = 0; i < layer->roots_count; i++)
+		if (strcmp(layer->roots[i].path, root) == 0)
+			*ret_upper = path_join(layer->roots[i].directory, "upper");
 	layer_close(layer);
-	if (!upper)
+	if (!*ret_upper)
 		return error_set(error, ENOENT, stage, "the layer has no %s", root);
-	cleanup_close int top = open(upper, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	cleanup_close int fd =
-		top < 0 ? -1
-			: sys_openat2(top, path, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC,
-				  RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV |
-					  RESOLVE_NO_MAGICLINKS);
+	cleanup_close int top = open(*ret_upper, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = top < 0 ? -1
+			 : sys_openat2(top, path, (uint64_t)flags | O_NOFOLLOW | O_CLOEXEC,
+				   RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV);
+	return fd < 0 ? error_set_errno(error, errno, stage, "%s of the box", path) : fd;
+}
+
+int git_box_directory(
+	const char *layer, const char *root, const char *path, char **ret, struct error *error)
+{
+	cleanup_free char *upper = NULL;
+	cleanup_close int fd = open_below(layer, root, path, O_PATH | O_DIRECTORY, &upper, error);
+	if (fd < 0)
+		return fd;
+	*ret = path_join(upper, path);
+	return *ret ? 0 : error_set_errno(error, ENOMEM, stage, "%s of the box", path);
+}
+
+int git_box_open(const char *layer, const char *root, const char *path, uint64_t max_bytes,
+	struct error *error)
+{
+	cleanup_free char *upper = NULL;
+	cleanup_close int fd = open_below(layer, root, path, O_RDONLY | O_NONBLOCK, &upper, error);
+	if (fd < 0)
+		return fd;
 	struct stat st;
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (fstat(fd, &st) < 0)
 		return error_set_errno(error, errno, stage, "%s of the box", path);
 	if (!S_ISREG(st.st_mode))
 		return error_set(error, EINVAL, stage, "%s of the box is no file", path);

@@ -6,6 +6,7 @@
 
 struct git_box {
 	const char *layer;
+	const char *workspace; /* as of struct task_box */
 	const char *script;             /* of sh; see clone.sh, pack_tree.sh, ... */
 	const char *what;               /* "the clone": for errors */
 	const struct strv *environment; /* more than every git gets */
@@ -42,6 +43,10 @@ int git_box_set(struct strv *environment, const char *name, const char *value);
 
 /* Copies a stranger's text so that a terminal shows it as it stands; cut where there is no room. */
 void git_box_harmless(const char *text, size_t length, char *ret, size_t room);
+
+/* The host's path of a directory that a box left, for a view; caller frees. */
+int git_box_directory(
+	const char *layer, const char *root, const char *path, char **ret, struct error *error);
 
 /* A file that a box left below a root of its own layer, entered only beneath it and through no link.
  * Regular, at most max_bytes (-EFBIG). The descriptor, or -errno. */

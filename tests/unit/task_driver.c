@@ -3,6 +3,7 @@
 #include "base/cleanup.h"
 #include "layer/layer.h"
 #include "task/clone.h"
+#include "task/pack.h"
 
 #include <string.h>
 
@@ -72,6 +73,78 @@ static int run_clone(char *argv[])
 	return 0;
 }
 
+/* pack CLONE PREPARED AGENT COMMIT OUT [subject= body=] [set:KEY=VALUE...] */
+static int run_pack(char *argv[])
+{
+	cleanup_strv struct strv settings = {0};
+	if (settings_of(argv + 5, &settings) < 0)
+		return 2;
+	const struct pack_request request = {.clone_layer = argv[0],
+		.prepared_layer = argv[1],
+		.agent_layer = argv[2],
+		.commit = argv[3],
+		.branch = "coffer/test",
+		.subject = option(argv + 5, "subject"),
+		.body = option(argv + 5, "body"),
+		.out_directory = argv[4],
+		.settings = &settings,
+		.log = STDERR_FILENO};
+	struct pack_result result;
+	struct error error = {0};
+	if (task_pack(&request, &result, &error) < 0)
+		return failed(&error);
+	printf("empty: %d\nfiles: %llu\ninsertions: %llu\ndeletions: %llu\ncommit: %s\n"
+	       "patch: %s\nbundle: %s\n",
+		result.empty, (unsigned long long)result.files,
+		(unsigned long long)result.insertions, (unsigned long long)result.deletions,
+		result.commit, result.patch_path ? result.patch_path : "",
+		result.bundle_path ? result.bundle_path : "");
+	for (size_t i = 0; i < result.skipped.count; i++)
+		printf("skipped: %s\n", result.skipped.items[i]);
+	pack_result_release(&result);
+	return 0;
+}
+
+/* apply PATCH DIRECTORY [dry_run= three_way= protected=] [set:KEY=VALUE...] */
+static int run_apply(char *argv[])
+{
+	cleanup_strv struct strv settings = {0};
+	if (settings_of(argv + 2, &settings) < 0)
+		return 2;
+	const struct patch_apply_options options = {.patch = argv[0],
+		.directory = argv[1],
+		.dry_run = option(argv + 2, "dry_run"),
+		.three_way = option(argv + 2, "three_way"),
+		.protected_names = option(argv + 2, "protected"),
+		.settings = &settings};
+	struct error error = {0};
+	int r = task_patch_apply(&options, STDOUT_FILENO, &error);
+	return r < 0 ? failed(&error) : 0;
+}
+
+/* box LAYER COMMAND [set:KEY=VALUE...]: a phase of a task, without a network */
+static int run_box(char *argv[])
+{
+	cleanup_strv struct strv settings = {0}, environment = {0};
+	if (settings_of(argv + 2, &settings) < 0 || strv_add(&settings, "net=off") < 0 ||
+		strv_add(&environment, "HOME=" TASK_HOME) < 0)
+		return 2;
+	char shell[] = "/bin/sh", flag[] = "-c";
+	char *command[] = {shell, flag, argv[1], NULL};
+	const struct task_box box = {.layer = argv[0],
+		.argv = command,
+		.environment = &environment,
+		.settings = &settings,
+		.stdio = {-1, STDOUT_FILENO, STDERR_FILENO}};
+	struct task_box_result result;
+	struct error error = {0};
+	if (task_box_run(&box, &result, &error) < 0)
+		return failed(&error);
+	printf("exit: %d\ncause: %s\n", result.exit_code, result.cause);
+	task_box_result_release(&result);
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	int arguments;
@@ -79,6 +152,9 @@ static const struct {
 } steps[] = {
 	{"layer", 0, make_layer},
 	{"clone", 2, run_clone},
+	{"pack", 5, run_pack},
+	{"apply", 2, run_apply},
+	{"box", 2, run_box},
 };
 
 int main(int argc, char *argv[])
