@@ -13,6 +13,7 @@ static const struct {
 } verbs[] = {
 	{"apply", cmd_apply},
 	{"discard", cmd_discard},
+	{"diff", cmd_diff},
 	{"layers", cmd_layers},
 	{"task", cmd_task},
 	{"search", cmd_search},
