@@ -17,7 +17,7 @@ struct command {
 	struct diff_options options;
 	struct strv words; /* before "--": layers, then paths */
 	struct strv paths;
-	bool help;
+	bool running, help;
 	struct layer *layers[2]; /* the second is OTHER */
 };
 
@@ -60,6 +60,13 @@ static int set_max_file(struct command *command, int number, const char *value)
 	return units_parse_bytes(value, &command->options.max_file_bytes);
 }
 
+static int set_running(struct command *command, int number, const char *value)
+{
+	(void)number, (void)value;
+	command->running = true;
+	return 0;
+}
+
 static int set_help(struct command *command, int number, const char *value)
 {
 	(void)number, (void)value;
@@ -76,6 +83,7 @@ static const struct option table[] = {
 	{"no-renames", NULL, "show a renamed file as deleted and added", set_renames, false},
 	{"context", "LINES", "unchanged lines around a change (3)", set_context, 0},
 	{"max-file", "SIZE", "of larger files just say how large they are", set_max_file, 0},
+	{"running", NULL, "also while a box runs in it: what it holds now", set_running, 0},
 	{"help", NULL, "this text", set_help, 0},
 };
 
@@ -194,11 +202,13 @@ static int open_layers(struct command *command, struct error *error)
 	/* What is neither is complained of as a layer. */
 	if (layers == 0 && words->count > 0 && !is_path(words->items[0]))
 		layers = 1;
-	bool guessed;
+	bool guessed = false;
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < (layers ? layers : 1); i++)
-		r = choose_layer(
-			layers ? words->items[i] : NULL, &command->layers[i], &guessed, error);
+		r = command->running && layers
+			    ? layer_open(words->items[i], LAYER_LOOK, &command->layers[i], error)
+			    : choose_layer(layers ? words->items[i] : NULL, &command->layers[i],
+				      &guessed, error);
 	if (r == 0 && guessed)
 		say_which(command->layers[0]);
 	char directory[PATH_MAX];
