@@ -28,8 +28,11 @@ struct pattern {
 	const struct secret_shape *shape;
 };
 
-/* What the automaton accepts with: a pattern, and how many bytes after it were read. */
-enum { TRAIL_AT_END = 3, TRAILS = 4 };
+/* What the automaton accepts with: a pattern, and what was read after it. The last two count only
+ * where the stream ends. */
+enum trail { TRAIL_NONE, TRAIL_BYTE, TRAIL_DOT_BYTE, TRAIL_END, TRAIL_DOT_END, TRAILS };
+static const size_t trail_bytes[TRAILS] = {
+	[TRAIL_BYTE] = 1, [TRAIL_DOT_BYTE] = 2, [TRAIL_DOT_END] = 1};
 
 struct candidate {
 	const struct pattern *pattern; /* NULL: there is none */
@@ -72,7 +75,7 @@ static void mark_beginning(struct sanitizer *sanitizer, const char *bytes)
 	sanitizer->firsts[(unsigned char)bytes[0]] = true;
 }
 
-static uint32_t value_of(const struct sanitizer *sanitizer, unsigned trail)
+static uint32_t value_of(const struct sanitizer *sanitizer, enum trail trail)
 {
 	return (uint32_t)((sanitizer->patterns_count - 1) * TRAILS + trail + 1);
 }
@@ -105,9 +108,10 @@ static int add_path(struct sanitizer *sanitizer, const struct sanitize_pair *pai
 	uint32_t end = automaton_chain(automaton, AUTOMATON_ROOT, pair->from, length);
 	uint32_t dot = automaton_node(automaton);
 	uint32_t one = automaton_node(automaton), two = automaton_node(automaton);
-	automaton_accept(automaton, end, value_of(sanitizer, TRAIL_AT_END));
-	automaton_accept(automaton, one, value_of(sanitizer, 1));
-	automaton_accept(automaton, two, value_of(sanitizer, 2));
+	automaton_accept(automaton, end, value_of(sanitizer, TRAIL_END));
+	automaton_accept(automaton, dot, value_of(sanitizer, TRAIL_DOT_END));
+	automaton_accept(automaton, one, value_of(sanitizer, TRAIL_BYTE));
+	automaton_accept(automaton, two, value_of(sanitizer, TRAIL_DOT_BYTE));
 	automaton_edge(automaton, end, '.', dot);
 	for (unsigned byte = 0; byte < 256; byte++) {
 		if (is_name_byte((unsigned char)byte) && byte)
@@ -130,7 +134,7 @@ static int add_secret(struct sanitizer *sanitizer, const struct sanitize_secret 
 	automaton_accept(sanitizer->automaton,
 		automaton_chain(sanitizer->automaton, AUTOMATON_ROOT, secret->value,
 			secret->length_bytes),
-		value_of(sanitizer, 0));
+		value_of(sanitizer, TRAIL_NONE));
 	return 0;
 }
 
@@ -152,7 +156,7 @@ static int add_shape(struct sanitizer *sanitizer, const struct secret_shape *sha
 				automaton_edge(sanitizer->automaton, node, (unsigned char)byte, next);
 		node = next;
 	}
-	automaton_accept(sanitizer->automaton, node, value_of(sanitizer, 0));
+	automaton_accept(sanitizer->automaton, node, value_of(sanitizer, TRAIL_NONE));
 	return 0;
 }
 
@@ -225,15 +229,15 @@ static void consider(struct sanitizer *sanitizer)
 	size_t found =
 		automaton_accepted(&sanitizer->cursor, values, ARRAY_SIZE(values));
 	for (size_t i = 0; i < found; i++) {
-		unsigned trail = (values[i] - 1) % TRAILS;
+		enum trail trail = (values[i] - 1) % TRAILS;
 		const struct pattern *pattern = &sanitizer->patterns[(values[i] - 1) / TRAILS];
-		size_t read = pattern->length_bytes + (trail == TRAIL_AT_END ? 0 : trail);
+		size_t read = pattern->length_bytes + trail_bytes[trail];
 		if (read > sanitizer->pending.length_bytes)
 			continue; /* began before what was given out */
 		struct candidate candidate = {
 			.pattern = pattern, .begin = sanitizer->pending.length_bytes - read};
 		struct candidate *best =
-			trail == TRAIL_AT_END ? &sanitizer->at_end : &sanitizer->best;
+			trail >= TRAIL_END ? &sanitizer->at_end : &sanitizer->best;
 		if (!qualifies(sanitizer, &candidate))
 			continue;
 		if (!best->pattern || candidate.begin < best->begin ||
