@@ -137,6 +137,14 @@ enum {
 	/* The names of one directory, some ten million; what was recorded of a root. */
 	MAX_LAYER_DIRECTORY_BYTES = 256 * 1024 * 1024,
 	MAX_LAYER_RECORDS_BYTES = 1024 * 1024 * 1024,
+	/* A text that is compared by lines; a larger file is shown as binary. */
+	MAX_TEXT_DIFF_BYTES = 64 * 1024 * 1024,
+	MAX_TEXT_DIFF_LINES = 4 * 1000 * 1000,
+	/* Pairing what was deleted with what was added: files of equal content, files of similar content,
+	 * and one such. */
+	MAX_RENAME_EXACT = 100000,
+	MAX_RENAME_SIMILAR = 1000,
+	MAX_RENAME_BYTES = 1024 * 1024,
 
 	/* Tasks: agents side by side, a prompt, a script of the set-up, what is told of one (summary,
 	 * result of an attempt), lock files of one repository, layers kept after a set-up. */

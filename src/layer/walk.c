@@ -243,8 +243,8 @@ static bool is_whiteout(const struct place *directory, const char *name, const s
 }
 
 /* Opens the directory for the child's frame. 1: it is opaque; -ENOENT: it is no more. */
-static int enter(const struct state *state, const struct place *directory, const char *name,
-	bool lowest, struct place *ret)
+static int enter(
+	const struct place *directory, const char *name, bool marks, bool lowest, struct place *ret)
 {
 	/* Nothing stands below the lowest one; where it is not to be listed, it need not be
 	 * readable. */
@@ -253,7 +253,7 @@ static int enter(const struct state *state, const struct place *directory, const
 	ret->fd = sys_openat2(directory->fd, name, (uint64_t)flags, beneath);
 	if (ret->fd < 0)
 		return errno == ENOTDIR || errno == ELOOP || errno == EXDEV ? -ENOENT : -errno;
-	if (unread || !state->walk->marks)
+	if (unread || !marks)
 		return 0;
 	ret->whiteouts = has_mark(ret->fd, "opaque", 'x');
 	return !ret->whiteouts && has_mark(ret->fd, "opaque", 'y');
@@ -276,7 +276,7 @@ static int look_up(struct state *state, const struct frame *frame, const char *n
 				continue;
 			return fail(state, errno, "cannot be looked at");
 		}
-		if (walk->marks && is_whiteout(place, name, &st)) {
+		if (walk->slots[i].marks && is_whiteout(place, name, &st)) {
 			done |= sides;
 			continue;
 		}
@@ -298,7 +298,8 @@ static int look_up(struct state *state, const struct frame *frame, const char *n
 			continue;
 		}
 		children[i].sides = sides;
-		int r = enter(state, place, name, i == walk->slots_count - 1, &children[i]);
+		int r = enter(place, name, walk->slots[i].marks, i == walk->slots_count - 1,
+			&children[i]);
 		if (r < 0) {
 			children[i].sides = 0;
 			if (r != -ENOENT)
@@ -442,7 +443,8 @@ static int visit_root(struct state *state)
 			openat(walk->slots[i].directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (place->fd < 0 || fstat(place->fd, &st) < 0)
 			r = fail(state, errno, "cannot be opened");
-		place->whiteouts = r == 0 && walk->marks && has_mark(place->fd, "opaque", 'x');
+		place->whiteouts =
+			r == 0 && walk->slots[i].marks && has_mark(place->fd, "opaque", 'x');
 		for (int s = 0; r == 0 && s < 2; s++)
 			if ((place->sides & (1U << s)) && !found[s].entry.present)
 				found[s] = (struct found){.slot = i,

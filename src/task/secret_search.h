@@ -30,10 +30,16 @@ int secret_values_add(
 	struct secret_values *values, struct secret_value *value, struct error *error);
 
 struct secret_finding {
-	char *path;       /* in the box: "/workspace/.npmrc"; inside archives "a.tar.gz!b.txt" */
-	char *secret;     /* its name */
-	const char *form; /* static: "plain", "base64", "hex", "percent-encoded", "JSON", ... */
-	uint64_t offset_bytes;
+	/* In the box: "/workspace/.npmrc"; inside archives "a.tar.gz!b.txt". A name that holds a
+	 * secret is shown as "[NAME]": this may be told to anybody. */
+	char *path;
+	char *secret;          /* its name */
+	const char *form;      /* static: "plain", "base64", "hex", "percent-encoded", ... */
+	const char *where;     /* static: "content", "archive", "name", "link", "attribute" */
+	uint64_t offset_bytes; /* of content: where it ends */
+	/* For secret_scrub_layer(), never to be shown: which root, and the entry's path below it. */
+	size_t root;
+	char *entry;
 };
 struct secret_findings {
 	struct secret_finding *items;
