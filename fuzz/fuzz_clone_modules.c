@@ -17,8 +17,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memcpy(config, data + 1, split - 1);
 		memcpy(links, data + split, size - split);
 		struct clone_modules modules;
-		int r = clone_modules_parse(
-			config, split - 1, links, size - split, &modules, NULL);
+		int r = clone_modules_parse(config, split - 1, links, size - split, &modules, NULL);
 		for (size_t i = 0; r == 0 && i < modules.count; i++) {
 			const struct clone_module *module = &modules.items[i];
 			if (module->name[0] == '-' || module->path[0] == '/' ||
