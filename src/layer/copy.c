@@ -7,18 +7,14 @@
 #include "base/attributes.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/fd.h"
 #include "base/limits.h"
-#include "base/sys.h"
 #include "base/tree.h"
+#include "layer/copy_file.h"
+#include "layer/link_table.h"
 
 #include <fcntl.h>
 #include <limits.h>
-#include <linux/fs.h>
-#include <search.h>
-#include <stdarg.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 
 static const char stage[] = "layer";
@@ -32,20 +28,12 @@ struct level {
 	char *name; /* in the directory above */
 };
 
-/* A file with several names: where the first of them is. */
-struct link {
-	dev_t device;
-	ino_t inode;
-	char *path; /* below the copy */
-};
-
 struct copying {
 	struct level *levels;
 	size_t depth, capacity;
-	void *links; /* tsearch() */
+	struct link_table links;
 	int top;
 	struct stat own; /* the layer's own directory, which the tree may hold */
-	bool cannot_share;
 	struct layer_copy_cost *cost;
 	struct error *error;
 };
@@ -107,62 +95,7 @@ static int dress_at(int at, const char *name, const struct stat *st)
 	return utimensat(at, name, times, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
 
-/* ---- content ---- */
-
-static int copy_range(int from, int to, off_t start, off_t end)
-{
-	char chunk[64 * 1024];
-	off_t at = start, out = start;
-	while (at < end) {
-		ssize_t n = copy_file_range(from, &at, to, &out, (size_t)(end - at), 0);
-		if (n > 0)
-			continue;
-		if (n == 0)
-			return 0; /* it has become shorter */
-		if (errno != EXDEV && errno != EINVAL && errno != EOPNOTSUPP && errno != ENOSYS)
-			return -errno;
-		size_t wanted =
-			(size_t)(end - at) < sizeof(chunk) ? (size_t)(end - at) : sizeof(chunk);
-		n = pread(from, chunk, wanted, at);
-		if (n <= 0)
-			return n < 0 ? -errno : 0;
-		if (lseek(to, at, SEEK_SET) < 0)
-			return -errno;
-		int r = fd_write_full(to, chunk, (size_t)n);
-		if (r < 0)
-			return r;
-		at += n;
-		out = at;
-	}
-	return 0;
-}
-
-static int copy_content(struct copying *copying, int from, int to, const struct stat *st)
-{
-	uint64_t bytes = (uint64_t)st->st_blocks * 512;
-	copying->cost->bytes += bytes;
-	if (!copying->cannot_share && st->st_size > 0) {
-		if (ioctl(to, FICLONE, from) == 0) {
-			copying->cost->reflinked_bytes += bytes;
-			return 0;
-		}
-		if (errno == ENOSPC || errno == EDQUOT || errno == EIO)
-			return -errno;
-		copying->cannot_share = true;
-	}
-	for (off_t at = 0; at < st->st_size;) {
-		off_t data = lseek(from, at, SEEK_DATA);
-		if (data < 0 && errno == ENXIO)
-			break; /* holes to the end */
-		off_t hole = data < 0 ? st->st_size : lseek(from, data, SEEK_HOLE);
-		int r = copy_range(from, to, data < 0 ? at : data,
-			hole < 0 || hole > st->st_size ? st->st_size : hole);
-		if (r < 0)
-			return r;
-		at = hole < 0 ? st->st_size : hole;
-	}
-	return ftruncate(to, st->st_size) < 0 ? -errno : 0;
-}
+/* ---- files ---- */
 
 static int copy_file(struct copying *copying, const char *name, const struct stat *st)
 {
@@ -178,7 +111,10 @@ static int copy_file(struct copying *copying, const char *name, const struct sta
 		openat(level->to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (to < 0)
 		return -errno;
-	int r = copy_content(copying, from, to, &now);
+	uint64_t bytes = (uint64_t)now.st_blocks * 512, copied = 0;
+	int r = copy_content(from, to, &copied);
+	copying->cost->bytes += bytes;
+	copying->cost->reflinked_bytes += copied == 0 ? bytes : 0;
 	return r < 0 ? r : dress(from, to, &now);
 }
 
@@ -194,48 +130,23 @@ static int copy_link(const struct level *level, const char *name)
 
 /* ---- files with several names ---- */
 
-static int compare_links(const void *a, const void *b)
-{
-	const struct link *one = a, *other = b;
-	if (one->device != other->device)
-		return one->device < other->device ? -1 : 1;
-	return one->inode < other->inode ? -1 : one->inode > other->inode;
-}
-
-static void free_link(void *pointer)
-{
-	struct link *link = pointer;
-	free(link->path);
-	free(link);
-}
-
 /* 1: it was a further name of what is copied already. */
 static int link_again(const struct copying *copying, const char *name, const struct stat *st)
 {
-	const struct link key = {.device = st->st_dev, .inode = st->st_ino};
-	struct link *const *found =
-		st->st_nlink > 1 ? tfind(&key, &copying->links, compare_links) : NULL;
-	if (!found)
+	const char *first =
+		st->st_nlink > 1 ? link_table_find(&copying->links, st->st_dev, st->st_ino) : NULL;
+	if (!first)
 		return 0;
-	return linkat(copying->top, (*found)->path, innermost(copying)->to, name, 0) < 0 ? -errno
-											 : 1;
+	return linkat(copying->top, first, innermost(copying)->to, name, 0) < 0 ? -errno : 1;
 }
 
 static int remember_link(struct copying *copying, const char *name, const struct stat *st)
 {
 	char path[PATH_MAX];
-	if (st->st_nlink < 2 || S_ISDIR(st->st_mode))
+	/* One that lies so deep gets a copy for each name. */
+	if (st->st_nlink < 2 || path_of(copying, name, path) < 0)
 		return 0;
-	if (path_of(copying, name, path) < 0)
-		return 0; /* so deep: each name gets a copy of its own */
-	struct link *link = calloc(1, sizeof(*link));
-	if (!link)
-		return -ENOMEM;
-	*link = (struct link){.device = st->st_dev, .inode = st->st_ino, .path = strdup(path)};
-	if (link->path && tsearch(link, &copying->links, compare_links))
-		return 0;
-	free_link(link);
-	return -ENOMEM;
+	return link_table_add(&copying->links, st->st_dev, st->st_ino, path);
 }
 
 /* ---- the walk ---- */
@@ -381,7 +292,7 @@ int layer_copy_root(const struct layer_root *root, struct layer_copy_cost *ret, 
 	while (copying.depth > 0)
 		pop(&copying);
 	close_fd(&copying.top);
-	tdestroy(copying.links, free_link);
+	link_table_release(&copying.links);
 	free(copying.levels);
 	if (r < 0)
 		tree_remove(directory, making);

@@ -21,7 +21,6 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <sys/xattr.h>
 
 static const char stage[] = "layer";
 
@@ -77,13 +76,6 @@ static bool changed_since(const struct layer_change *change, uint64_t since_us)
 	return changed_us >= since_us || born_us(change->view, change->path) <= changed_us;
 }
 
-/* Overlayfs marks what it has copied up: there was something below, which is gone. */
-static bool lost_in_run(const struct layer_change *change)
-{
-	cleanup_close int fd = layer_open_after(change);
-	return fd >= 0 && fgetxattr(fd, "user.overlay.origin", NULL, 0) >= 0;
-}
-
 /* ---- recording ---- */
 
 struct settling {
@@ -117,9 +109,10 @@ static struct layer_record make_record(
 	if (!shown && settling->layer->parents.count > 0)
 		look_at_base(change, &of_base.before);
 	return (struct layer_record){.base = of_base.before,
-		.changed_in_run = of_base.before.present
-					  ? changed_since(&of_base, settling->since_us)
-					  : change->view->base >= 0 && lost_in_run(change)};
+		/* That overlayfs has copied a file up says nothing of this name: a rename or a link
+		 * takes the mark along. */
+		.changed_in_run =
+			of_base.before.present && changed_since(&of_base, settling->since_us)};
 }
 
 static bool is_renewed(const struct settling *settling, const char *path)

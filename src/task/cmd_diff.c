@@ -24,10 +24,12 @@ static const char usage[] =
 	"  --json           print JSON\n"
 	"  --no-renames     show a renamed file as deleted and added\n"
 	"  --context LINES  unchanged lines around a change (3)\n"
-	"  --max-file SIZE  of larger files just say how large they are\n";
+	"  --max-file SIZE  of larger files just say how large they are\n"
+	"  --running        also while a box runs in it: what it holds now\n";
 
 struct command {
 	struct diff_options options;
+	bool running;            /* also while a box runs in it */
 	struct layer *layers[2]; /* the second is OTHER */
 	struct strv paths;
 };
@@ -51,6 +53,7 @@ static int parse(
 		{"name-status", &formats[3].wanted, NULL},
 		{"json", &formats[4].wanted, NULL},
 		{"no-renames", &no_renames, NULL},
+		{"running", &command->running, NULL},
 		{"context", NULL, &context},
 		{"U", NULL, &context},
 		{"max-file", NULL, &max_file},
@@ -152,7 +155,9 @@ static int open_all(
 	size_t layers = count_layers(words, dashes);
 	int r = layers ? 0 : open_newest(&command->layers[0], error);
 	for (size_t i = 0; r == 0 && i < layers; i++)
-		r = open_settled(words->items[i], &command->layers[i], error);
+		r = command->running
+			    ? layer_open(words->items[i], LAYER_LOOK, &command->layers[i], error)
+			    : open_settled(words->items[i], &command->layers[i], error);
 	cleanup_free char *directory = getcwd(NULL, 0);
 	if (r == 0 && !directory)
 		r = error_set_errno(error, errno, "diff", "the working directory");

@@ -66,8 +66,21 @@ static int on_tick(void *context)
 	return words->tick ? words->tick(words->context) : 0;
 }
 
-/* Which line says most: an object that fsck refused is named before the last words of all. */
-static const char *const telling[] = {"error: object ", "fatal: ", "error: ", "ssh: ", "sh: "};
+/* Which line says most: the script's own, then the object that fsck refused, which is named before
+ * the last words of all. */
+static const struct {
+	const char *start;
+	size_t skip;
+} telling[] = {
+	{"coffer: ", 8},
+	{"File size limit exceeded", 0},
+	{"error: object ", 7},
+	{"ssh: ", 0},
+	{"Host key verification failed", 0},
+	{"fatal: ", 7},
+	{"error: ", 7},
+	{"", 0},
+};
 
 void git_box_harmless(const char *line, size_t length, char *ret, size_t room)
 {
@@ -97,12 +110,11 @@ static void choose_line(struct words *words, char *ret, size_t room)
 	for (char *line = words->kept; *line;) {
 		size_t length = strcspn(line, "\r\n");
 		size_t i = 0;
-		while (i < ARRAY_SIZE(telling) &&
-			strncmp(line, telling[i], strlen(telling[i])) != 0)
+		while (strncmp(line, telling[i].start, strlen(telling[i].start)) != 0)
 			i++;
 		if (i < best) {
-			const char *text = strchr(line, ' ') + 1;
-			git_box_harmless(text, length - (size_t)(text - line), ret, room);
+			git_box_harmless(
+				line + telling[i].skip, length - telling[i].skip, ret, room);
 			best = i;
 		}
 		line += length + strspn(line + length, "\r\n");
@@ -131,12 +143,24 @@ int git_box_set(struct strv *environment, const char *name, const char *value)
 							 : strv_add_owned(environment, pair);
 }
 
-static int judge(
-	const struct git_box *box, const struct task_box_result *ended, struct error *error)
+/* What a program says whose file may not grow. */
+static const char *const full[] = {
+	"File size limit exceeded", "No space left on device", "Disk quota exceeded"};
+
+static int judge(const struct git_box *box, const struct words *words,
+	const struct task_box_result *ended, struct error *error)
 {
 	if (strcmp(ended->cause, "cancelled") == 0)
 		return error_set(error, ECANCELED, stage, "%s was cancelled", box->what);
-	if (strcmp(ended->cause, "exited") == 0)
+	bool ended_itself = strcmp(ended->cause, "exited") == 0;
+	for (size_t i = 0; ended_itself && ended->exit_code && i < ARRAY_SIZE(full); i++) {
+		if (!memmem(words->kept, words->length, full[i], strlen(full[i])))
+			continue;
+		error_set(error, EDQUOT, stage, "%s ran out of disk: %s", box->what, full[i]);
+		return error_hint(error, "the limit of the task's disk, or the file system of its "
+					 "layers, is reached");
+	}
+	if (ended_itself)
 		return 0;
 	error_set(error, EDQUOT, stage, "%s was ended by its box: %s", box->what, ended->cause);
 	return error_hint(error, "a limit of the task: see its limits (time, memory, disk)");
@@ -164,7 +188,7 @@ static int run(const struct git_box *box, struct words *words, int output, char 
 	choose_line(words, ret->words, sizeof(ret->words));
 	ret->exit_code = ended.exit_code;
 	if (r == 0)
-		r = judge(box, &ended, error);
+		r = judge(box, words, &ended, error);
 	task_box_result_release(&ended);
 	return r;
 }
