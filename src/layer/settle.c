@@ -95,7 +95,7 @@ static bool lost_in_run(const struct layer_change *change, uint64_t since_us)
 		cleanup_close int above = sys_openat2(change->view->base, top ? "." : at,
 			O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, beneath);
 		if (above >= 0 && fstat(above, &st) == 0)
-			return layer_time_us(&st.st_ctim) + layer_clock_lag_us() >= since_us;
+			return layer_time_us(&st.st_ctim) >= since_us;
 	}
 	return false;
 }
