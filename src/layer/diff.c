@@ -330,8 +330,12 @@ static int tell(const struct layer_change *change, void *context)
 	if (r == 0)
 		r = change->kind == LAYER_MODIFIED ? tell_modified(telling, change)
 						   : tell_side(telling, change);
+	/* Of another type: what came has its own mode, not another one. */
+	struct layer_change come = *change;
+	if (change->differences & LAYER_TYPE)
+		come = one_side(change, true);
 	if (r == 0 && change->after.present)
-		r = tell_attributes(telling, change);
+		r = tell_attributes(telling, &come);
 	if (r == 0 && ferror(telling->diff.to))
 		r = -EIO;
 	return r;
