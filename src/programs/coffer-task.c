@@ -11,9 +11,9 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char *argv[]);
 } verbs[] = {
+	{"diff", cmd_diff},
 	{"apply", cmd_apply},
 	{"discard", cmd_discard},
-	{"diff", cmd_diff},
 	{"layers", cmd_layers},
 	{"task", cmd_task},
 	{"search", cmd_search},

@@ -366,6 +366,21 @@ def test_the_host_may_work_meanwhile(layered, workspace):
     assert set(portrait(workspace)) == set(before)
 
 
+def test_what_was_moved_and_linked_is_applied(layered, workspace):
+    """Overlayfs marks what it copied up; the mark goes along with a move."""
+    (workspace / "d" / "sub").mkdir(parents=True)
+    for name in ("one", "two", "d/three", "d/sub/four"):
+        (workspace / name).write_text(f"{name}\n")
+    layered("sh", "-ec", "mv one moved; ln two linked; mv d e; mv e/sub f").ok()
+    wanted = seen_in(layered, ".")
+    run_coffer("apply", "test", cwd=workspace).ok()
+    now = portrait(workspace)
+    for found in (wanted, now):
+        for entry in found.values():
+            entry.pop("mtime")  # of directories, into which names went
+    assert now == wanted
+
+
 # and then: look, take a part, throw the rest away
 
 
