@@ -196,17 +196,25 @@ static int decide(const struct layer_change *change, struct apply_item *item)
 	}
 	if (item->differences & LAYER_CONTENT)
 		return 0;
+	/* Names of one inode on the host: the box saw this one change alone, and others may lie anywhere. */
+	bool linked = type == S_IFREG && change->before.st.st_nlink > 1;
+	if (linked && change->after.st.st_nlink > 1)
+		return 0;
 	bool touched = type == S_IFREG && !same_time(&change->before.st, &change->after.st);
 	bool other = (item->differences & (LAYER_XATTRS | LAYER_OWNER)) ||
 		     (change->before.st.st_mode & 07777) != apply_mode(item);
-	item->action = touched || other ? ACTION_ATTRIBUTES : ACTION_NONE;
+	if (!touched && !other)
+		item->action = ACTION_NONE;
+	else if (!linked)
+		item->action = ACTION_ATTRIBUTES;
 	return 0;
 }
 
 /* A time alone is nothing to quarrel about. */
 static bool is_only_touched(const struct apply_item *item)
 {
-	return item->action == ACTION_ATTRIBUTES &&
+	return (item->action == ACTION_ATTRIBUTES ||
+		       (item->kind == LAYER_MODIFIED && !(item->differences & LAYER_CONTENT))) &&
 	       !(item->differences & (LAYER_XATTRS | LAYER_OWNER)) &&
 	       (item->before.st.st_mode & 07777) == apply_mode(item);
 }

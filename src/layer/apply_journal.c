@@ -205,8 +205,11 @@ int apply_journal_move(int directory, enum apply_phase from, enum apply_phase to
 	return fsync(directory) < 0 ? -errno : 0;
 }
 
+/* Those that the phase had replaced go first: alone, they would count again. */
 int apply_journal_remove(int directory, enum apply_phase phase)
 {
+	for (enum apply_phase other = APPLY_STAGING; other < phase; other++)
+		unlinkat(directory, names[other], 0);
 	return unlinkat(directory, names[phase], 0) < 0 ? -errno : 0;
 }
 

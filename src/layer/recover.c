@@ -237,8 +237,9 @@ int recover_layer(struct layer *layer, struct error *error)
 	int r = directory < 0 ? -errno : apply_journal_read(directory, &phase, &journal);
 	if (r < 0)
 		return error_set_errno(error, -r, stage, "the journal of layer %s", layer->id);
+	/* One that was not complete when it was to be named. */
+	unlinkat(directory, "apply.new", 0);
 	if (phase == APPLY_NONE) {
-		unlinkat(directory, "apply.new", 0);
 		unmark(layer->id);
 		return 0;
 	}

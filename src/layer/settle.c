@@ -18,7 +18,6 @@
 
 #include <fcntl.h>
 #include <string.h>
-#include <sys/xattr.h>
 
 static const char stage[] = "layer";
 
@@ -74,37 +73,6 @@ static bool changed_since(const struct layer_change *change, uint64_t since_us)
 	return changed_us >= since_us || born_us(change->view, change->path) <= changed_us;
 }
 
-/* Whether the base's directory above path (the nearest there is) has had names come or go since. */
-static bool names_changed_since(const struct layer_change *change, uint64_t since_us)
-{
-	char at[4096];
-	size_t length = strlen(change->path);
-	if (length >= sizeof(at))
-		return true;
-	memcpy(at, change->path, length + 1);
-	for (;;) {
-		char *slash = strrchr(at, '/');
-		*(slash ? slash : at) = '\0';
-		struct stat st;
-		cleanup_close int fd = sys_openat2(change->view->base, *at ? at : ".",
-			O_PATH | O_NOFOLLOW | O_CLOEXEC, beneath);
-		if (fd >= 0)
-			return fstat(fd, &st) < 0 ||
-			       layer_time_us(&st.st_ctim) + layer_clock_lag_us() >= since_us;
-		if (!*at || (errno != ENOENT && errno != ENOTDIR))
-			return true;
-	}
-}
-
-/* Overlayfs marks what it has copied up: there was something below, which is gone. But the mark goes
- * along when the box itself has moved or linked the file here. */
-static bool lost_in_run(const struct layer_change *change, uint64_t since_us)
-{
-	cleanup_close int fd = layer_open_after(change);
-	return fd >= 0 && fgetxattr(fd, "user.overlay.origin", NULL, 0) >= 0 &&
-	       names_changed_since(change, since_us);
-}
-
 /* ---- recording ---- */
 
 struct settling {
@@ -113,7 +81,7 @@ struct settling {
 	struct records_writer *writer;
 	struct layer_counts *counts;
 	uint64_t since_us;
-	bool fresh;               /* something that no record said anything of */
+	bool fresh; /* something that no record said anything of */
 	const struct strv *renew; /* NULL: nothing */
 };
 
@@ -138,10 +106,10 @@ static struct layer_record make_record(
 	if (!shown && settling->layer->parents.count > 0)
 		look_at_base(change, &of_base.before);
 	return (struct layer_record){.base = of_base.before,
-		.changed_in_run = of_base.before.present
-					  ? changed_since(&of_base, settling->since_us)
-					  : change->view->base >= 0 &&
-						    lost_in_run(change, settling->since_us)};
+		/* That overlayfs has copied a file up says nothing of this name: a rename or a link
+		 * takes the mark along. */
+		.changed_in_run =
+			of_base.before.present && changed_since(&of_base, settling->since_us)};
 }
 
 static bool is_renewed(const struct settling *settling, const char *path)
@@ -149,8 +117,8 @@ static bool is_renewed(const struct settling *settling, const char *path)
 	for (size_t i = 0; settling->renew && i < settling->renew->count; i++) {
 		const char *top = settling->renew->items[i];
 		size_t length = strlen(top);
-		if (length == 0 ||
-			(strncmp(path, top, length) == 0 && (path[length] == '/' || !path[length])))
+		if (length == 0 || (strncmp(path, top, length) == 0 &&
+					   (path[length] == '/' || !path[length])))
 			return true;
 	}
 	return false;
@@ -242,8 +210,10 @@ static int write_records(
 static int settle_root(const struct layer *layer, const struct layer_root *root,
 	struct layer_counts *counts, const struct strv *renew, struct error *error)
 {
-	struct settling settling = {
-		.layer = layer, .counts = counts, .since_us = layer->started_us, .renew = renew};
+	struct settling settling = {.layer = layer,
+		.counts = counts,
+		.since_us = layer->started_us,
+		.renew = renew};
 	struct layer_view view;
 	int r = layer_view_open(layer, root, &view, error);
 	if (r == 0)
@@ -267,8 +237,9 @@ int layer_settle(struct layer *layer, struct layer_counts *ret_counts, struct er
 	struct layer_counts counts = {0};
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < layer->roots_count; i++)
-		r = settle_root(layer, &layer->roots[i], layer->kind == LAYER_COPY ? NULL : &counts,
-			NULL, error);
+		r = settle_root(
+			layer, &layer->roots[i], layer->kind == LAYER_COPY ? NULL : &counts, NULL,
+			error);
 	/* Of a copy only the records tell who changed what. */
 	if (r == 0 && ret_counts && layer->kind == LAYER_COPY)
 		r = layer_count(layer, &counts, error);

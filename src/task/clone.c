@@ -269,8 +269,9 @@ static int add_environment(const struct clone *clone, const struct job *job, str
 		asprintf(&inside, "%s%s%s", CLONE_SOURCE, *job->below ? "/" : "", job->below) < 0)
 		return -ENOMEM;
 	const char *const variables[][2] = {
-		{"URL", inside ? inside : job->url.text},
-		{"ORIGIN", inside ? inside : job->url.text},
+		{"SOURCE", inside ? inside : ""},
+		{"URL", inside ? "" : job->url.text},
+		{"ORIGIN", inside ? CLONE_SOURCE : job->url.text},
 		{"WORK", job->work},
 		{"GITDIR", job->gitdir},
 		{"KIND", !*ref            ? "head"

@@ -1,6 +1,8 @@
 # Fetches one repository and checks one commit of it out.
 #
-#	URL      where git fetches it; ORIGIN is what .git/config remembers
+#	SOURCE   a directory or bundle of the host's that holds it; or empty, and
+#	URL      where git fetches it
+#	ORIGIN   what .git/config remembers of that
 #	WORK     the working tree; GITDIR its .git, elsewhere for a submodule
 #	KIND     head, name or commit; REF: the branch or tag, or the commit
 #	DEPTH, FILTER, MODULE, PARENT   or empty
@@ -9,6 +11,29 @@
 
 tab=$(printf '\t')
 head='' head_branch='' branch='' tag='' target=''
+
+# A repository of the host is served by one of this box's own, which has its objects and refs and
+# nothing of its configuration.
+if [ -f "$SOURCE" ]; then
+	URL=$SOURCE
+elif [ -n "$SOURCE" ]; then
+	common=$SOURCE
+	# A worktree has its own HEAD and little else.
+	[ ! -f "$SOURCE/commondir" ] || common=/source
+	URL=${TMPDIR:-/tmp}/served
+	format=sha1
+	[ ! -f "$common/config" ] ||
+		format=$(git config -f "$common/config" extensions.objectFormat) || format=sha1
+	git init -q --bare --template= --object-format="$format" "$URL"
+	echo "$common/objects" >"$URL/objects/info/alternates"
+	for name in packed-refs shallow; do
+		[ ! -f "$common/$name" ] || cp "$common/$name" "$URL/"
+	done
+	[ ! -f "$SOURCE/HEAD" ] || cp "$SOURCE/HEAD" "$URL/"
+	cp -R "$common/refs" "$URL/"
+	# Reading a pipe would never end.
+	find "$URL/refs" ! -type f ! -type d -exec rm -f {} +
+fi
 
 # Exact names: ls-remote's patterns also fit the ends of others.
 list=$(git ls-remote --symref -- "$URL" HEAD ${REF:+"refs/heads/$REF" "refs/tags/$REF"}) ||
@@ -64,7 +89,7 @@ git config --add remote.origin.fetch '+refs/heads/*:refs/remotes/origin/*'
 git config remote.origin.url "$URL"
 
 fetch() {
-	git fetch --progress --no-write-fetch-head ${DEPTH:+"--depth=$DEPTH"} \
+	git fetch --progress --no-write-fetch-head --update-shallow ${DEPTH:+"--depth=$DEPTH"} \
 		${FILTER:+"--filter=$FILTER"} "$@"
 }
 fetch_all() {

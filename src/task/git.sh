@@ -9,7 +9,7 @@ readonly no_repository=10 no_ref=11 empty=12 refused=13
 fail() {
 	code=$1
 	shift
-	printf 'fatal: %s\n' "$*" >&2
+	printf 'coffer: %s\n' "$*" >&2
 	exit "$code"
 }
 

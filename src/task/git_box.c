@@ -66,8 +66,20 @@ static int on_tick(void *context)
 	return words->tick ? words->tick(words->context) : 0;
 }
 
-/* Which line says most: an object that fsck refused is named before the last words of all. */
-static const char *const telling[] = {"error: object ", "fatal: ", "error: ", "ssh: ", "sh: "};
+/* Which line says most: the script's own, then the object that fsck refused, which is named before
+ * the last words of all. */
+static const struct {
+	const char *start;
+	size_t skip;
+} telling[] = {
+	{"coffer: ", 8},
+	{"error: object ", 7},
+	{"ssh: ", 0},
+	{"Host key verification failed", 0},
+	{"fatal: ", 7},
+	{"error: ", 7},
+	{"", 0},
+};
 
 void git_box_harmless(const char *line, size_t length, char *ret, size_t room)
 {
@@ -97,12 +109,11 @@ static void choose_line(struct words *words, char *ret, size_t room)
 	for (char *line = words->kept; *line;) {
 		size_t length = strcspn(line, "\r\n");
 		size_t i = 0;
-		while (i < ARRAY_SIZE(telling) &&
-			strncmp(line, telling[i], strlen(telling[i])) != 0)
+		while (strncmp(line, telling[i].start, strlen(telling[i].start)) != 0)
 			i++;
 		if (i < best) {
-			const char *text = strchr(line, ' ') + 1;
-			git_box_harmless(text, length - (size_t)(text - line), ret, room);
+			git_box_harmless(
+				line + telling[i].skip, length - telling[i].skip, ret, room);
 			best = i;
 		}
 		line += length + strspn(line + length, "\r\n");

@@ -123,31 +123,36 @@ static int tell_change(const struct layer_change *change, void *context)
 	return 0;
 }
 
-static int apply(struct patch *patch)
+static void tell_refusals(struct patch *patch, const struct apply_result *result)
 {
-	const struct patch_apply_options *options = patch->options;
+	size_t length = strlen(patch->directory);
+	for (size_t i = 0; i < result->refusals_count; i++) {
+		const struct apply_refusal *refusal = &result->refusals[i];
+		bool below = strncmp(refusal->path, patch->directory, length) == 0 &&
+			     refusal->path[length] == '/';
+		tell(patch, "!", refusal->path + (below ? length + 1 : 0), refusal->text);
+		if (refusal->problem == APPLY_PROTECTED)
+			error_hint(patch->error,
+				"if you have looked at these and want them: --protected");
+	}
+}
+
+static int apply(struct patch *patch, bool dry_run)
+{
 	struct layer *layer = NULL;
 	char *paths[] = {patch->directory, NULL};
 	const struct apply_options how = {.paths = paths,
-		.dry_run = options->dry_run,
-		.protected_names = options->protected_names};
+		.dry_run = dry_run,
+		.protected_names = patch->options->protected_names};
 	struct apply_result result = {0};
 	int r = layer_open(patch->layer, LAYER_WRITE, &layer, patch->error);
 	if (r == 0)
 		r = layer_apply(layer, &how, &result, patch->error);
-	for (size_t i = 0; i < result.refusals_count; i++)
-		tell(patch, "!", result.refusals[i].path, result.refusals[i].text);
+	if (r < 0)
+		tell_refusals(patch, &result);
 	apply_result_release(&result);
-	layer_close(layer);
-	return r;
-}
-
-/* What the layer has, said before it is taken out of it. */
-static int tell_changes(struct patch *patch)
-{
-	struct layer *layer = NULL;
-	int r = layer_open(patch->layer, LAYER_READ, &layer, patch->error);
-	if (r == 0)
+	/* Tried, and found good: now what will be there is said, while the layer has it. */
+	if (r == 0 && dry_run)
 		r = layer_changes(layer, tell_change, patch, patch->error);
 	layer_close(layer);
 	return r;
@@ -204,8 +209,8 @@ static int run(struct patch *patch)
 	r = run_box(patch, &source);
 	clone_source_release(&source);
 	if (r == 0)
-		r = tell_changes(patch);
-	return r < 0 ? r : apply(patch);
+		r = apply(patch, true);
+	return r < 0 || patch->options->dry_run ? r : apply(patch, false);
 }
 
 int task_patch_apply(const struct patch_apply_options *options, int report_fd, struct error *error)

@@ -82,6 +82,9 @@ int task_phase_clone(struct task *task, struct error *error)
 			clone.branch ? " of " : "", clone.branch ? clone.branch : "", size);
 		task_progress_end(task, PHASE_CLONE, 0, what);
 	}
+	struct error later;
+	if (r < 0 && clone.layer)
+		task_layer_discard(clone.layer, &later);
 	free(clone.layer);
 	free(clone.commit);
 	free(clone.branch);

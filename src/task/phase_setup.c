@@ -367,11 +367,17 @@ int task_phase_prepare(struct task *task, struct error *error)
 					    : error_set_errno(error, ENOMEM, stage, "a task");
 	}
 	enum task_prepared prepared;
-	int r = task_prepared_claim(task, &prepared, error);
+	cleanup_free char *own = strdup(task->clone_layer);
+	int r = own ? task_prepared_claim(task, &prepared, error)
+		    : error_set_errno(error, ENOMEM, stage, "a task");
 	if (r < 0)
 		return r;
 	if (prepared == PREPARED_READY) {
 		task_progress_say(task, "setup: as task %s left it", task->prepared_by);
+		/* The same commit as that layer stands on: one copy is enough. */
+		struct error later;
+		if (strcmp(own, task->clone_layer) != 0)
+			task_layer_discard(own, &later);
 		r = task_phase_begin(task, PHASE_SETUP, 0, error);
 		return r < 0 ? r
 			     : task_phase_end(task, PHASE_SETUP, 0, "cached", 0, 0,
