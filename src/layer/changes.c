@@ -141,19 +141,20 @@ static int tell_of_copy(const struct layer_change *written, void *context)
 static int walk_stacks(
 	const struct layer_view *view, size_t only_after, struct walk *walk, struct error *error)
 {
+	bool copy = view->kind == LAYER_COPY;
 	struct walk_slot *slots = calloc(view->uppers_count + 1, sizeof(*slots));
 	if (!slots)
 		return error_set_errno(error, ENOMEM, stage, "%s", view->root->path);
 	for (size_t i = 0; i < view->uppers_count; i++)
 		slots[walk->slots_count++] = (struct walk_slot){.directory = view->uppers[i],
-			.sides = i < only_after ? WALK_AFTER : WALK_BOTH};
-	bool copy = view->kind == LAYER_COPY;
+			.sides = i < only_after ? WALK_AFTER : WALK_BOTH,
+			.marks = !copy};
 	if (view->base >= 0)
-		slots[walk->slots_count++] = (struct walk_slot){
-			.directory = view->base, .sides = copy ? WALK_BEFORE : WALK_BOTH};
+		slots[walk->slots_count++] = (struct walk_slot){.directory = view->base,
+			.sides = copy ? WALK_BEFORE : WALK_BOTH,
+			.marks = !copy};
 	walk->view = view;
 	walk->slots = slots;
-	walk->marks = !copy;
 	int r = walk_run(walk, error);
 	free(slots);
 	return r;
@@ -221,6 +222,31 @@ int layer_each_view(const struct layer *layer,
 		layer_close(parent);
 	}
 	return r;
+}
+
+int layer_root_paths(const struct layer *layer, struct strv *ret, struct error *error)
+{
+	int r = 0;
+	for (size_t i = 0; r == 0 && i <= layer->parents.count; i++) {
+		struct layer *parent = NULL;
+		if (i > 0)
+			r = layer_peek(layer->parents.items[i - 1], &parent, error);
+		const struct layer *of = parent ? parent : layer;
+		for (size_t k = 0; r == 0 && k < of->roots_count; k++)
+			if (!strv_contains(ret, of->roots[k].path) &&
+				strv_add(ret, of->roots[k].path) < 0)
+				r = error_set_errno(error, ENOMEM, stage, "roots");
+		layer_close(parent);
+	}
+	return r;
+}
+
+const struct layer_root *layer_find_root(const struct layer *layer, const char *path)
+{
+	for (size_t i = 0; i < layer->roots_count; i++)
+		if (strcmp(layer->roots[i].path, path) == 0)
+			return &layer->roots[i];
+	return NULL;
 }
 
 static int visit_changes(const struct layer_view *view, void *context, struct error *error)

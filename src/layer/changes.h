@@ -76,6 +76,9 @@ int layer_link_after(const struct layer_change *change, char **ret);
 /* 1, 0, or -errno. Two regular files. */
 int layer_same_content(const struct layer_change *change);
 
+/* Paths of all roots of the layer and of those that it stands on. */
+int layer_root_paths(const struct layer *layer, struct strv *ret, struct error *error);
+
 struct layer_counts {
 	uint64_t added, modified, deleted; /* entries, directories included */
 	uint64_t bytes;                    /* of regular files that were added or modified */

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/sys.h"
+#include "layer/reach.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -152,6 +153,22 @@ static int list_attributes(struct attributed *file, int directory, const char *n
 		i += (ssize_t)length;
 	}
 	return 0;
+}
+
+bool entry_has_attributes(const struct layer_entry *entry, const char *path)
+{
+	cleanup_close int fd = -1;
+	if (S_ISREG(entry->st.st_mode) || S_ISDIR(entry->st.st_mode))
+		fd = open_again(entry, *path ? path : ".", O_PATH);
+	if (fd < 0)
+		return false;
+	char self[32], names[XATTR_LIST_MAX];
+	snprintf(self, sizeof(self), "/proc/self/fd/%d", fd);
+	ssize_t n = listxattr(self, names, sizeof(names));
+	for (ssize_t i = 0; i < n; i += (ssize_t)strlen(names + i) + 1)
+		if (is_shown(names + i))
+			return true;
+	return false;
 }
 
 static int values_differ(const struct attributed *before, const struct attributed *after,

@@ -196,7 +196,7 @@ int layer_open(const char *which, enum layer_access access, struct layer **ret, 
 	/* The name, for the lock's message; what counts is read again under the lock. */
 	if (r == 0 && layer_name_is_valid(which) && !layer_is_id(which))
 		layer->name = strdup(which);
-	if (r == 0)
+	if (r == 0 && access != LAYER_LOOK)
 		r = take_lock(layer, access, error);
 	if (r == 0)
 		r = layer_load(layer, error);

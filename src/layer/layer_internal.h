@@ -18,6 +18,8 @@ uint64_t layer_copied_us(const struct layer *layer, const struct layer_records *
 int layer_each_view(const struct layer *layer,
 	int (*visit)(const struct layer_view *view, void *context, struct error *error),
 	void *context, struct error *error);
+/* The layer's own; NULL: it has none there. */
+const struct layer_root *layer_find_root(const struct layer *layer, const char *path);
 void layer_count_change(const struct layer_change *change, struct layer_counts *counts);
 
 /* The store and its descriptor; caller frees and closes. */

@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/sys.h"
+#include "layer/reach.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -243,20 +244,31 @@ static bool is_whiteout(const struct place *directory, const char *name, const s
 }
 
 /* Opens the directory for the child's frame. 1: it is opaque; -ENOENT: it is no more. */
-static int enter(const struct state *state, const struct place *directory, const char *name,
-	bool lowest, struct place *ret)
+static int enter(
+	const struct place *directory, const char *name, bool marks, bool lowest, struct place *ret)
 {
 	/* Nothing stands below the lowest one; where it is not to be listed, it need not be
 	 * readable. */
 	bool unread = lowest && ret->sides == WALK_BOTH;
 	int flags = (unread ? O_PATH : O_RDONLY) | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	ret->fd = sys_openat2(directory->fd, name, (uint64_t)flags, beneath);
+	if (ret->fd < 0 && errno == EACCES && reach_own())
+		ret->fd = sys_openat2(directory->fd, name, (uint64_t)flags, beneath);
 	if (ret->fd < 0)
 		return errno == ENOTDIR || errno == ELOOP || errno == EXDEV ? -ENOENT : -errno;
-	if (unread || !state->walk->marks)
+	if (unread || !marks)
 		return 0;
 	ret->whiteouts = has_mark(ret->fd, "opaque", 'x');
 	return !ret->whiteouts && has_mark(ret->fd, "opaque", 'y');
+}
+
+/* A directory that may be listed may yet be shut to this. */
+static int look_at(int directory, const char *name, struct stat *ret)
+{
+	int r = fstatat(directory, name, ret, AT_SYMLINK_NOFOLLOW);
+	return r < 0 && errno == EACCES && reach_own()
+		       ? fstatat(directory, name, ret, AT_SYMLINK_NOFOLLOW)
+		       : r;
 }
 
 /* Looks the name up on both sides at once. */
@@ -271,12 +283,12 @@ static int look_up(struct state *state, const struct frame *frame, const char *n
 		struct stat st;
 		if (!sides)
 			continue;
-		if (fstatat(place->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		if (look_at(place->fd, name, &st) < 0) {
 			if (errno == ENOENT)
 				continue;
 			return fail(state, errno, "cannot be looked at");
 		}
-		if (walk->marks && is_whiteout(place, name, &st)) {
+		if (walk->slots[i].marks && is_whiteout(place, name, &st)) {
 			done |= sides;
 			continue;
 		}
@@ -298,7 +310,8 @@ static int look_up(struct state *state, const struct frame *frame, const char *n
 			continue;
 		}
 		children[i].sides = sides;
-		int r = enter(state, place, name, i == walk->slots_count - 1, &children[i]);
+		int r = enter(place, name, walk->slots[i].marks, i == walk->slots_count - 1,
+			&children[i]);
 		if (r < 0) {
 			children[i].sides = 0;
 			if (r != -ENOENT)
@@ -442,7 +455,8 @@ static int visit_root(struct state *state)
 			openat(walk->slots[i].directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (place->fd < 0 || fstat(place->fd, &st) < 0)
 			r = fail(state, errno, "cannot be opened");
-		place->whiteouts = r == 0 && walk->marks && has_mark(place->fd, "opaque", 'x');
+		place->whiteouts =
+			r == 0 && walk->slots[i].marks && has_mark(place->fd, "opaque", 'x');
 		for (int s = 0; r == 0 && s < 2; s++)
 			if ((place->sides & (1U << s)) && !found[s].entry.present)
 				found[s] = (struct found){.slot = i,

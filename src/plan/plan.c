@@ -341,7 +341,7 @@ static int plan_watches(struct planning *planning)
 		return 0; /* nothing that is written there outlives the box */
 	if (planning->plan->layer) {
 		/* Nothing comes to the host, and `apply` looks at names. But a rename may need the
-		 * broker: see run/broker_files.c. */
+		 * broker: see run/broker_moves.c. */
 		planning->plan->watch_names = planning->plan->tier == TIER_CONTAINER;
 		return 0;
 	}

@@ -504,6 +504,8 @@ int policy_set(struct policy *policy, const char *key, const char *value, struct
 {
 	if (strcmp(key, "grant-write") == 0 && value)
 		return policy_grant_write(policy, value, error);
+	if (strcmp(key, "net-hold") == 0)
+		return set_network(policy, key, value, error);
 	int r = places_set(&policy->places, key, value, error);
 	if (r != -ENOKEY)
 		return r;

@@ -11,9 +11,12 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char *argv[]);
 } verbs[] = {
+	{"diff", cmd_diff},
 	{"apply", cmd_apply},
 	{"discard", cmd_discard},
 	{"layers", cmd_layers},
+	{"task", cmd_task},
+	{"search", cmd_search},
 	{"snapshot", cmd_snapshot},
 	{"restore", cmd_restore},
 	{"fork", cmd_fork},

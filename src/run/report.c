@@ -220,6 +220,13 @@ static void add_plan(json_t *root, const struct report *report, const struct pla
 		json_object_set_new(root, "workspace", text(plan->workspace));
 }
 
+static json_t *layer_json(const struct report_layer *layer)
+{
+	return json_pack("{s:s, s:s?, s:I, s:I, s:I, s:I}", "id", layer->id, "name", layer->name,
+		"added", (json_int_t)layer->added, "modified", (json_int_t)layer->modified,
+		"deleted", (json_int_t)layer->deleted, "bytes", (json_int_t)layer->bytes);
+}
+
 char *report_to_json(const struct report *report, const struct plan *plan,
 	const struct denials *denials, const char *gate)
 {
@@ -254,8 +261,8 @@ char *report_to_json(const struct report *report, const struct plan *plan,
 				text_of(report->captured[i], report->captured_bytes[i]));
 	if (report->traffic)
 		json_object_set(root, "network", report->traffic);
-	if (report->layer)
-		json_object_set_new(root, "layer", json_loads(report->layer, 0, NULL));
+	if (report->layer.id)
+		json_object_set_new(root, "layer", layer_json(&report->layer));
 	if (report->git_result)
 		json_object_set_new(root, "git", json_loads(report->git_result, 0, NULL));
 	char *json = json_dumps(root, JSON_INDENT(2) | JSON_ENSURE_ASCII);
@@ -267,12 +274,13 @@ void report_release(struct report *report)
 {
 	free(report->captured[0]);
 	free(report->captured[1]);
-	free(report->layer);
+	free(report->layer.id);
+	free(report->layer.name);
 	free(report->git_result);
 	free(report->egress_note);
 	report->egress_note = NULL;
 	json_decref(report->traffic);
 	report->traffic = NULL;
-	report->layer = NULL;
+	report->layer = (struct report_layer){0};
 	report->captured[0] = report->captured[1] = report->git_result = NULL;
 }

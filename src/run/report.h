@@ -33,6 +33,14 @@ struct usage {
 	uint64_t output_bytes[2], dropped_bytes[2];
 };
 
+/* What the box's layer holds now, all runs in it together. */
+struct report_layer {
+	char *id; /* NULL: the box had none */
+	char *name;
+	uint64_t added, modified, deleted; /* entries, directories included */
+	uint64_t bytes;                    /* of files that were added or modified */
+};
+
 struct report {
 	enum cause cause;
 	int exit_code;  /* what coffer exits with */
@@ -51,8 +59,8 @@ struct report {
 	bool egress_lost;       /* egress ended before the box did */
 	char *egress_note;      /* what it had to say of the host, or NULL */
 	struct json_t *traffic; /* see run/traffic.h; owned; NULL: the box had no network */
-	char *layer;            /* JSON object: what the box's layer holds; owned; or NULL */
-	char *git_result;       /* JSON object of what a git layer wrote back; owned; or NULL */
+	struct report_layer layer;
+	char *git_result; /* JSON object of what a git layer wrote back; owned; or NULL */
 };
 
 const char *cause_name(enum cause cause);
