@@ -73,6 +73,7 @@ static const struct {
 	size_t skip;
 } telling[] = {
 	{"coffer: ", 8},
+	{"File size limit exceeded", 0},
 	{"error: object ", 7},
 	{"ssh: ", 0},
 	{"Host key verification failed", 0},
@@ -142,12 +143,24 @@ int git_box_set(struct strv *environment, const char *name, const char *value)
 							 : strv_add_owned(environment, pair);
 }
 
-static int judge(
-	const struct git_box *box, const struct task_box_result *ended, struct error *error)
+/* What a program says whose file may not grow. */
+static const char *const full[] = {
+	"File size limit exceeded", "No space left on device", "Disk quota exceeded"};
+
+static int judge(const struct git_box *box, const struct words *words,
+	const struct task_box_result *ended, struct error *error)
 {
 	if (strcmp(ended->cause, "cancelled") == 0)
 		return error_set(error, ECANCELED, stage, "%s was cancelled", box->what);
-	if (strcmp(ended->cause, "exited") == 0)
+	bool ended_itself = strcmp(ended->cause, "exited") == 0;
+	for (size_t i = 0; ended_itself && ended->exit_code && i < ARRAY_SIZE(full); i++) {
+		if (!memmem(words->kept, words->length, full[i], strlen(full[i])))
+			continue;
+		error_set(error, EDQUOT, stage, "%s ran out of disk: %s", box->what, full[i]);
+		return error_hint(error, "the limit of the task's disk, or the file system of its "
+					 "layers, is reached");
+	}
+	if (ended_itself)
 		return 0;
 	error_set(error, EDQUOT, stage, "%s was ended by its box: %s", box->what, ended->cause);
 	return error_hint(error, "a limit of the task: see its limits (time, memory, disk)");
@@ -175,7 +188,7 @@ static int run(const struct git_box *box, struct words *words, int output, char 
 	choose_line(words, ret->words, sizeof(ret->words));
 	ret->exit_code = ended.exit_code;
 	if (r == 0)
-		r = judge(box, &ended, error);
+		r = judge(box, words, &ended, error);
 	task_box_result_release(&ended);
 	return r;
 }

@@ -77,11 +77,7 @@ def test_a_detached_task_is_out_of_the_callers_session(task, project):
     ident = task("run", project, "--detach", "--agent", "sleep 30", "--json").ok()
     ident = json.loads(ident.out)["id"]
 
-    def pid():
-        text = task("show", ident).out
-        return int(text.split("process ")[1].split(")")[0]) if "process " in text else None
-
-    owner = support.wait_until(pid)
+    owner = int(task("show", ident).out.split("process ")[1].split(")")[0])
     assert os.getsid(owner) != os.getsid(0)
     assert os.readlink(f"/proc/{owner}/fd/0") == "/dev/null"
     busy = task("rm", ident)
