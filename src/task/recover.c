@@ -179,9 +179,12 @@ static int sweep_layers(const struct strv *used, const struct strv *running, str
 		discard_unused(&found, used, running);
 		r = discard_nameless(&found, running, error);
 	}
+	/* And what a kill left of such removals; layers without a name, which live for one search,
+	 * only where no task runs that may have just made one. */
+	char *none[] = {NULL};
 	struct layer_garbage ignored;
-	if (r == 0) /* and what a kill left of such removals */
-		r = layer_collect(NULL, &ignored, error);
+	if (r == 0)
+		r = layer_collect(running->count ? NULL : none, &ignored, error);
 	strv_release(&found.named_ids);
 	strv_release(&found.own);
 	strv_release(&found.scratch);
