@@ -23,6 +23,7 @@ enum pattern_kind { PATTERN_PATH, PATTERN_SECRET, PATTERN_SHAPE };
 
 struct pattern {
 	enum pattern_kind kind;
+	char *bytes; /* a path, a value, or a shape's prefix */
 	char *replacement;
 	size_t length_bytes;
 	const struct secret_shape *shape;
@@ -75,89 +76,120 @@ static void mark_beginning(struct sanitizer *sanitizer, const char *bytes)
 	sanitizer->firsts[(unsigned char)bytes[0]] = true;
 }
 
-static uint32_t value_of(const struct sanitizer *sanitizer, enum trail trail)
-{
-	return (uint32_t)((sanitizer->patterns_count - 1) * TRAILS + trail + 1);
-}
-
-static struct pattern *add_pattern(
-	struct sanitizer *sanitizer, enum pattern_kind kind, size_t length_bytes)
+/* Takes replacement (NULL: no memory). */
+static int add_pattern(struct sanitizer *sanitizer, enum pattern_kind kind, const char *bytes,
+	size_t length_bytes, char *replacement, const struct secret_shape *shape)
 {
 	struct pattern *patterns = reallocarray(
 		sanitizer->patterns, sanitizer->patterns_count + 1, sizeof(*patterns));
-	if (!patterns)
-		return NULL;
-	sanitizer->patterns = patterns;
-	patterns[sanitizer->patterns_count] =
-		(struct pattern){.kind = kind, .length_bytes = length_bytes};
-	return &patterns[sanitizer->patterns_count++];
+	char *copy = malloc(length_bytes + 1);
+	if (patterns)
+		sanitizer->patterns = patterns;
+	if (!patterns || !copy || !replacement) {
+		free(copy);
+		free(replacement);
+		return -ENOMEM;
+	}
+	memcpy(copy, bytes, length_bytes);
+	mark_beginning(sanitizer, bytes);
+	patterns[sanitizer->patterns_count++] = (struct pattern){.kind = kind,
+		.bytes = copy,
+		.replacement = replacement,
+		.length_bytes = length_bytes + (shape ? shape->least_bytes : 0),
+		.shape = shape};
+	return 0;
 }
 
 static int add_path(struct sanitizer *sanitizer, const struct sanitize_pair *pair)
 {
-	struct automaton *automaton = sanitizer->automaton;
 	size_t length = strlen(pair->from);
 	while (length && pair->from[length - 1] == '/')
 		length--;
 	if (length < 2)
 		return 0; /* the root is everybody's */
-	struct pattern *pattern = add_pattern(sanitizer, PATTERN_PATH, length);
-	if (!pattern || !(pattern->replacement = strdup(pair->to)))
-		return -ENOMEM;
-	mark_beginning(sanitizer, pair->from);
-	uint32_t end = automaton_chain(automaton, AUTOMATON_ROOT, pair->from, length);
-	uint32_t dot = automaton_node(automaton);
-	uint32_t one = automaton_node(automaton), two = automaton_node(automaton);
-	automaton_accept(automaton, end, value_of(sanitizer, TRAIL_END));
-	automaton_accept(automaton, dot, value_of(sanitizer, TRAIL_DOT_END));
-	automaton_accept(automaton, one, value_of(sanitizer, TRAIL_BYTE));
-	automaton_accept(automaton, two, value_of(sanitizer, TRAIL_DOT_BYTE));
-	automaton_edge(automaton, end, '.', dot);
-	for (unsigned byte = 0; byte < 256; byte++) {
-		if (is_name_byte((unsigned char)byte) && byte)
-			continue;
-		if (byte != '.')
-			automaton_edge(automaton, end, (unsigned char)byte, one);
-		automaton_edge(automaton, dot, (unsigned char)byte, two); /* end of a sentence */
-	}
-	return 0;
+	return add_pattern(
+		sanitizer, PATTERN_PATH, pair->from, length, strdup(pair->to), NULL);
+}
+
+static char *in_brackets(const char *name)
+{
+	char *text;
+	return asprintf(&text, "[%s]", name) < 0 ? NULL : text;
 }
 
 static int add_secret(struct sanitizer *sanitizer, const struct sanitize_secret *secret)
 {
 	if (secret->length_bytes < 2)
 		return 0;
-	struct pattern *pattern = add_pattern(sanitizer, PATTERN_SECRET, secret->length_bytes);
-	if (!pattern || asprintf(&pattern->replacement, "[%s]", secret->name) < 0)
-		return -ENOMEM;
-	mark_beginning(sanitizer, secret->value);
-	automaton_accept(sanitizer->automaton,
-		automaton_chain(sanitizer->automaton, AUTOMATON_ROOT, secret->value,
-			secret->length_bytes),
-		value_of(sanitizer, TRAIL_NONE));
-	return 0;
+	return add_pattern(sanitizer, PATTERN_SECRET, secret->value, secret->length_bytes,
+		in_brackets(secret->name), NULL);
 }
 
 static int add_shape(struct sanitizer *sanitizer, const struct secret_shape *shape)
 {
-	size_t prefix = strlen(shape->prefix);
-	struct pattern *pattern =
-		add_pattern(sanitizer, PATTERN_SHAPE, prefix + shape->least_bytes);
-	if (!pattern || asprintf(&pattern->replacement, "[%s]", shape->name) < 0)
-		return -ENOMEM;
-	pattern->shape = shape;
-	mark_beginning(sanitizer, shape->prefix);
-	uint32_t node =
-		automaton_chain(sanitizer->automaton, AUTOMATON_ROOT, shape->prefix, prefix);
+	return add_pattern(sanitizer, PATTERN_SHAPE, shape->prefix, strlen(shape->prefix),
+		in_brackets(shape->name), shape);
+}
+
+/* ---- drawing ---- Only once a pair was seen: most streams of most boxes have none. */
+
+static uint32_t value_of(size_t pattern, enum trail trail)
+{
+	return (uint32_t)(pattern * TRAILS + trail + 1);
+}
+
+static void draw_border(struct automaton *automaton, uint32_t end, size_t pattern)
+{
+	uint32_t dot = automaton_node(automaton);
+	uint32_t byte_after = automaton_node(automaton), after_dot = automaton_node(automaton);
+	automaton_accept(automaton, end, value_of(pattern, TRAIL_END));
+	automaton_accept(automaton, dot, value_of(pattern, TRAIL_DOT_END));
+	automaton_accept(automaton, byte_after, value_of(pattern, TRAIL_BYTE));
+	automaton_accept(automaton, after_dot, value_of(pattern, TRAIL_DOT_BYTE));
+	automaton_edge(automaton, end, '.', dot);
+	for (unsigned byte = 0; byte < 256; byte++) {
+		if (byte && is_name_byte((unsigned char)byte))
+			continue;
+		if (byte != '.')
+			automaton_edge(automaton, end, (unsigned char)byte, byte_after);
+		automaton_edge(automaton, dot, (unsigned char)byte, after_dot); /* a sentence's */
+	}
+}
+
+static uint32_t draw_shape(
+	struct automaton *automaton, uint32_t node, const struct secret_shape *shape)
+{
 	for (size_t i = 0; i < shape->least_bytes; i++) {
-		uint32_t next = automaton_node(sanitizer->automaton);
+		uint32_t next = automaton_node(automaton);
 		for (unsigned byte = 1; byte < 128; byte++)
 			if (secret_shape_takes(shape, (unsigned char)byte))
-				automaton_edge(sanitizer->automaton, node, (unsigned char)byte, next);
+				automaton_edge(automaton, node, (unsigned char)byte, next);
 		node = next;
 	}
-	automaton_accept(sanitizer->automaton, node, value_of(sanitizer, TRAIL_NONE));
-	return 0;
+	return node;
+}
+
+static int draw(struct sanitizer *sanitizer)
+{
+	int r = automaton_new(&sanitizer->automaton);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < sanitizer->patterns_count; i++) {
+		const struct pattern *pattern = &sanitizer->patterns[i];
+		size_t more = pattern->shape ? pattern->shape->least_bytes : 0;
+		uint32_t node = automaton_chain(sanitizer->automaton, AUTOMATON_ROOT,
+			pattern->bytes, pattern->length_bytes - more);
+		if (pattern->shape)
+			node = draw_shape(sanitizer->automaton, node, pattern->shape);
+		if (pattern->kind == PATTERN_PATH)
+			draw_border(sanitizer->automaton, node, i);
+		else
+			automaton_accept(sanitizer->automaton, node, value_of(i, TRAIL_NONE));
+	}
+	r = automaton_seal(sanitizer->automaton);
+	if (r == 0)
+		automaton_begin(&sanitizer->cursor, sanitizer->automaton);
+	return r;
 }
 
 /* ---- the second stage ---- */
@@ -251,6 +283,11 @@ static void consider(struct sanitizer *sanitizer)
 static void step(struct sanitizer *sanitizer, char byte)
 {
 	struct buffer *pending = &sanitizer->pending;
+	int r = sanitizer->automaton ? automaton_error(sanitizer->automaton) : draw(sanitizer);
+	if (r < 0) { /* nothing goes out that was not looked at */
+		sanitizer->to->error = r;
+		return;
+	}
 	buffer_append(pending, &byte, 1);
 	sanitizer->at_end = (struct candidate){0};
 	automaton_run(&sanitizer->cursor, &byte, 1);
@@ -338,7 +375,8 @@ static void finish(struct sanitizer *sanitizer)
 		give(sanitizer, sanitizer->pending.data, sanitizer->pending.length_bytes);
 		sanitizer->pending.length_bytes = 0;
 	}
-	automaton_restart(&sanitizer->cursor);
+	if (sanitizer->automaton)
+		automaton_restart(&sanitizer->cursor);
 	sanitizer->best = sanitizer->at_end = (struct candidate){0};
 	sanitizer->swallowing = NULL;
 }
@@ -369,7 +407,7 @@ int sanitizer_new(const struct sanitize_options *options, struct sanitizer **ret
 		.context = sanitizer};
 	sanitizer->pending = (struct buffer)BUFFER_INIT(MAX_SANITIZE_PENDING_BYTES);
 	sanitizer->again = (struct buffer)BUFFER_INIT(MAX_SANITIZE_PENDING_BYTES);
-	int r = automaton_new(&sanitizer->automaton);
+	int r = 0;
 	for (size_t i = 0; i < options->paths_count && r == 0; i++)
 		r = add_path(sanitizer, &options->paths[i]);
 	for (size_t i = 0; i < options->secrets_count && r == 0; i++)
@@ -378,13 +416,10 @@ int sanitizer_new(const struct sanitize_options *options, struct sanitizer **ret
 	const struct secret_shape *table = secret_shapes(&shapes);
 	for (size_t i = 0; i < shapes && r == 0 && options->recognize; i++)
 		r = add_shape(sanitizer, &table[i]);
-	if (r == 0)
-		r = automaton_seal(sanitizer->automaton);
 	if (r < 0) {
 		sanitizer_free(sanitizer);
 		return r;
 	}
-	automaton_begin(&sanitizer->cursor, sanitizer->automaton);
 	*ret = sanitizer;
 	return 0;
 }
@@ -402,8 +437,13 @@ void sanitizer_free(struct sanitizer *sanitizer)
 		return;
 	automaton_end(&sanitizer->cursor);
 	automaton_free(sanitizer->automaton);
-	for (size_t i = 0; i < sanitizer->patterns_count; i++)
-		free(sanitizer->patterns[i].replacement);
+	for (size_t i = 0; i < sanitizer->patterns_count; i++) {
+		struct pattern *pattern = &sanitizer->patterns[i];
+		size_t more = pattern->shape ? pattern->shape->least_bytes : 0;
+		explicit_bzero(pattern->bytes, pattern->length_bytes - more);
+		free(pattern->bytes);
+		free(pattern->replacement);
+	}
 	free(sanitizer->patterns);
 	wipe(&sanitizer->pending);
 	wipe(&sanitizer->again);

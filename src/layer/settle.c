@@ -10,14 +10,17 @@
 #include "layer/settle.h"
 
 #include "base/cleanup.h"
+#include "base/fd.h"
 #include "base/path.h"
 #include "base/sys.h"
 #include "layer/layer_internal.h"
+#include "layer/reach.h"
 #include "layer/records.h"
 #include "layer/walk.h"
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/wait.h>
 
 static const char stage[] = "layer";
 
@@ -81,7 +84,7 @@ struct settling {
 	struct records_writer *writer;
 	struct layer_counts *counts;
 	uint64_t since_us;
-	bool fresh; /* something that no record said anything of */
+	bool fresh;               /* something that no record said anything of */
 	const struct strv *renew; /* NULL: nothing */
 };
 
@@ -117,8 +120,8 @@ static bool is_renewed(const struct settling *settling, const char *path)
 	for (size_t i = 0; settling->renew && i < settling->renew->count; i++) {
 		const char *top = settling->renew->items[i];
 		size_t length = strlen(top);
-		if (length == 0 || (strncmp(path, top, length) == 0 &&
-					   (path[length] == '/' || !path[length])))
+		if (length == 0 ||
+			(strncmp(path, top, length) == 0 && (path[length] == '/' || !path[length])))
 			return true;
 	}
 	return false;
@@ -210,10 +213,8 @@ static int write_records(
 static int settle_root(const struct layer *layer, const struct layer_root *root,
 	struct layer_counts *counts, const struct strv *renew, struct error *error)
 {
-	struct settling settling = {.layer = layer,
-		.counts = counts,
-		.since_us = layer->started_us,
-		.renew = renew};
+	struct settling settling = {
+		.layer = layer, .counts = counts, .since_us = layer->started_us, .renew = renew};
 	struct layer_view view;
 	int r = layer_view_open(layer, root, &view, error);
 	if (r == 0)
@@ -232,17 +233,62 @@ static int settle_root(const struct layer *layer, const struct layer_root *root,
 	return r;
 }
 
+static int settle_roots(struct layer *layer, struct layer_counts *ret_counts, struct error *error)
+{
+	bool copy = layer->kind == LAYER_COPY;
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < layer->roots_count; i++)
+		r = settle_root(layer, &layer->roots[i], copy ? NULL : ret_counts, NULL, error);
+	/* Of a copy only the records tell who changed what. */
+	return r == 0 && copy ? layer_count(layer, ret_counts, error) : r;
+}
+
+/* ---- what a box has shut ---- */
+
+struct outcome {
+	int r;
+	struct layer_counts counts;
+	struct error error;
+};
+
+/* A child may do what this process must not for the rest of its life. */
+static int settle_in_child(
+	struct layer *layer, struct layer_counts *ret_counts, struct error *error)
+{
+	struct outcome outcome = {0};
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return error_set_errno(error, errno, stage, "records of layer %s", layer->id);
+	pid_t pid = fork();
+	if (pid == 0) {
+		reach_allow();
+		outcome.r = settle_roots(layer, &outcome.counts, &outcome.error);
+		fd_write_full(ends[1], &outcome, sizeof(outcome));
+		_exit(0);
+	}
+	close(ends[1]);
+	ssize_t n = pid < 0 ? -errno : fd_read_full(ends[0], &outcome, sizeof(outcome));
+	close(ends[0]);
+	/* Whoever reaps every child here may have reaped it. */
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	if (n != sizeof(outcome))
+		return error_set_errno(
+			error, n < 0 ? (int)-n : ECHILD, stage, "records of layer %s", layer->id);
+	*ret_counts = outcome.counts;
+	if (outcome.r < 0 && error)
+		*error = outcome.error;
+	return outcome.r;
+}
+
 int layer_settle(struct layer *layer, struct layer_counts *ret_counts, struct error *error)
 {
 	struct layer_counts counts = {0};
-	int r = 0;
-	for (size_t i = 0; r == 0 && i < layer->roots_count; i++)
-		r = settle_root(
-			layer, &layer->roots[i], layer->kind == LAYER_COPY ? NULL : &counts, NULL,
-			error);
-	/* Of a copy only the records tell who changed what. */
-	if (r == 0 && ret_counts && layer->kind == LAYER_COPY)
-		r = layer_count(layer, &counts, error);
+	int r = settle_roots(layer, &counts, error);
+	if (r == -EACCES && geteuid() != 0) {
+		counts = (struct layer_counts){0};
+		r = settle_in_child(layer, &counts, error);
+	}
 	if (r == 0 && !layer->settled) {
 		layer->settled = true;
 		r = layer_save(layer, error);
