@@ -25,11 +25,11 @@ static const char usage[] =
 	"  --no-renames     show a renamed file as deleted and added\n"
 	"  --context LINES  unchanged lines around a change (3)\n"
 	"  --max-file SIZE  of larger files just say how large they are\n"
-	"  --running        also while a box runs in it: what it holds now\n";
+	"  --running        also while a box runs in it: what it holds at this moment\n";
 
 struct command {
 	struct diff_options options;
-	bool running;            /* also while a box runs in it */
+	bool running;
 	struct layer *layers[2]; /* the second is OTHER */
 	struct strv paths;
 };
@@ -53,10 +53,10 @@ static int parse(
 		{"name-status", &formats[3].wanted, NULL},
 		{"json", &formats[4].wanted, NULL},
 		{"no-renames", &no_renames, NULL},
-		{"running", &command->running, NULL},
 		{"context", NULL, &context},
 		{"U", NULL, &context},
 		{"max-file", NULL, &max_file},
+		{"running", &command->running, NULL},
 	};
 	int r = verb_options(argc, argv, flags, ARRAY_SIZE(flags), usage, ret_words, ret_dashes);
 	size_t wanted = 0;
