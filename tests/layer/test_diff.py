@@ -1,5 +1,5 @@
-"""`coffer diff`: whatever was done in a layer, the patch makes the same of another copy of the base,
-and git agrees about what changed."""
+"""`coffer diff`: whatever was done in a layer, the patch makes the same of another copy of the
+base, and git agrees about what changed."""
 
 import json
 import os
