@@ -17,7 +17,7 @@ enum diff_format {
 struct diff_options {
 	enum diff_format format;
 	char *const *paths; /* only these and what is below; absolute, or below relative_to; NULL */
-	const char *relative_to; /* host directory that the patch's paths are relative to */
+	const char *relative_to; /* what shown paths are relative to, as boxes see it; NULL: "/" */
 	bool renames;            /* pair deletions with additions */
 	unsigned context;        /* lines; 3 */
 	uint64_t max_file_bytes; /* larger ones are named with their sizes only; 0: no limit */

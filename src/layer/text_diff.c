@@ -352,7 +352,7 @@ static void compare_boxes(struct search *search, struct side sides[2])
 
 static int search_script(struct side sides[2])
 {
-	enum { COST_MAX = 512, BUDGET_STEPS = 400000000 };
+	enum { COST_MAX = 512, BUDGET_STEPS = 100000000 };
 	size_t diagonals = (size_t)sides[0].kept_count + sides[1].kept_count + 3;
 	int32_t *reach = malloc(2 * diagonals * sizeof(*reach));
 	if (!reach)

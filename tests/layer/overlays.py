@@ -46,10 +46,17 @@ def changed(chance, data):
     return b"\n".join(lines)
 
 
+def walk(top):
+    """As os.walk() does, but not into a repository's own directory, and in order."""
+    for directory, names, files in os.walk(top):
+        names[:] = sorted(set(names) - {b".git"})
+        yield directory, names, sorted(files)
+
+
 def random_name(chance, top):
     """A path below one of the tree's directories."""
     directories = [top]
-    for directory, names, _ in os.walk(top):
+    for directory, names, _ in walk(top):
         directories += [os.path.join(directory, n) for n in names]
     directories = [d for d in directories if not os.path.islink(d)]
     return os.path.join(chance.choice(directories), chance.choice(NAMES))
@@ -58,7 +65,7 @@ def random_name(chance, top):
 def everything(top):
     return [
         os.path.join(directory, name)
-        for directory, names, files in os.walk(top)
+        for directory, names, files in walk(top)
         for name in sorted(names + files)
     ]
 

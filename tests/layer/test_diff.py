@@ -142,6 +142,19 @@ def test_the_patch_makes_the_same_of_the_base(layers, seed):
     assert listed <= files and told["summary"]["unread"] == 0
 
 
+@pytest.mark.parametrize("seed", range(ROUNDS // 3))
+def test_the_same_in_a_box(layered, workspace, home_directory, seed):
+    """With all that a box adds: protected names, renames of directories by the broker."""
+    subprocess.run([sys.executable, OVERLAYS, "tree", f"9{seed}", "60", workspace], check=True)
+    merged, copy = home_directory / "merged", home_directory / "copy"
+    merged.mkdir()
+    shutil.copytree(workspace, copy, symlinks=True, ignore=shutil.ignore_patterns(".git"))
+    layered("python3", OVERLAYS, "changes", f"9{seed}", "40", ".").ok()
+    seen = layered("tar", "--exclude=./.git", "-cf", "-", ".", binary=True).ok().out
+    subprocess.run(["tar", "-xf", "-"], cwd=merged, input=seen, check=True)
+    assert_applies(diff("test", cwd=workspace), copy, merged)
+
+
 # One thing at a time.
 
 
@@ -291,7 +304,6 @@ def test_json(small):
     assert told["notes"] == [{"path": "p", "status": "added", "note": "FIFO added"}]
 
 
-@pytest.mark.skipif(support.IS_ROOT, reason="nothing is shut to root")
 def test_what_a_box_has_shut_is_read(small):
     small.run("one", "echo x >> text; mkdir shut; echo x > shut/x; chmod 0 text shut; chmod 300 d")
     names = diff("one", "--name-status", cwd=small.base, binary=False)
