@@ -170,7 +170,11 @@ static int set_attributes(const struct apply_step *step, struct apply_host *host
 	const struct timespec times[] = {
 		{.tv_nsec = UTIME_OMIT}, apply_timespec(wanted->modified_ns)};
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	int r = set_xattrs(path, step, side);
+	/* Attributes of a user's want the right to write. */
+	bool shut = step->xattrs_count > 0 && !(st.st_mode & S_IWUSR);
+	int r = shut && chmod(path, (st.st_mode & 07777) | S_IWUSR) < 0 ? -errno : 0;
+	if (r == 0)
+		r = set_xattrs(path, step, side);
 	if (r == 0 && (st.st_uid != wanted->uid || st.st_gid != wanted->gid)) {
 		/* An owner is given by root, to the very inode that was looked at. */
 		apply_host_leave(host);
@@ -178,7 +182,9 @@ static int set_attributes(const struct apply_step *step, struct apply_host *host
 			r = -errno;
 		apply_host_enter(host);
 	}
-	if (r == 0 && (st.st_mode & 07777) != wanted->mode && chmod(path, wanted->mode) < 0)
+	/* Whatever came of it, nothing stays open. */
+	if ((shut || (st.st_mode & 07777) != wanted->mode) && chmod(path, wanted->mode) < 0 &&
+		r == 0)
 		r = -errno;
 	if (r == 0 && utimensat(AT_FDCWD, path, times, 0) < 0)
 		r = -errno;

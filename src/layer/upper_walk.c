@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/strv.h"
 #include "base/sys.h"
+#include "layer/reach.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -22,7 +23,7 @@ int upper_open(int root, const char *path, int flags)
 	do /* a rename elsewhere may make the kernel unsure for a moment */
 		fd = sys_openat2(root, *path ? path : ".",
 			(uint64_t)(unsigned)(flags | O_NOFOLLOW | O_CLOEXEC), BENEATH);
-	while (fd < 0 && errno == EAGAIN);
+	while (fd < 0 && (errno == EAGAIN || (errno == EACCES && reach_own())));
 	return fd < 0 ? -errno : fd;
 }
 

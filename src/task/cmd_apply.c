@@ -5,6 +5,7 @@
 #include "base/path.h"
 #include "base/units.h"
 #include "layer/apply.h"
+#include "layer/reach.h"
 #include "task/verbs.h"
 
 #include <jansson.h>
@@ -178,6 +179,7 @@ int cmd_apply(int argc, char *argv[])
 	int r = verb_options(argc, argv, flags, ARRAY_SIZE(flags), usage, &words, &dashes);
 	if (r != 0)
 		return r < 0 ? VERB_FAILED : 0;
+	reach_allow();
 	if (choose(&words, dashes, id, &from, &error) < 0) {
 		verb_complain(&error);
 		return VERB_FAILED;

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/units.h"
 #include "layer/copies.h"
+#include "layer/reach.h"
 #include "task/verbs.h"
 
 static const char usage_snapshot[] =
@@ -41,6 +42,7 @@ int cmd_snapshot(int argc, char *argv[])
 	int r = two_words(argc, argv, usage_snapshot, &words);
 	if (r != 0)
 		return r < 0 ? VERB_FAILED : 0;
+	reach_allow();
 	if (layer_snapshot(words.items[0], words.items[1], &copied_bytes, &error) < 0) {
 		verb_complain(&error);
 		return VERB_FAILED;
@@ -103,6 +105,7 @@ int cmd_fork(int argc, char *argv[])
 		r = strv_add(&names, words.items[i]);
 	if (r < 0)
 		return VERB_FAILED;
+	reach_allow();
 	if (layer_fork(words.items[0], names.items, &error) < 0) {
 		verb_complain(&error);
 		return VERB_FAILED;

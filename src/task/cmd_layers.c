@@ -8,6 +8,7 @@
 #include "layer/changes.h"
 #include "layer/copies.h"
 #include "layer/layer_internal.h"
+#include "layer/reach.h"
 #include "task/import.h"
 #include "task/verbs.h"
 
@@ -165,6 +166,7 @@ static int list_layers(bool json)
 	struct row *rows = NULL;
 	size_t count = 0;
 	struct error error;
+	reach_allow();
 	if (load_rows(&rows, &count, &error) < 0) {
 		verb_complain(&error);
 		return VERB_FAILED;
@@ -208,6 +210,7 @@ static int export_layer(const struct strv *words)
 		verb_say("%s: %s", file ? file : "stdout", strerror(file ? -fd : errno));
 		return VERB_FAILED;
 	}
+	reach_allow();
 	if (layer_export(words->items[1], fd, &digest, &error) < 0) {
 		verb_complain(&error);
 		if (file)

@@ -28,7 +28,7 @@
 static const char stage[] = "import";
 static const char purpose[] = "import";
 
-enum { ROOTS_MAX = 64, LAYERS_MAX = MAX_LAYER_PARENTS };
+enum { LAYERS_MAX = MAX_LAYER_PARENTS };
 
 struct importing {
 	char *outer; /* the layer in which the outer tar lies */
@@ -191,32 +191,6 @@ static json_t *read_blob(struct importing *importing, const json_t *described, c
 	return json;
 }
 
-static bool is_root_path(const char *path)
-{
-	cleanup_free char *clean = path_absolute("/", path);
-	return clean && strcmp(clean, path) == 0 && path[0] == '/' && path[1];
-}
-
-static int check_roots(struct importing *importing)
-{
-	const char *path;
-	json_t *base;
-	if (!json_is_object(importing->roots) || json_object_size(importing->roots) > ROOTS_MAX)
-		return spoiled(importing, "it does not say which directories it is about");
-	json_object_foreach(importing->roots, path, base)
-	{
-		const char *other;
-		json_t *unused;
-		if (!is_root_path(path) || (!json_is_null(base) && !json_is_string(base)) ||
-			(json_is_string(base) && !is_root_path(json_string_value(base))))
-			return spoiled(importing, "a root is no path");
-		json_object_foreach(importing->roots, other, unused)
-			if (strcmp(other, path) != 0 && path_is_below(other, path))
-				return spoiled(importing, "its roots lie in one another");
-	}
-	return 0;
-}
-
 static int read_description(struct importing *importing, char **ret_digest)
 {
 	cleanup_close int fd =
@@ -243,11 +217,12 @@ static int read_description(struct importing *importing, char **ret_digest)
 	const json_t *labels =
 		json_object_get(json_object_get(importing->config, "config"), "Labels");
 	const char *roots = json_string_value(json_object_get(labels, OCI_ROOTS_LABEL));
-	importing->roots = roots ? json_loads(roots, JSON_REJECT_DUPLICATES, NULL) : NULL;
+	const char *why = NULL;
+	importing->roots = import_roots(roots ? roots : "", &why);
 	size_t count = json_array_size(json_object_get(importing->manifest, "layers"));
 	if (count == 0 || count > LAYERS_MAX)
 		return spoiled(importing, "it has no layers, or too many");
-	return check_roots(importing);
+	return importing->roots ? 0 : spoiled(importing, why);
 }
 
 /* ---- layers ---- */

@@ -128,6 +128,24 @@ def test_set_id_bits_and_sockets_stay_out(store):
     assert any("new: its set-user-id" in line for line in told["skipped"])
 
 
+def test_what_its_mode_shuts_is_applied_as_it_is(store):
+    (store.work / "ro").write_text("x")
+    (store.work / "ro").chmod(0o444)
+    (store.work / "shut").mkdir(0o755)
+    store.shell(
+        "echo a > none; chmod 0 none; mkdir d; echo b > d/f; chmod 0 d; chmod 0 shut; mkdir r; "
+        "echo c > r/c; chmod 555 r; rm -f ro; echo x > ro; chmod 444 ro"
+    )
+    store.coffer("layers", "export", "t", "/dev/null")
+    store.apply()
+    modes = {n: (store.work / n).stat().st_mode & 0o777 for n in ("none", "d", "shut", "r", "ro")}
+    assert modes == {"none": 0, "d": 0, "shut": 0, "r": 0o555, "ro": 0o444}
+    for name in ("none", "d"):
+        (store.work / name).chmod(0o700)
+    assert (store.work / "none").read_text() == "a\n"
+    assert (store.work / "d" / "f").read_text() == "b\n"
+
+
 # Parts.
 
 
