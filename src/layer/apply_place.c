@@ -71,9 +71,9 @@ static int see(const struct apply_journal *journal, size_t number, struct apply_
 	return r < 0 ? r : look(ret->parent, ret->staged_name, &ret->has_staged, &ret->staged);
 }
 
-/* While somebody moves directories about, one that is not to be reached now may be so a moment later.
- * What is left behind would be found by nobody; so this is worth some patience, though not without
- * end. */
+/* While somebody moves directories about, one that is not to be reached now may be so a moment
+ * later. What is left behind would be found by nobody; so this is worth some patience, though
+ * not without end. */
 static int see_patiently(const struct apply_journal *journal, size_t number,
 	struct apply_host *host, unsigned *patience, struct sight *ret)
 {
@@ -154,7 +154,8 @@ static int set_xattrs(const char *path, const struct apply_step *step, int side)
 	return 0;
 }
 
-/* In place, by a descriptor that was compared: so not of whatever the name leads to a moment later. */
+/* In place, by a descriptor that was compared: so not of whatever the name leads to a moment
+ * later. */
 static int set_attributes(const struct apply_step *step, struct apply_host *host, int side)
 {
 	cleanup_close int fd = upper_open(host->root, step->path, O_PATH);
@@ -242,8 +243,7 @@ static bool undo_step(const struct apply_journal *journal, size_t number, struct
 		if (sight.has_staged)
 			r = rename_to(&sight, false, RENAME_NOREPLACE);
 	} else if (!waits(step, &sight) && placed && step->staged.inode) {
-		r = rename_to(&sight, true,
-			sight.has_staged ? RENAME_EXCHANGE : RENAME_NOREPLACE);
+		r = rename_to(&sight, true, sight.has_staged ? RENAME_EXCHANGE : RENAME_NOREPLACE);
 	} else if (step->kind == STEP_EXCHANGE && sight.has_staged && !waits(step, &sight) &&
 		   step->staged.inode) {
 		/* Somebody else has put a thing there since. The host's old one is kept beside. */
@@ -333,8 +333,8 @@ int apply_sync(const struct apply_journal *journal, struct apply_host *hosts)
 	}
 	for (size_t i = 0; i < journal->directories_count; i++) {
 		const struct apply_directory *directory = &journal->directories[i];
-		cleanup_close int fd = upper_open(hosts[directory->root].root, directory->path,
-			O_RDONLY | O_DIRECTORY);
+		cleanup_close int fd = upper_open(
+			hosts[directory->root].root, directory->path, O_RDONLY | O_DIRECTORY);
 		if (fd >= 0 && fsync(fd) < 0 && errno != EINVAL)
 			r = -errno;
 	}

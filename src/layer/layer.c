@@ -355,11 +355,11 @@ static int copy_root(struct layer *layer, const struct layer_root *below, struct
 		return error_set_errno(error, errno, stage, "%s", upper_path);
 	if (lstat(work_path, &work) < 0)
 		work = upper;
-	int r = layer_add_root(
-		layer, below->path, below->base, work.st_uid, work.st_gid, error);
+	int r = layer_add_root(layer, below->path, below->base, work.st_uid, work.st_gid, error);
 	if (r < 0)
 		return r;
-	cleanup_free char *made = path_join(layer->roots[layer->roots_count - 1].directory, "upper");
+	cleanup_free char *made =
+		path_join(layer->roots[layer->roots_count - 1].directory, "upper");
 	if (!made || chmod(made, upper.st_mode & 01777) < 0 ||
 		(geteuid() == 0 && lchown(made, upper.st_uid, upper.st_gid) < 0))
 		return error_set_errno(error, made ? errno : ENOMEM, stage, "%s", below->path);

@@ -25,7 +25,7 @@ struct header {
 struct stored {
 	uint64_t inode, size;
 	int64_t modified_ns, changed_ns;
-	uint32_t mode; /* 0: nothing is there */
+	uint32_t mode;  /* 0: nothing is there */
 	uint32_t marks; /* of enum mark */
 };
 

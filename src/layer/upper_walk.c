@@ -115,8 +115,8 @@ static int set_path(struct walk *walk, const struct level *level, const char *na
 	return 0;
 }
 
-/* One entry of the directory fd, which is that of the topmost level. *ret_entered: it is a directory
- * and the new topmost level; fd is now its. */
+/* One entry of the directory fd, which is that of the topmost level. *ret_entered: it is a
+ * directory and the new topmost level; fd is now its. */
 static int step(struct walk *walk, int root, int *fd, upper_walk_fn callback, void *context,
 	bool *ret_entered)
 {

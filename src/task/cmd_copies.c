@@ -9,8 +9,8 @@
 
 static const char usage_snapshot[] =
 	"usage: coffer snapshot NAME SNAPSHOT\n"
-	"Keeps what the layer NAME holds now as SNAPSHOT. The layer goes on, on top of it: no file is\n"
-	"copied. A layer in which a box runs is copied while the box is held still.\n";
+	"Keeps what the layer NAME holds now as SNAPSHOT. The layer goes on, on top of it: no\n"
+	"file is copied. A layer in which a box runs is copied while the box is held still.\n";
 
 static const char usage_restore[] =
 	"usage: coffer restore NAME SNAPSHOT\n"
@@ -19,8 +19,8 @@ static const char usage_restore[] =
 static const char usage_fork[] =
 	"usage: coffer fork NAME NEW...\n"
 	"       coffer fork NAME -n COUNT\n"
-	"Makes layers, each on top of what NAME holds now: NEW..., or NAME-1 to NAME-COUNT. NAME goes on\n"
-	"by itself.\n";
+	"Makes layers, each on top of what NAME holds now: NEW..., or NAME-1 to NAME-COUNT.\n"
+	"NAME goes on by itself.\n";
 
 enum { FORKS_MAX = 1000 };
 
@@ -50,8 +50,7 @@ int cmd_snapshot(int argc, char *argv[])
 	if (copied_bytes) {
 		char size[32];
 		units_format_bytes(copied_bytes, size, sizeof(size));
-		verb_say("%s were copied: files are shared only where a layer is not in use",
-			size);
+		verb_say("%s were copied: files are shared only where a layer is not in use", size);
 	}
 	return 0;
 }

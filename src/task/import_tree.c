@@ -35,9 +35,10 @@ static const char *find_fault(const json_t *roots)
 		if (!is_root_path(path) || (!json_is_null(base) && !json_is_string(base)) ||
 			(json_is_string(base) && !is_root_path(json_string_value(base))))
 			return "a root is no path";
-		json_object_foreach((json_t *)roots, other, unused)
-			if (strcmp(other, path) != 0 && path_is_below(other, path))
-				return "its roots lie in one another";
+		json_object_foreach((json_t *)roots, other,
+			unused) if (strcmp(other, path) != 0 &&
+				    path_is_below(
+					    other, path)) return "its roots lie in one another";
 	}
 	return NULL;
 }
@@ -93,8 +94,8 @@ static int enter(struct converting *converting, const struct upper_entry *entry)
 		converting->directories = directories;
 		converting->capacity = capacity;
 	}
-	converting->directories[converting->depth++] = (struct inside){
-		.modified = entry->st.st_mtim, .mode = entry->st.st_mode & 01777};
+	converting->directories[converting->depth++] =
+		(struct inside){.modified = entry->st.st_mtim, .mode = entry->st.st_mode & 01777};
 	/* A mode may forbid to look or to write. */
 	if ((entry->st.st_mode & 0700) != 0700 &&
 		fchmodat(entry->directory, entry->name, 0700, 0) < 0)
@@ -120,7 +121,7 @@ static int make_whiteout(const struct upper_entry *entry)
 		return -errno;
 	if (strcmp(entry->name, OCI_OPAQUE) == 0)
 		return fsetxattr(entry->directory, "user.overlay.opaque", "y", 1, 0) < 0 ? -errno
-											  : 0;
+											 : 0;
 	if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
 		strncmp(name, OCI_WHITEOUT, strlen(OCI_WHITEOUT)) == 0)
 		return -EBADMSG;

@@ -54,7 +54,9 @@ def test_a_stack_is_applied_as_it_looks(store):
 
 
 def test_sparse_files_stay_sparse_and_links_one_inode(store):
-    store.shell("truncate -s 64M big; echo x >> big; echo y > one; ln one two; mkdir d; ln one d/three")
+    store.shell(
+        "truncate -s 64M big; echo x >> big; echo y > one; ln one two; mkdir d; ln one d/three"
+    )
     store.apply()
     assert (store.work / "big").stat().st_blocks * 512 < 1024 * 1024
     inodes = {(store.work / n).stat().st_ino for n in ("one", "two", "d/three")}
@@ -72,10 +74,12 @@ def test_a_name_added_to_a_host_file_is_a_link_of_it(store):
 def test_directories_get_the_time_that_the_layer_shows(store):
     (store.work / "dir").mkdir()
     (store.work / "dir" / "old").write_text("x")
-    store.shell("rm dir/old; echo > dir/new; touch -d 2001-02-03 dir; mkdir n; touch -d 2002-02-02 n")
+    store.shell(
+        "rm dir/old; echo > dir/new; touch -d @981158400 dir; mkdir n; touch -d @1012608000 n"
+    )
     store.apply()
-    assert time.strftime("%Y-%m-%d", time.localtime((store.work / "dir").stat().st_mtime)) == "2001-02-03"
-    assert time.strftime("%Y-%m-%d", time.localtime((store.work / "n").stat().st_mtime)) == "2002-02-02"
+    assert (store.work / "dir").stat().st_mtime == 981158400
+    assert (store.work / "n").stat().st_mtime == 1012608000
 
 
 def test_a_dry_run_writes_nothing_at_all(store):
@@ -153,7 +157,9 @@ def test_a_part_leaves_the_rest_in_the_layer(store):
     (store.work / "d").mkdir()
     (store.work / "d" / "gone").write_text("x")
     (store.work / "file").write_text("1")
-    store.shell("echo 2 > file; rm d/gone; mkdir -p n/m; echo a > n/m/a; echo b > n/m/b; echo c > n/c")
+    store.shell(
+        "echo 2 > file; rm d/gone; mkdir -p n/m; echo a > n/m/a; echo b > n/m/b; echo c > n/c"
+    )
     store.apply("n/m/a", "d")
     assert (store.work / "n" / "m" / "a").read_text() == "a\n"
     assert not (store.work / "n" / "m" / "b").exists()
@@ -248,7 +254,7 @@ def test_the_same_change_on_both_sides_is_none(store):
 
 
 def test_protected_names_want_a_word(store):
-    store.shell("mkdir -p sub/.VSCode && echo x > sub/.VSCode/tasks.json; echo y > sub/.envrc", check=False)
+    store.shell("mkdir -p sub/.VSCode; echo x > sub/.VSCode/tasks.json; echo y > sub/.envrc")
     told = store.apply(code=1)
     assert {r["problem"] for r in told["refusals"]} == {"protected"}
     assert len(told["refusals"]) == 2
@@ -275,7 +281,7 @@ def test_a_directory_that_became_a_link_is_not_entered(store, outside):
 
 
 def test_links_in_the_layer_lead_nowhere_on_the_host(store, outside):
-    store.shell(f"ln -s {outside} way; mkdir real; echo x > real/file; ln -s {outside}/sentinel file")
+    store.shell(f"ln -s {outside} way; mkdir d; echo x > d/file; ln -s {outside}/sentinel file")
     store.apply()
     assert (store.work / "way").is_symlink() and (store.work / "file").is_symlink()
     assert (outside / "sentinel").read_text() == "untouched\n"
@@ -300,7 +306,9 @@ def test_a_race_with_links_never_leads_out(store, outside):
 
     outcomes = set()
     for round_ in range(60 if SOAK else 8):
-        store.shell("for i in $(seq 0 29); do echo $$ > dir/f$i; echo n > dir/n$i; done; mkdir -p dir/m")
+        store.shell(
+            "for i in $(seq 0 29); do echo $$ > dir/f$i; echo n > dir/n$i; done; mkdir -p dir/m"
+        )
         stop.clear()
         thread = threading.Thread(target=swap)
         thread.start()
@@ -379,7 +387,8 @@ RICH = """
 for i in a b c; do echo {n} > mod$i; done
 rm -rf gone{m}; mkdir gone{n}; echo x > gone{n}/x
 rm -f kind; rm -rf kind; [ $(({n} % 2)) = 0 ] && mkdir kind || echo x > kind
-mkdir -p new{n}/sub; echo y > new{n}/sub/y; ln new{n}/sub/y new{n}/y; ln -s y new{n}/l; mkfifo new{n}/f
+mkdir -p new{n}/sub; echo y > new{n}/sub/y; ln new{n}/sub/y new{n}/y
+ln -s y new{n}/l; mkfifo new{n}/f
 ln moda link{n}; ln -s {n} sym{n}; chmod {mode} dir; touch -d @{n}00000 touched
 """
 
@@ -406,7 +415,10 @@ def test_kills_at_each_call(store, call):
         assert not store.leftovers()
         store.apply()
         after = store.print()
-        assert now in (before, after), (trees.differences(now, before), trees.differences(now, after))
+        assert now in (before, after), (
+            trees.differences(now, before),
+            trees.differences(now, after),
+        )
         assert after != before
         kills += result.returncode != 0
         number = 0 if result.returncode == 0 else number
@@ -450,12 +462,14 @@ chown -R {owner} {work} 2> /dev/null || :
 {drop} sh -e -c '
     cd {work}
     run() {{ {coffer} run --quiet --isolation container --layer=t -- sh -c "$1"; }}
-    state() {{ find . -name .git -prune -o -printf "%p %m %T@ %s %y\\n" | sort; cat dir/file other; }}
+    state() {{
+        find . -name .git -prune -o -printf "%p %m %T@ %s %y\\n" | sort; cat dir/file other
+    }}
     for kind in bytes inodes; do
         if [ $kind = bytes ]; then
-            run "rm -f other; head -c 3000000 /dev/urandom > dir/file; head -c 3000000 /dev/urandom > n"
+            run "rm -f other; head -c 3M /dev/urandom > dir/file; head -c 3M /dev/urandom > n"
         else
-            run "rm -rf n; echo x > dir/file; for i in \\$(seq 600); do mkdir -p m/d; echo x > m/d/\\$i; done"
+            run "rm -rf n; echo x > dir/file; mkdir -p m/d; cd m/d; seq 600 | xargs touch"
         fi
         state > {top}/before
         if {coffer} apply t 2> {top}/said; then echo "it fitted?"; exit 1; fi
@@ -480,5 +494,7 @@ def test_a_full_disk_leaves_the_host_as_it_was(store):
         work=store.work, top=store.top, coffer=COFFER, drop=drop, owner=f"{os.getuid()}"
     )
     shutil.rmtree(store.work / ".git")
-    result = subprocess.run([*outer, "sh", "-c", script], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [*outer, "sh", "-c", script], capture_output=True, text=True, check=False
+    )
     assert result.stdout.endswith("done\n"), result.stdout + result.stderr

@@ -46,8 +46,10 @@ static void fill(struct apply_journal *journal)
 	*journal = (struct apply_journal){.id = "0123456789abcdef", .whole = true};
 	journal->roots = calloc(1, sizeof(*journal->roots));
 	journal->roots_count = 1;
-	journal->roots[0] = (struct apply_root){
-		.path = strdup("/w"), .base = strdup("/host/w"), .device = 7, .inode = UINT64_MAX / 2};
+	journal->roots[0] = (struct apply_root){.path = strdup("/w"),
+		.base = strdup("/host/w"),
+		.device = 7,
+		.inode = UINT64_MAX / 2};
 	struct apply_step *step = apply_journal_add(journal);
 	step->kind = STEP_EXCHANGE;
 	step->path = strdup("a\nb\xff");
@@ -58,12 +60,14 @@ static void fill(struct apply_journal *journal)
 	step->sides[1].mode = 0755;
 	step->xattrs = calloc(1, sizeof(*step->xattrs));
 	step->xattrs_count = 1;
-	step->xattrs[0] = (struct apply_xattr){
-		.name = strdup("user.x"), .values = {NULL, memcpy(malloc(3), "\0y", 3)}, .sizes = {0, 3}};
-	const struct apply_directory directory = {.path = "d", .before_ns = 5, .after_ns = INT64_MIN};
-	assert_int_equal(apply_journal_add_directory(&journal->directories,
-				 &journal->directories_count, &journal->directories_capacity,
-				 &directory),
+	step->xattrs[0] = (struct apply_xattr){.name = strdup("user.x"),
+		.values = {NULL, memcpy(malloc(3), "\0y", 3)},
+		.sizes = {0, 3}};
+	const struct apply_directory directory = {
+		.path = "d", .before_ns = 5, .after_ns = INT64_MIN};
+	assert_int_equal(
+		apply_journal_add_directory(&journal->directories, &journal->directories_count,
+			&journal->directories_capacity, &directory),
 		0);
 }
 
