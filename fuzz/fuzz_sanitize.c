@@ -1,5 +1,5 @@
-/* Options, a piece size, and a stream: however it is cut, the same comes out; no value comes through
- * text or binary; no control sequence through what strips them. */
+/* Options, a piece size, and a stream: however it is cut, the same comes out; no value comes
+ * through text or binary; no control sequence through what strips them. */
 #include "base/cleanup.h"
 #include "base/sanitize.h"
 
@@ -14,15 +14,14 @@ static const char value[] = "s3cr3t/value";
 static struct sanitizer *sanitizer_for(const struct sanitize_options *options)
 {
 	static struct sanitizer *made[2][2][3];
-	struct sanitizer **one =
-		&made[options->recognize][options->terminal][options->controls];
+	struct sanitizer **one = &made[options->recognize][options->terminal][options->controls];
 	if (!*one && sanitizer_new(options, one) < 0)
 		abort();
 	return *one;
 }
 
-static struct buffer feed(const struct sanitize_options *options, const char *data, size_t size,
-	size_t piece)
+static struct buffer feed(
+	const struct sanitize_options *options, const char *data, size_t size, size_t piece)
 {
 	struct buffer to = BUFFER_INIT(64 << 20);
 	struct sanitizer *sanitizer = sanitizer_for(options);
@@ -55,8 +54,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	cleanup_buffer struct buffer whole = feed(&options, stream, size - 2, size);
 	cleanup_buffer struct buffer pieces = feed(&options, stream, size - 2, piece);
 	if (whole.length_bytes != pieces.length_bytes ||
-		(whole.length_bytes &&
-			memcmp(whole.data, pieces.data, whole.length_bytes) != 0))
+		(whole.length_bytes && memcmp(whole.data, pieces.data, whole.length_bytes) != 0))
 		abort();
 	if (whole.length_bytes && memmem(whole.data, whole.length_bytes, value, strlen(value)))
 		abort();

@@ -33,8 +33,7 @@ static void search(const struct secret_values *values, const uint8_t *data, size
 	static struct search *search; /* made once: its automaton has thousands of nodes */
 	static struct found now;
 	struct stream *stream;
-	struct search_calls calls = {
-		.hit = on_hit, .unreadable = on_unreadable, .context = &now};
+	struct search_calls calls = {.hit = on_hit, .unreadable = on_unreadable, .context = &now};
 	now = (struct found){0};
 	if ((!search && search_new(values, &calls, &search) < 0) ||
 		search_begin(search, size, &stream) < 0)

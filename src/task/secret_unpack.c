@@ -1,8 +1,8 @@
-/* Theory of operation. An unpacker is handed the bytes of a stream from some place on, in pieces cut
- * anywhere, and feeds what it makes of them to an inner stream. All of deflate is zlib's work; around
- * it are a state machine for the header of an entry of a zip, and one for the objects of a pack.
- * Output is kept back until there is enough of it to be worth a stream, because most of what looks
- * like a zlib stream is none and ends soon.
+/* Theory of operation. An unpacker is handed the bytes of a stream from some place on, in pieces
+ * cut anywhere, and feeds what it makes of them to an inner stream. All of deflate is zlib's work;
+ * around it are a state machine for the header of an entry of a zip, and one for the objects of a
+ * pack. Output is kept back until there is enough of it to be worth a stream, because most of what
+ * looks like a zlib stream is none and ends soon.
  *
  * An entry of a zip begins with its own header; the directory at the end only repeats that, and may
  * leave entries out, so it is not needed. Where the header says that an entry is stored, and the
@@ -31,17 +31,38 @@ static const struct magic magics[] = {
 	{"PACK\0\0\0\3", 8, MAGIC_PACK},
 	{"\x1f\x8b\x08", 3, MAGIC_GZIP},
 	/* Every window and level; none with a dictionary of its own. */
-	{"\x78\x01", 2, MAGIC_ZLIB}, {"\x78\x5e", 2, MAGIC_ZLIB}, {"\x78\x9c", 2, MAGIC_ZLIB},
-	{"\x78\xda", 2, MAGIC_ZLIB}, {"\x68\x05", 2, MAGIC_ZLIB}, {"\x68\x43", 2, MAGIC_ZLIB},
-	{"\x68\x81", 2, MAGIC_ZLIB}, {"\x68\xde", 2, MAGIC_ZLIB}, {"\x58\x09", 2, MAGIC_ZLIB},
-	{"\x58\x47", 2, MAGIC_ZLIB}, {"\x58\x85", 2, MAGIC_ZLIB}, {"\x58\xc3", 2, MAGIC_ZLIB},
-	{"\x48\x0d", 2, MAGIC_ZLIB}, {"\x48\x4b", 2, MAGIC_ZLIB}, {"\x48\x89", 2, MAGIC_ZLIB},
-	{"\x48\xc7", 2, MAGIC_ZLIB}, {"\x38\x11", 2, MAGIC_ZLIB}, {"\x38\x4f", 2, MAGIC_ZLIB},
-	{"\x38\x8d", 2, MAGIC_ZLIB}, {"\x38\xcb", 2, MAGIC_ZLIB}, {"\x28\x15", 2, MAGIC_ZLIB},
-	{"\x28\x53", 2, MAGIC_ZLIB}, {"\x28\x91", 2, MAGIC_ZLIB}, {"\x28\xcf", 2, MAGIC_ZLIB},
-	{"\x18\x19", 2, MAGIC_ZLIB}, {"\x18\x57", 2, MAGIC_ZLIB}, {"\x18\x95", 2, MAGIC_ZLIB},
-	{"\x18\xd3", 2, MAGIC_ZLIB}, {"\x08\x1d", 2, MAGIC_ZLIB}, {"\x08\x5b", 2, MAGIC_ZLIB},
-	{"\x08\x99", 2, MAGIC_ZLIB}, {"\x08\xd7", 2, MAGIC_ZLIB},
+	{"\x78\x01", 2, MAGIC_ZLIB},
+	{"\x78\x5e", 2, MAGIC_ZLIB},
+	{"\x78\x9c", 2, MAGIC_ZLIB},
+	{"\x78\xda", 2, MAGIC_ZLIB},
+	{"\x68\x05", 2, MAGIC_ZLIB},
+	{"\x68\x43", 2, MAGIC_ZLIB},
+	{"\x68\x81", 2, MAGIC_ZLIB},
+	{"\x68\xde", 2, MAGIC_ZLIB},
+	{"\x58\x09", 2, MAGIC_ZLIB},
+	{"\x58\x47", 2, MAGIC_ZLIB},
+	{"\x58\x85", 2, MAGIC_ZLIB},
+	{"\x58\xc3", 2, MAGIC_ZLIB},
+	{"\x48\x0d", 2, MAGIC_ZLIB},
+	{"\x48\x4b", 2, MAGIC_ZLIB},
+	{"\x48\x89", 2, MAGIC_ZLIB},
+	{"\x48\xc7", 2, MAGIC_ZLIB},
+	{"\x38\x11", 2, MAGIC_ZLIB},
+	{"\x38\x4f", 2, MAGIC_ZLIB},
+	{"\x38\x8d", 2, MAGIC_ZLIB},
+	{"\x38\xcb", 2, MAGIC_ZLIB},
+	{"\x28\x15", 2, MAGIC_ZLIB},
+	{"\x28\x53", 2, MAGIC_ZLIB},
+	{"\x28\x91", 2, MAGIC_ZLIB},
+	{"\x28\xcf", 2, MAGIC_ZLIB},
+	{"\x18\x19", 2, MAGIC_ZLIB},
+	{"\x18\x57", 2, MAGIC_ZLIB},
+	{"\x18\x95", 2, MAGIC_ZLIB},
+	{"\x18\xd3", 2, MAGIC_ZLIB},
+	{"\x08\x1d", 2, MAGIC_ZLIB},
+	{"\x08\x5b", 2, MAGIC_ZLIB},
+	{"\x08\x99", 2, MAGIC_ZLIB},
+	{"\x08\xd7", 2, MAGIC_ZLIB},
 };
 
 const struct magic *magic_table(size_t *ret_count)
@@ -143,8 +164,7 @@ static void deliver(struct unpacker *u, enum progress progress)
 	if (!u->out_used || (progress == BROKEN && !u->inner && u->out_used < WORTH_BYTES))
 		return;
 	if (!u->inner)
-		u->inner = stream_inner(
-			u->outer, inner_name(u, number, sizeof(number)), u->offset);
+		u->inner = stream_inner(u->outer, inner_name(u, number, sizeof(number)), u->offset);
 	if (!u->inner)
 		stream_unreadable(u->outer, u->offset, "needs more memory than there is");
 	else if (u->delta.on)
@@ -275,8 +295,7 @@ static enum progress step_zip(struct unpacker *u, const char **data, size_t *len
 	enum progress progress = MORE;
 	switch (u->step) {
 	case STEP_ZIP_HEADER:
-		taken = keep_some(
-			u->header, &u->header_used, sizeof(u->header), *data, *length);
+		taken = keep_some(u->header, &u->header_used, sizeof(u->header), *data, *length);
 		if (u->header_used == sizeof(u->header) && !zip_header(u))
 			progress = BROKEN;
 		break;

@@ -1,5 +1,5 @@
-"""What leaves a strict or cloud box, as output or in the report: box paths for host paths, no secrets,
-no control sequences but on a terminal; binary data byte for byte."""
+"""What leaves a strict or cloud box, as output or in the report: box paths for host paths, no
+secrets, no control sequences but on a terminal; binary data byte for byte."""
 
 import io
 import json

@@ -1,5 +1,5 @@
-/* Secrets: how they are named and read, every form cut at every place, and how archives are bounded.
- * tests/task/test_secret_search.py has other people's encoders. */
+/* Secrets: how they are named and read, every form cut at every place, and how archives are
+ * bounded. tests/task/test_secret_search.py has other people's encoders. */
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/secret_source.h"
@@ -122,7 +122,10 @@ static void on_unreadable(void *context, const char *member, const char *why)
 
 static struct secret_value items[] = {
 	{.name = (char *)"A", .value = (char *)"S3cr/t+\"v' \\<", .length_bytes = 13},
-	{.name = (char *)"B", .value = (char *)"gr\xc3\xbc\xc3\x9f" "e \xf0\x9f\x98\x80", .length_bytes = 12},
+	{.name = (char *)"B",
+		.value = (char *)"gr\xc3\xbc\xc3\x9f"
+				 "e \xf0\x9f\x98\x80",
+		.length_bytes = 12},
 	{.name = (char *)"C", .value = (char *)"hunter2-hunter2", .length_bytes = 15},
 };
 static const struct secret_values values = {.items = items, .count = ARRAY_SIZE(items)};
@@ -167,7 +170,8 @@ static const struct sample {
 	{FORM_QUOTED_PRINTABLE, 0, "S3cr/t+=22v=\r\n' \\=3C"},
 	{FORM_HEX, 0, "533363722F742b227627205C3c"},
 	{FORM_HEX, 0, "53:33:63:72:2f:74:2b:22:76:27:20:5c:3c"},
-	{FORM_HEX, 0, "0x53, 0x33, 0x63, 0x72, 0x2F, 0x74, 0x2B,\n0x22, 0x76, 0x27, 0x20, 0x5C, 0x3C"},
+	{FORM_HEX, 0,
+		"0x53, 0x33, 0x63, 0x72, 0x2F, 0x74, 0x2B,\n0x22, 0x76, 0x27, 0x20, 0x5C, 0x3C"},
 	{FORM_DECIMAL, 0, "[83,51,99, 114,47,116,\n43,34,118,39,32,92,60]"},
 	{FORM_BASE64, 0, "UzNjci90KyJ2JyBcPA=="},
 	{FORM_BASE64, 0, "UzNjci90\r\nKyJ2JyBcPA"},
@@ -177,7 +181,9 @@ static const struct sample {
 	{FORM_UTF16, 1, "g\0r\0\xfc\0\xdf\0e\0 \0\x3d\xd8\0\xde", 16},
 	{FORM_UTF16, 1, "\0g\0r\0\xfc\0\xdf\0e\0 \xd8\x3d\xde\0", 16},
 	{FORM_UTF32, 1, "g\0\0\0r\0\0\0\xfc\0\0\0\xdf\0\0\0e\0\0\0 \0\0\0\0\xf6\1\0", 28},
-	{FORM_ESCAPED, 1, "gr\\u00fc\\xdf" "e \\ud83d\\uDE00"},
+	{FORM_ESCAPED, 1,
+		"gr\\u00fc\\xdf"
+		"e \\ud83d\\uDE00"},
 	{FORM_ESCAPED, 1, "gr\\xc3\\xbc\\303\\237e \\U0001f600"},
 	{FORM_HTML, 1, "gr&#252;&#xDF;e &#x1F600;"},
 	{FORM_PERCENT, 1, "gr%C3%BC%c3%9Fe%20%F0%9F%98%80"},
@@ -312,7 +318,8 @@ static void states_are_forgotten(void **state)
 	assert_int_equal(automaton_new(&automaton), 0);
 	for (size_t i = 0; i < CHAINS; i++) {
 		for (size_t k = 0; k < LENGTH; k++)
-			chains[i][k] = (char)('a' + (seed = seed * 1103515245 + 12345) / 65536 % 26);
+			chains[i][k] =
+				(char)('a' + (seed = seed * 1103515245 + 12345) / 65536 % 26);
 		automaton_accept(automaton,
 			automaton_chain(automaton, AUTOMATON_ROOT, chains[i], LENGTH),
 			(uint32_t)i + 1);
