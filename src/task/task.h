@@ -114,6 +114,9 @@ struct task {
 	char *result; /* JSON: summary.json */
 
 	char *directory; /* DIR/tasks/ID */
+	/* The repository as it was written; with the credentials that the spec, which is kept, has
+	 * not. NULL: the spec's will do. */
+	char *location;
 	/* Of the process that works on it. */
 	struct store *store;
 	int lock;

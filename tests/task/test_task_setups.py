@@ -102,10 +102,10 @@ def test_a_secret_is_there_in_the_setup_and_gone_afterwards(task, project):
 
 def test_a_secrets_value_is_in_no_file_of_coffers(task, project, state):
     result = task(
-        "run", project, "--setup", "true", "--agent", FIX, "--secret", "TOKEN=env:MINE",
-        "--json", env={"MINE": SECRET},
+        "run", project, "--setup", "echo $TOKEN; cat /run/secrets/TOKEN", "--agent", FIX,
+        "--secret", "TOKEN=env:MINE", "--json", env={"MINE": SECRET},
     ).ok()  # fmt: skip
-    assert result.report["leaks"] == []
+    assert result.report["leaks"] == [] and "[TOKEN]" in log(task, result, "setup")
     for directory, _, names in os.walk(state):
         for name in names:
             data = open(os.path.join(directory, name), "rb").read()
@@ -205,6 +205,13 @@ def test_a_home_lasts_from_task_to_task(task, project):
     assert run("--home", "other") == 0
     assert run() == 0
     assert run("--home", "mine") == 2
+
+
+def test_a_home_keeps_nothing_of_the_setups(task, project, state):
+    task("run", project, "--setup", "echo x > ~/of-setup", "--agent", f"echo y > ~/of-agent; {FIX}",
+         "--home", "mine").ok()  # fmt: skip
+    tree = state / "homes" / "mine" / "tree"
+    assert [path.name for path in tree.iterdir()] == ["of-agent"]
 
 
 def test_a_home_keeps_nothing_of_a_task_that_failed(task, project):
