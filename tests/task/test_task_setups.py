@@ -207,11 +207,19 @@ def test_a_home_lasts_from_task_to_task(task, project):
     assert run("--home", "mine") == 2
 
 
-def test_a_home_keeps_nothing_of_the_setups(task, project, state):
-    task("run", project, "--setup", "echo x > ~/of-setup", "--agent", f"echo y > ~/of-agent; {FIX}",
-         "--home", "mine").ok()  # fmt: skip
-    tree = state / "homes" / "mine" / "tree"
-    assert [path.name for path in tree.iterdir()] == ["of-agent"]
+def test_a_home_keeps_no_secret_that_was_allowed_for_one_task(task, project, state):
+    def run(setup, *flags):
+        task("run", project, "--setup", setup, "--agent", f"echo y > ~/of-agent; {FIX}",
+             "--home", "mine", "--secret", "TOKEN=env:MINE", *flags, env={"MINE": SECRET}).ok()  # fmt: skip
+        tree = state / "homes" / "mine" / "tree"
+        return sorted(path.name for path in tree.iterdir())
+
+    assert run("echo $TOKEN > ~/kept", "--on-leak", "allow=TOKEN") == []
+    assert run("echo x > ~/of-setup") == ["of-agent", "of-setup"]
+
+
+def test_a_home_in_which_nothing_was_written_is_fine(task, project):
+    task("run", project, "--agent", FIX, "--home", "mine").ok()
 
 
 def test_a_home_keeps_nothing_of_a_task_that_failed(task, project):
