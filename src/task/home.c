@@ -67,7 +67,7 @@ static int take_alone(struct task *task, struct error *error)
 	return error_hint(error, "it is as it was; `coffer task resume %s` tries again", task->id);
 }
 
-/* A secret that somebody let stay in the set-up's layer is for that task, not for all that follow. */
+/* A secret that somebody let stay in the set-up's layer is for that task, not for its family. */
 static bool holds_secret(const struct task *task)
 {
 	json_t *leaks = task->leaks ? json_loads(task->leaks, 0, NULL) : NULL, *leak;

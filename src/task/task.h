@@ -1,7 +1,7 @@
 /* A task: a clone, a set-up phase, agents, a patch.
  *
- * What a person asked for is a task_spec, which never changes; what has become of it is in the store
- * (task_store.c) and in one directory:
+ * What a person asked for is a task_spec, which never changes; what has become of it is in the
+ * store (task_store.c) and in one directory:
  *
  *	DIR/tasks/ID/lock            flock() of the processes that work on it
  *	DIR/tasks/ID/prompt, setup   copies of the files that the spec named
