@@ -289,9 +289,8 @@ static void start_unpacker(struct stream *stream, const struct magic *magic, con
 	bool at_start = begin == 0;
 	for (size_t i = 0; i < MEMBERS; i++)
 		at_start |= begin == stream->members[i].begin;
-	/* The objects of a pack are zlib streams, which its own unpacker reads. */
-	for (size_t i = 0; i < stream->unpackers_count && magic->kind == MAGIC_ZLIB; i++)
-		if (unpacker_kind(stream->unpackers[i]) == MAGIC_PACK)
+	for (size_t i = 0; i < stream->unpackers_count; i++)
+		if (unpacker_reads(stream->unpackers[i], begin))
 			return;
 	if (stream->unpackers_count == MAX_SEARCH_UNPACKERS) {
 		if (magic->kind != MAGIC_ZLIB)

@@ -57,7 +57,8 @@ struct unpacker *unpacker_start(
 	struct stream *outer, const struct magic *magic, uint64_t offset_bytes, bool at_start);
 /* False: it has come to its end, or what it reads is no such thing. */
 bool unpacker_feed(struct unpacker *unpacker, const char *data, size_t length_bytes);
-enum magic_kind unpacker_kind(const struct unpacker *unpacker);
+/* Whether what begins there is an object of the pack that it reads: then it needs no other. */
+bool unpacker_reads(const struct unpacker *unpacker, uint64_t offset_bytes);
 /* The outer stream has ended, or the unpacker has. */
 void unpacker_stop(struct unpacker *unpacker);
 /* Frees what is kept for the next one. */

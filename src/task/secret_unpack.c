@@ -22,6 +22,7 @@ enum {
 	ZIP_HEADER_BYTES = 26, /* after its magic */
 	EXTRA_BYTES = 32,
 	PACK_ID_BYTES = 20,
+	STARTS_MAX = 16 * 1024, /* of objects in one piece of a pack */
 };
 
 static const struct magic magics[] = {
@@ -92,6 +93,8 @@ struct unpacker {
 	size_t extra_used;
 
 	uint32_t objects_left, object;
+	uint64_t *starts; /* of the objects' data in outer, as far as this piece goes; or NULL */
+	size_t starts_count;
 	unsigned skip_left;
 	struct delta delta;
 
@@ -311,6 +314,10 @@ static enum progress next_object(struct unpacker *u)
 
 static enum progress pack_data(struct unpacker *u)
 {
+	if (!u->starts)
+		u->starts = calloc(STARTS_MAX, sizeof(*u->starts));
+	if (u->starts && u->starts_count < STARTS_MAX) /* after the byte that is being read */
+		u->starts[u->starts_count++] = u->offset + u->consumed + 1;
 	return open_inflate(u, MAX_WBITS) ? MORE : BROKEN;
 }
 
@@ -378,17 +385,33 @@ static bool is_credible(const struct unpacker *u)
 bool unpacker_feed(struct unpacker *u, const char *data, size_t length)
 {
 	enum progress progress = MORE;
-	while (progress == MORE && length)
+	if (u->starts_count) { /* the last may have begun with the last byte of the piece before */
+		u->starts[0] = u->starts[u->starts_count - 1];
+		u->starts_count = 1;
+	}
+	while (progress == MORE && length) {
+		const char *before = data;
 		progress = step(u, &data, &length);
+		if (u->kind == MAGIC_PACK)
+			u->consumed += (uint64_t)(data - before);
+	}
 	if (progress == BROKEN && is_credible(u))
 		stream_unreadable(u->outer, u->offset, "is packed, and broken");
 	u->ended = progress != MORE;
 	return !u->ended;
 }
 
-enum magic_kind unpacker_kind(const struct unpacker *unpacker)
+bool unpacker_reads(const struct unpacker *u, uint64_t offset_bytes)
 {
-	return unpacker->kind;
+	size_t low = 0, high = u->starts_count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (u->starts[middle] < offset_bytes)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < u->starts_count && u->starts[low] == offset_bytes;
 }
 
 static struct unpacker *new_unpacker(struct search *search)
@@ -399,11 +422,13 @@ static struct unpacker *new_unpacker(struct search *search)
 	*spare = u->next;
 	/* zlib's own memory is what is worth keeping. */
 	const z_stream z = u->z;
+	uint64_t *starts = u->starts;
 	bool ready = u->z_ready;
 	size_t out_offset = offsetof(struct unpacker, out);
 	memset(u, 0, out_offset);
 	memset(u->out + OUT_BYTES, 0, sizeof(*u) - out_offset - OUT_BYTES);
 	u->z = z;
+	u->starts = starts;
 	u->z_ready = ready;
 	return u;
 }
@@ -474,6 +499,7 @@ void unpackers_free(struct search *search)
 		*spare = u->next;
 		if (u->z_ready)
 			inflateEnd(&u->z);
+		free(u->starts);
 		explicit_bzero(u, sizeof(*u));
 		free(u);
 	}
