@@ -180,14 +180,45 @@ void automaton_accept(struct automaton *automaton, uint32_t node, uint32_t value
 		automaton->values[node] = value;
 }
 
-static int compare_edges(const void *a, const void *b)
+/* Sorts edges by a key below `keys`, keeping the order of those that have the same. */
+static void distribute(const struct edge *edges, size_t count, size_t keys,
+	size_t (*key_of)(const struct edge *edge), uint32_t *starts, struct edge *ret)
 {
-	const struct edge *left = a, *right = b;
-	if (left->from != right->from)
-		return left->from < right->from ? -1 : 1;
-	if (left->byte != right->byte)
-		return left->byte < right->byte ? -1 : 1;
-	return left->to < right->to ? -1 : left->to > right->to;
+	memset(starts, 0, (keys + 1) * sizeof(*starts));
+	for (size_t i = 0; i < count; i++)
+		starts[key_of(&edges[i]) + 1]++;
+	for (size_t key = 0; key < keys; key++)
+		starts[key + 1] += starts[key];
+	for (size_t i = 0; i < count; i++)
+		ret[starts[key_of(&edges[i])]++] = edges[i];
+}
+
+static size_t byte_of(const struct edge *edge)
+{
+	return edge->byte;
+}
+
+static size_t from_of(const struct edge *edge)
+{
+	return edge->from;
+}
+
+/* By node, and by byte. */
+static int sort_edges(struct automaton *automaton)
+{
+	size_t count = automaton->edges_count, nodes = automaton->nodes_count;
+	size_t bytes = count * sizeof(struct edge);
+	struct edge *other = malloc(bytes + 1);
+	cleanup_free uint32_t *starts =
+		calloc((nodes > 256 ? nodes : 256) + 1, sizeof(*starts));
+	if (!other || !starts) {
+		free(other);
+		return -ENOMEM;
+	}
+	distribute(automaton->edges, count, 256, byte_of, starts, other);
+	distribute(other, count, nodes, from_of, starts, automaton->edges);
+	wipe_free(other, bytes);
+	return 0;
 }
 
 static int allocate_states(struct automaton *automaton)
@@ -216,8 +247,9 @@ int automaton_seal(struct automaton *automaton)
 {
 	if (automaton->error)
 		return automaton->error;
-	if (automaton->edges)
-		qsort(automaton->edges, automaton->edges_count, sizeof(struct edge), compare_edges);
+	int r = automaton->edges_count ? sort_edges(automaton) : 0;
+	if (r < 0)
+		return automaton->error = r;
 	automaton->kinds_count = 1;
 	for (size_t i = 0; i < automaton->edges_count; i++) {
 		uint8_t *kind = &automaton->kinds[automaton->edges[i].byte];
@@ -225,7 +257,7 @@ int automaton_seal(struct automaton *automaton)
 		if (!*kind && automaton->kinds_count < 256)
 			*kind = (uint8_t)automaton->kinds_count++;
 	}
-	int r = allocate_states(automaton);
+	r = allocate_states(automaton);
 	if (r < 0)
 		return automaton->error = r;
 	for (size_t i = 0, node = 0; node <= automaton->nodes_count; node++) {

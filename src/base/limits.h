@@ -192,6 +192,11 @@ enum {
 	MAX_PACK_LIST_BYTES = 256 * 1024 * 1024,
 	MAX_PACK_MESSAGE_BYTES = 32 * 1024,
 
+	/* An image that a stranger made: its files, their content, its description. */
+	MAX_IMPORT_ENTRIES = 4 * 1000 * 1000,
+	MAX_IMPORT_GIB = 64,
+	MAX_IMPORT_TEXT_BYTES = 1024 * 1024,
+
 	/* One message between libcoffer and its supervisor. */
 	MAX_CONTROL_MESSAGE_BYTES = 8 * 1024 * 1024,
 };

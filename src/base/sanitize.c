@@ -23,13 +23,17 @@ enum pattern_kind { PATTERN_PATH, PATTERN_SECRET, PATTERN_SHAPE };
 
 struct pattern {
 	enum pattern_kind kind;
+	char *bytes; /* a path, a value, or a shape's prefix */
 	char *replacement;
 	size_t length_bytes;
 	const struct secret_shape *shape;
 };
 
-/* What the automaton accepts with: a pattern, and how many bytes after it were read. */
-enum { TRAIL_AT_END = 3, TRAILS = 4 };
+/* What the automaton accepts with: a pattern, and what was read after it. The last two count only
+ * where the stream ends. */
+enum trail { TRAIL_NONE, TRAIL_BYTE, TRAIL_DOT_BYTE, TRAIL_END, TRAIL_DOT_END, TRAILS };
+static const size_t trail_bytes[TRAILS] = {
+	[TRAIL_BYTE] = 1, [TRAIL_DOT_BYTE] = 2, [TRAIL_DOT_END] = 1};
 
 struct candidate {
 	const struct pattern *pattern; /* NULL: there is none */
@@ -72,88 +76,120 @@ static void mark_beginning(struct sanitizer *sanitizer, const char *bytes)
 	sanitizer->firsts[(unsigned char)bytes[0]] = true;
 }
 
-static uint32_t value_of(const struct sanitizer *sanitizer, unsigned trail)
-{
-	return (uint32_t)((sanitizer->patterns_count - 1) * TRAILS + trail + 1);
-}
-
-static struct pattern *add_pattern(
-	struct sanitizer *sanitizer, enum pattern_kind kind, size_t length_bytes)
+/* Takes replacement (NULL: no memory). */
+static int add_pattern(struct sanitizer *sanitizer, enum pattern_kind kind, const char *bytes,
+	size_t length_bytes, char *replacement, const struct secret_shape *shape)
 {
 	struct pattern *patterns = reallocarray(
 		sanitizer->patterns, sanitizer->patterns_count + 1, sizeof(*patterns));
-	if (!patterns)
-		return NULL;
-	sanitizer->patterns = patterns;
-	patterns[sanitizer->patterns_count] =
-		(struct pattern){.kind = kind, .length_bytes = length_bytes};
-	return &patterns[sanitizer->patterns_count++];
+	char *copy = malloc(length_bytes + 1);
+	if (patterns)
+		sanitizer->patterns = patterns;
+	if (!patterns || !copy || !replacement) {
+		free(copy);
+		free(replacement);
+		return -ENOMEM;
+	}
+	memcpy(copy, bytes, length_bytes);
+	mark_beginning(sanitizer, bytes);
+	patterns[sanitizer->patterns_count++] = (struct pattern){.kind = kind,
+		.bytes = copy,
+		.replacement = replacement,
+		.length_bytes = length_bytes + (shape ? shape->least_bytes : 0),
+		.shape = shape};
+	return 0;
 }
 
 static int add_path(struct sanitizer *sanitizer, const struct sanitize_pair *pair)
 {
-	struct automaton *automaton = sanitizer->automaton;
 	size_t length = strlen(pair->from);
 	while (length && pair->from[length - 1] == '/')
 		length--;
 	if (length < 2)
 		return 0; /* the root is everybody's */
-	struct pattern *pattern = add_pattern(sanitizer, PATTERN_PATH, length);
-	if (!pattern || !(pattern->replacement = strdup(pair->to)))
-		return -ENOMEM;
-	mark_beginning(sanitizer, pair->from);
-	uint32_t end = automaton_chain(automaton, AUTOMATON_ROOT, pair->from, length);
-	uint32_t dot = automaton_node(automaton);
-	uint32_t one = automaton_node(automaton), two = automaton_node(automaton);
-	automaton_accept(automaton, end, value_of(sanitizer, TRAIL_AT_END));
-	automaton_accept(automaton, one, value_of(sanitizer, 1));
-	automaton_accept(automaton, two, value_of(sanitizer, 2));
-	automaton_edge(automaton, end, '.', dot);
-	for (unsigned byte = 0; byte < 256; byte++) {
-		if (is_name_byte((unsigned char)byte) && byte)
-			continue;
-		if (byte != '.')
-			automaton_edge(automaton, end, (unsigned char)byte, one);
-		automaton_edge(automaton, dot, (unsigned char)byte, two); /* end of a sentence */
-	}
-	return 0;
+	return add_pattern(
+		sanitizer, PATTERN_PATH, pair->from, length, strdup(pair->to), NULL);
+}
+
+static char *in_brackets(const char *name)
+{
+	char *text;
+	return asprintf(&text, "[%s]", name) < 0 ? NULL : text;
 }
 
 static int add_secret(struct sanitizer *sanitizer, const struct sanitize_secret *secret)
 {
 	if (secret->length_bytes < 2)
 		return 0;
-	struct pattern *pattern = add_pattern(sanitizer, PATTERN_SECRET, secret->length_bytes);
-	if (!pattern || asprintf(&pattern->replacement, "[%s]", secret->name) < 0)
-		return -ENOMEM;
-	mark_beginning(sanitizer, secret->value);
-	automaton_accept(sanitizer->automaton,
-		automaton_chain(sanitizer->automaton, AUTOMATON_ROOT, secret->value,
-			secret->length_bytes),
-		value_of(sanitizer, 0));
-	return 0;
+	return add_pattern(sanitizer, PATTERN_SECRET, secret->value, secret->length_bytes,
+		in_brackets(secret->name), NULL);
 }
 
 static int add_shape(struct sanitizer *sanitizer, const struct secret_shape *shape)
 {
-	size_t prefix = strlen(shape->prefix);
-	struct pattern *pattern =
-		add_pattern(sanitizer, PATTERN_SHAPE, prefix + shape->least_bytes);
-	if (!pattern || asprintf(&pattern->replacement, "[%s]", shape->name) < 0)
-		return -ENOMEM;
-	pattern->shape = shape;
-	mark_beginning(sanitizer, shape->prefix);
-	uint32_t node =
-		automaton_chain(sanitizer->automaton, AUTOMATON_ROOT, shape->prefix, prefix);
+	return add_pattern(sanitizer, PATTERN_SHAPE, shape->prefix, strlen(shape->prefix),
+		in_brackets(shape->name), shape);
+}
+
+/* ---- drawing ---- Only once a pair was seen: most streams of most boxes have none. */
+
+static uint32_t value_of(size_t pattern, enum trail trail)
+{
+	return (uint32_t)(pattern * TRAILS + trail + 1);
+}
+
+static void draw_border(struct automaton *automaton, uint32_t end, size_t pattern)
+{
+	uint32_t dot = automaton_node(automaton);
+	uint32_t byte_after = automaton_node(automaton), after_dot = automaton_node(automaton);
+	automaton_accept(automaton, end, value_of(pattern, TRAIL_END));
+	automaton_accept(automaton, dot, value_of(pattern, TRAIL_DOT_END));
+	automaton_accept(automaton, byte_after, value_of(pattern, TRAIL_BYTE));
+	automaton_accept(automaton, after_dot, value_of(pattern, TRAIL_DOT_BYTE));
+	automaton_edge(automaton, end, '.', dot);
+	for (unsigned byte = 0; byte < 256; byte++) {
+		if (byte && is_name_byte((unsigned char)byte))
+			continue;
+		if (byte != '.')
+			automaton_edge(automaton, end, (unsigned char)byte, byte_after);
+		automaton_edge(automaton, dot, (unsigned char)byte, after_dot); /* a sentence's */
+	}
+}
+
+static uint32_t draw_shape(
+	struct automaton *automaton, uint32_t node, const struct secret_shape *shape)
+{
 	for (size_t i = 0; i < shape->least_bytes; i++) {
-		uint32_t next = automaton_node(sanitizer->automaton);
+		uint32_t next = automaton_node(automaton);
 		for (unsigned byte = 1; byte < 128; byte++)
 			if (secret_shape_takes(shape, (unsigned char)byte))
-				automaton_edge(sanitizer->automaton, node, (unsigned char)byte, next);
+				automaton_edge(automaton, node, (unsigned char)byte, next);
 		node = next;
 	}
-	automaton_accept(sanitizer->automaton, node, value_of(sanitizer, 0));
-	return 0;
+	return node;
+}
+
+static int draw(struct sanitizer *sanitizer)
+{
+	int r = automaton_new(&sanitizer->automaton);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < sanitizer->patterns_count; i++) {
+		const struct pattern *pattern = &sanitizer->patterns[i];
+		size_t more = pattern->shape ? pattern->shape->least_bytes : 0;
+		uint32_t node = automaton_chain(sanitizer->automaton, AUTOMATON_ROOT,
+			pattern->bytes, pattern->length_bytes - more);
+		if (pattern->shape)
+			node = draw_shape(sanitizer->automaton, node, pattern->shape);
+		if (pattern->kind == PATTERN_PATH)
+			draw_border(sanitizer->automaton, node, i);
+		else
+			automaton_accept(sanitizer->automaton, node, value_of(i, TRAIL_NONE));
+	}
+	r = automaton_seal(sanitizer->automaton);
+	if (r == 0)
+		automaton_begin(&sanitizer->cursor, sanitizer->automaton);
+	return r;
 }
 
 /* ---- the second stage ---- */
@@ -225,15 +261,15 @@ static void consider(struct sanitizer *sanitizer)
 	size_t found =
 		automaton_accepted(&sanitizer->cursor, values, ARRAY_SIZE(values));
 	for (size_t i = 0; i < found; i++) {
-		unsigned trail = (values[i] - 1) % TRAILS;
+		enum trail trail = (values[i] - 1) % TRAILS;
 		const struct pattern *pattern = &sanitizer->patterns[(values[i] - 1) / TRAILS];
-		size_t read = pattern->length_bytes + (trail == TRAIL_AT_END ? 0 : trail);
+		size_t read = pattern->length_bytes + trail_bytes[trail];
 		if (read > sanitizer->pending.length_bytes)
 			continue; /* began before what was given out */
 		struct candidate candidate = {
 			.pattern = pattern, .begin = sanitizer->pending.length_bytes - read};
 		struct candidate *best =
-			trail == TRAIL_AT_END ? &sanitizer->at_end : &sanitizer->best;
+			trail >= TRAIL_END ? &sanitizer->at_end : &sanitizer->best;
 		if (!qualifies(sanitizer, &candidate))
 			continue;
 		if (!best->pattern || candidate.begin < best->begin ||
@@ -247,6 +283,11 @@ static void consider(struct sanitizer *sanitizer)
 static void step(struct sanitizer *sanitizer, char byte)
 {
 	struct buffer *pending = &sanitizer->pending;
+	int r = sanitizer->automaton ? automaton_error(sanitizer->automaton) : draw(sanitizer);
+	if (r < 0) { /* nothing goes out that was not looked at */
+		sanitizer->to->error = r;
+		return;
+	}
 	buffer_append(pending, &byte, 1);
 	sanitizer->at_end = (struct candidate){0};
 	automaton_run(&sanitizer->cursor, &byte, 1);
@@ -319,8 +360,8 @@ static void look(struct sanitizer *sanitizer, const char *data, size_t length)
 	}
 }
 
-/* Nothing more comes: what is complete is replaced, the rest is given out. */
-static void finish(struct sanitizer *sanitizer)
+/* Nothing more comes, or not soon: what is complete is replaced, the rest is given out. */
+static void give_pending(struct sanitizer *sanitizer)
 {
 	while (sanitizer->pending.length_bytes) {
 		struct candidate best = sanitizer->best, at_end = sanitizer->at_end;
@@ -334,8 +375,14 @@ static void finish(struct sanitizer *sanitizer)
 		give(sanitizer, sanitizer->pending.data, sanitizer->pending.length_bytes);
 		sanitizer->pending.length_bytes = 0;
 	}
-	automaton_restart(&sanitizer->cursor);
+	if (sanitizer->automaton)
+		automaton_restart(&sanitizer->cursor);
 	sanitizer->best = sanitizer->at_end = (struct candidate){0};
+}
+
+static void finish(struct sanitizer *sanitizer)
+{
+	give_pending(sanitizer);
 	sanitizer->swallowing = NULL;
 }
 
@@ -365,7 +412,7 @@ int sanitizer_new(const struct sanitize_options *options, struct sanitizer **ret
 		.context = sanitizer};
 	sanitizer->pending = (struct buffer)BUFFER_INIT(MAX_SANITIZE_PENDING_BYTES);
 	sanitizer->again = (struct buffer)BUFFER_INIT(MAX_SANITIZE_PENDING_BYTES);
-	int r = automaton_new(&sanitizer->automaton);
+	int r = 0;
 	for (size_t i = 0; i < options->paths_count && r == 0; i++)
 		r = add_path(sanitizer, &options->paths[i]);
 	for (size_t i = 0; i < options->secrets_count && r == 0; i++)
@@ -374,13 +421,10 @@ int sanitizer_new(const struct sanitize_options *options, struct sanitizer **ret
 	const struct secret_shape *table = secret_shapes(&shapes);
 	for (size_t i = 0; i < shapes && r == 0 && options->recognize; i++)
 		r = add_shape(sanitizer, &table[i]);
-	if (r == 0)
-		r = automaton_seal(sanitizer->automaton);
 	if (r < 0) {
 		sanitizer_free(sanitizer);
 		return r;
 	}
-	automaton_begin(&sanitizer->cursor, sanitizer->automaton);
 	*ret = sanitizer;
 	return 0;
 }
@@ -398,8 +442,13 @@ void sanitizer_free(struct sanitizer *sanitizer)
 		return;
 	automaton_end(&sanitizer->cursor);
 	automaton_free(sanitizer->automaton);
-	for (size_t i = 0; i < sanitizer->patterns_count; i++)
-		free(sanitizer->patterns[i].replacement);
+	for (size_t i = 0; i < sanitizer->patterns_count; i++) {
+		struct pattern *pattern = &sanitizer->patterns[i];
+		size_t more = pattern->shape ? pattern->shape->least_bytes : 0;
+		explicit_bzero(pattern->bytes, pattern->length_bytes - more);
+		free(pattern->bytes);
+		free(pattern->replacement);
+	}
 	free(sanitizer->patterns);
 	wipe(&sanitizer->pending);
 	wipe(&sanitizer->again);
@@ -424,7 +473,9 @@ void sanitizer_flush(struct sanitizer *sanitizer, struct buffer *to)
 {
 	sanitizer->to = to;
 	text_flush(&sanitizer->text);
-	if (sanitizer->best.pattern) {
+	if (sanitizer->text.terminal) {
+		give_pending(sanitizer);
+	} else if (sanitizer->best.pattern) {
 		struct candidate best = sanitizer->best;
 		replace(sanitizer, &best);
 		run_again(sanitizer);
@@ -433,7 +484,8 @@ void sanitizer_flush(struct sanitizer *sanitizer, struct buffer *to)
 
 bool sanitizer_holds(const struct sanitizer *sanitizer)
 {
-	return sanitizer->text.holds || sanitizer->best.pattern;
+	return sanitizer->text.holds || sanitizer->best.pattern ||
+	       (sanitizer->text.terminal && sanitizer->pending.length_bytes);
 }
 
 void sanitizer_counts(const struct sanitizer *sanitizer, struct sanitize_counts *ret)

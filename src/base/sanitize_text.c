@@ -1,4 +1,4 @@
-/* Theory of operation. Runs of plain ASCII are nearly everything, and pass eight bytes at a time. The
+/* Theory of operation. Runs of plain ASCII are nearly everything, and are told sixteen bytes at a time. The
  * rest goes byte by byte: UTF-8 is checked, control codes go through a small machine that knows the
  * forms of ECMA-48 (ESC x, CSI, and strings up to ST), and a byte that is in no text ends all this for
  * the rest of the stream.
@@ -29,34 +29,28 @@ static enum byte_kind kind_of(unsigned char byte)
 	return byte == ESC || byte == BELL || byte == BACKSPACE ? BYTE_CONTROL : BYTE_BINARY;
 }
 
-/* Whether each of eight bytes is one of ' ' to '~'. */
-static bool are_printable(uint64_t word)
+typedef unsigned char lanes __attribute__((vector_size(16)));
+
+/* Whether all of sixteen bytes are plain: ' ' to '~', or HT to CR. */
+static bool are_plain(const char *data)
 {
-	const uint64_t ones = 0x0101010101010101u, tops = ones * 0x80;
-	uint64_t below_space = (word - ones * ' ') & ~word;
-	uint64_t delete = word ^ ones * 0x7f;
-	uint64_t is_delete = (delete - ones) & ~delete;
-	return !((word | below_space | is_delete) & tops);
+	lanes bytes;
+	memcpy(&bytes, data, sizeof(bytes));
+	lanes printable = (lanes)(bytes - ' ' < 0x7f - ' ');
+	lanes blank = (lanes)(bytes - '\t' <= '\r' - '\t');
+	uint64_t plain[2];
+	lanes both = printable | blank;
+	memcpy(plain, &both, sizeof(plain));
+	return (plain[0] & plain[1]) == UINT64_MAX;
 }
 
 static size_t plain_run(const char *data, size_t length)
 {
 	size_t i = 0;
-	while (i < length) {
-		uint64_t word;
-		while (i + sizeof(word) <= length) {
-			memcpy(&word, data + i, sizeof(word));
-			if (!are_printable(word))
-				break;
-			i += sizeof(word);
-		}
-		/* Line ends are plain too, and stand in most words. */
-		size_t end = i + sizeof(word) < length ? i + sizeof(word) : length;
-		while (i < end && kind_of((unsigned char)data[i]) == BYTE_PLAIN)
-			i++;
-		if (i < end)
-			break;
-	}
+	while (i + sizeof(lanes) <= length && are_plain(data + i))
+		i += sizeof(lanes);
+	while (i < length && kind_of((unsigned char)data[i]) == BYTE_PLAIN)
+		i++;
 	return i;
 }
 
@@ -128,7 +122,9 @@ static void begin_sequence(struct text *text, enum text_state state)
 /* One byte within a sequence. False: it is not of it, which ends there. */
 static bool sequence_byte(struct text *text, unsigned char byte)
 {
+	bool ends_string = byte == STRING_END && text->previous == 0xc2; /* ST in UTF-8 */
 	keep(text, byte);
+	text->previous = byte;
 	switch (text->state) {
 	case TEXT_ESCAPE:
 		if (byte == '[')
@@ -154,7 +150,7 @@ static bool sequence_byte(struct text *text, unsigned char byte)
 	default: /* TEXT_STRING */
 		if (byte == ESC)
 			text->state = TEXT_STRING_ESCAPE;
-		else if (byte == BELL)
+		else if (byte == BELL || ends_string)
 			end_sequence(text, false);
 		else
 			/* Nothing has to end it, but it shall not swallow the output after it. */

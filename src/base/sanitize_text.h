@@ -32,6 +32,7 @@ struct text {
 	} state;
 	char sequence[TEXT_SEQUENCE_BYTES];
 	size_t sequence_bytes, string_bytes;
+	unsigned char previous; /* in a sequence */
 	uint64_t removed;
 
 	/* Gets what passes. binary: from here on it is no text. */

@@ -11,15 +11,15 @@
 		"private key", "-----BEGIN " kind "PRIVATE KEY", 0, NULL, "-----END "              \
 	}
 
-/* The least lengths are those of the shortest such key, or enough that prose does not have it. */
+/* The least lengths are not what makes a key, but enough that nothing else has them. */
 static const struct secret_shape shapes[] = {
 	{"AWS access key", "AKIA", 16, "", NULL},
 	{"AWS access key", "ASIA", 16, "", NULL},
-	{"GitHub token", "ghp_", 36, "", NULL},
-	{"GitHub token", "gho_", 36, "", NULL},
-	{"GitHub token", "ghu_", 36, "", NULL},
-	{"GitHub token", "ghs_", 36, "", NULL},
-	{"GitHub token", "ghr_", 36, "", NULL},
+	{"GitHub token", "ghp_", 20, "", NULL},
+	{"GitHub token", "gho_", 20, "", NULL},
+	{"GitHub token", "ghu_", 20, "", NULL},
+	{"GitHub token", "ghs_", 20, "", NULL},
+	{"GitHub token", "ghr_", 20, "", NULL},
 	{"GitHub token", "github_pat_", 22, "_", NULL},
 	{"GitLab token", "glpat-", 20, "_-", NULL},
 	{"Slack token", "xoxa-", 10, "-", NULL},
@@ -27,9 +27,9 @@ static const struct secret_shape shapes[] = {
 	{"Slack token", "xoxp-", 10, "-", NULL},
 	{"API key", "sk-", 20, "_-", NULL},
 	{"API key", "sk_live_", 16, "", NULL},
-	{"API key", "AIza", 35, "_-", NULL},
-	{"npm token", "npm_", 36, "", NULL},
-	{"PyPI token", "pypi-", 32, "_-", NULL},
+	{"API key", "AIza", 20, "_-", NULL},
+	{"npm token", "npm_", 20, "", NULL},
+	{"PyPI token", "pypi-", 20, "_-", NULL},
 	/* The claims of a token, after its header; and its signature. */
 	{"JWT", ".eyJ", 17, "_-.", NULL},
 	PEM(""),

@@ -131,6 +131,8 @@ void wanted_take(struct wanted *wanted)
 {
 	if (wanted->connection < 0) {
 		wanted->connection = accept4(wanted->socket.listener, NULL, NULL, SOCK_CLOEXEC);
+		if (wanted->connection >= 0) /* one box, one connection: a kill leaves no file */
+			ask_socket_close(&wanted->socket);
 		return;
 	}
 	char chunk[4096];
@@ -142,7 +144,6 @@ void wanted_take(struct wanted *wanted)
 	if (n > 0 && take_lines(wanted))
 		return;
 	close_fd(&wanted->connection);
-	close_fd(&wanted->socket.listener); /* one box, one connection */
 	wanted->open_count = 0;
 }
 

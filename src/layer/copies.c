@@ -24,7 +24,7 @@ static const char stage[] = "layer";
 /* What has become of a layer that others stand on and nobody calls by a name. */
 static const char purpose_base[] = "base";
 
-static int check_free(int store, const char *name, struct error *error)
+int layer_check_name(int store, const char *name, struct error *error)
 {
 	struct stat st;
 	if (!layer_name_is_valid(name) || layer_is_id(name)) {
@@ -42,8 +42,7 @@ static int check_free(int store, const char *name, struct error *error)
 	return 0;
 }
 
-/* A new name, never one that somebody else has taken meanwhile. */
-static int give_name(int store, struct layer *layer, const char *name, struct error *error)
+int layer_give_name(int store, struct layer *layer, const char *name, struct error *error)
 {
 	char target[LAYER_ID_BYTES + 8];
 	cleanup_free char *link = path_join("names", name);
@@ -73,8 +72,7 @@ static int set_purpose(struct layer *layer, const char *purpose)
 	return 0;
 }
 
-/* No run changes it any more. What it is for is known from then on. */
-static int seal(struct layer *layer, const char *purpose, struct error *error)
+int layer_seal(struct layer *layer, const char *purpose, struct error *error)
 {
 	if (purpose && set_purpose(layer, purpose) < 0)
 		return error_set_errno(error, ENOMEM, stage, "%s", layer->id);
@@ -165,7 +163,7 @@ static int copy_running(int store, const char *which, const char *purpose,
 	if (r == 0 && !copy->settled)
 		r = layer_settle(copy, NULL, error);
 	if (r == 0)
-		r = seal(copy, NULL, error);
+		r = layer_seal(copy, NULL, error);
 	layer_close(running);
 	if (r < 0) {
 		struct error ignored;
@@ -216,16 +214,16 @@ static int snapshot_stopped(int store, struct layer *layer, const char *snapshot
 		struct layer *copy = NULL;
 		int r = copy_whole(layer, "snapshot", ret_copied_bytes, &copy, error);
 		if (r == 0)
-			r = seal(copy, NULL, error);
+			r = layer_seal(copy, NULL, error);
 		if (r == 0)
-			r = give_name(store, copy, snapshot, error);
+			r = layer_give_name(store, copy, snapshot, error);
 		layer_close(copy);
 		return r;
 	}
 	int r = step_aside(store, layer, error);
 	if (r == 0)
-		r = seal(layer, "snapshot", error);
-	return r < 0 ? r : give_name(store, layer, snapshot, error);
+		r = layer_seal(layer, "snapshot", error);
+	return r < 0 ? r : layer_give_name(store, layer, snapshot, error);
 }
 
 int layer_snapshot(
@@ -237,7 +235,7 @@ int layer_snapshot(
 	*ret_copied_bytes = 0;
 	int r = layer_open_store(&path, &store, error);
 	if (r == 0)
-		r = check_free(store, snapshot, error);
+		r = layer_check_name(store, snapshot, error);
 	if (r == 0)
 		r = open_to_keep(which, &layer, error);
 	if (r == 0) {
@@ -245,7 +243,7 @@ int layer_snapshot(
 	} else if (r == 1) {
 		r = copy_running(store, which, "snapshot", ret_copied_bytes, &layer, error);
 		if (r == 0)
-			r = give_name(store, layer, snapshot, error);
+			r = layer_give_name(store, layer, snapshot, error);
 	}
 	layer_close(layer);
 	return r;
@@ -298,7 +296,7 @@ static int fork_above(int store, struct layer *below, char *const names[], struc
 		struct layer *made = NULL;
 		r = go_on_from(below, names[done], "fork", &made, error);
 		if (r == 0)
-			r = give_name(store, made, names[done], error);
+			r = layer_give_name(store, made, names[done], error);
 		if (r < 0 && made) {
 			struct error ignored;
 			free(made->name);
@@ -328,7 +326,7 @@ int layer_fork(const char *which, char *const names[], struct error *error)
 	uint64_t copied_bytes = 0;
 	int r = layer_open_store(&path, &store, error);
 	for (size_t i = 0; r == 0 && names[i]; i++) {
-		r = check_free(store, names[i], error);
+		r = layer_check_name(store, names[i], error);
 		for (size_t k = 0; r == 0 && k < i; k++)
 			if (strcmp(names[i], names[k]) == 0)
 				r = error_set(error, EINVAL, stage, "%s is named twice", names[i]);
@@ -342,7 +340,7 @@ int layer_fork(const char *which, char *const names[], struct error *error)
 		if (named)
 			r = step_aside(store, layer, error);
 		if (r == 0)
-			r = seal(layer, named ? purpose_base : NULL, error);
+			r = layer_seal(layer, named ? purpose_base : NULL, error);
 	}
 	if (r == 0)
 		r = fork_above(store, layer, names, error);

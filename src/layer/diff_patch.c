@@ -7,10 +7,12 @@
 #include <errno.h>
 #include <string.h>
 
+/* A blank that ends a component is taken by `git apply` for the end of the name. */
 bool diff_is_plain(const char *path)
 {
 	for (const unsigned char *s = (const unsigned char *)path; *s; s++)
-		if (*s < 0x20 || *s >= 0x7f || *s == '"' || *s == '\\')
+		if (*s < 0x20 || *s >= 0x7f || *s == '"' || *s == '\\' ||
+			(*s == ' ' && (s[1] == '/' || s[1] == '\0')))
 			return false;
 	return true;
 }

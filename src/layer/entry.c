@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/sys.h"
+#include "layer/reach.h"
 
 #include <fcntl.h>
 #include <string.h>

@@ -41,6 +41,12 @@ int layer_create_above(const struct layer *below, const char *name, const char *
 /* The same, but beside `model` (any kind; need not be open): on what that stands on. */
 int layer_create_like(const struct layer *model, const char *purpose, struct layer **ret,
 	struct error *error);
+/* Gives a layer that is open for writing a name that no other has (-EEXIST). */
+int layer_give_name(int store, struct layer *layer, const char *name, struct error *error);
+/* No run changes the layer any more. purpose NULL: as it is. */
+int layer_seal(struct layer *layer, const char *purpose, struct error *error);
+/* -EINVAL, -EEXIST: no new layer can be called that. */
+int layer_check_name(int store, const char *name, struct error *error);
 /* Gives the layer a name, taking it from whichever had it, in one step. */
 int layer_point_name(int store, const char *name, const char *id);
 

@@ -10,14 +10,19 @@
 #include "layer/settle.h"
 
 #include "base/cleanup.h"
+#include "base/fd.h"
+#include "base/limits.h"
 #include "base/path.h"
 #include "base/sys.h"
 #include "layer/layer_internal.h"
+#include "layer/reach.h"
 #include "layer/records.h"
 #include "layer/walk.h"
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <sys/xattr.h>
 
 static const char stage[] = "layer";
 
@@ -41,7 +46,7 @@ uint64_t layer_clock_lag_us(void)
  * above it has become. 0: not known. */
 static uint64_t born_us(const struct layer_view *view, const char *path)
 {
-	char at[4096];
+	char at[MAX_PATH_BYTES];
 	size_t length = strlen(path);
 	if (!view->own || length >= sizeof(at))
 		return 0;
@@ -73,6 +78,28 @@ static bool changed_since(const struct layer_change *change, uint64_t since_us)
 	return changed_us >= since_us || born_us(change->view, change->path) <= changed_us;
 }
 
+/* Whether the host may have removed it in the run. Overlayfs marks what it has copied up; a rename
+ * takes the mark along, so that it says little unless something of the directory has changed, too. */
+static bool lost_in_run(const struct layer_change *change, uint64_t since_us)
+{
+	char at[MAX_PATH_BYTES];
+	cleanup_close int fd = layer_open_after(change);
+	if (fd < 0 || fgetxattr(fd, "user.overlay.origin", NULL, 0) < 0)
+		return false;
+	snprintf(at, sizeof(at), "%s", change->path);
+	for (bool top = false; !top;) {
+		char *slash = strrchr(at, '/');
+		struct stat st;
+		top = !slash;
+		*(slash ? slash : at) = '\0';
+		cleanup_close int above = sys_openat2(change->view->base, top ? "." : at,
+			O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, beneath);
+		if (above >= 0 && fstat(above, &st) == 0)
+			return layer_time_us(&st.st_ctim) + layer_clock_lag_us() >= since_us;
+	}
+	return false;
+}
+
 /* ---- recording ---- */
 
 struct settling {
@@ -81,7 +108,7 @@ struct settling {
 	struct records_writer *writer;
 	struct layer_counts *counts;
 	uint64_t since_us;
-	bool fresh; /* something that no record said anything of */
+	bool fresh;               /* something that no record said anything of */
 	const struct strv *renew; /* NULL: nothing */
 };
 
@@ -106,10 +133,10 @@ static struct layer_record make_record(
 	if (!shown && settling->layer->parents.count > 0)
 		look_at_base(change, &of_base.before);
 	return (struct layer_record){.base = of_base.before,
-		/* That overlayfs has copied a file up says nothing of this name: a rename or a link
-		 * takes the mark along. */
-		.changed_in_run =
-			of_base.before.present && changed_since(&of_base, settling->since_us)};
+		.changed_in_run = of_base.before.present
+					  ? changed_since(&of_base, settling->since_us)
+					  : change->view->base >= 0 &&
+						    lost_in_run(change, settling->since_us)};
 }
 
 static bool is_renewed(const struct settling *settling, const char *path)
@@ -117,8 +144,8 @@ static bool is_renewed(const struct settling *settling, const char *path)
 	for (size_t i = 0; settling->renew && i < settling->renew->count; i++) {
 		const char *top = settling->renew->items[i];
 		size_t length = strlen(top);
-		if (length == 0 || (strncmp(path, top, length) == 0 &&
-					   (path[length] == '/' || !path[length])))
+		if (length == 0 ||
+			(strncmp(path, top, length) == 0 && (path[length] == '/' || !path[length])))
 			return true;
 	}
 	return false;
@@ -210,10 +237,8 @@ static int write_records(
 static int settle_root(const struct layer *layer, const struct layer_root *root,
 	struct layer_counts *counts, const struct strv *renew, struct error *error)
 {
-	struct settling settling = {.layer = layer,
-		.counts = counts,
-		.since_us = layer->started_us,
-		.renew = renew};
+	struct settling settling = {
+		.layer = layer, .counts = counts, .since_us = layer->started_us, .renew = renew};
 	struct layer_view view;
 	int r = layer_view_open(layer, root, &view, error);
 	if (r == 0)
@@ -232,17 +257,62 @@ static int settle_root(const struct layer *layer, const struct layer_root *root,
 	return r;
 }
 
+static int settle_roots(struct layer *layer, struct layer_counts *ret_counts, struct error *error)
+{
+	bool copy = layer->kind == LAYER_COPY;
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < layer->roots_count; i++)
+		r = settle_root(layer, &layer->roots[i], copy ? NULL : ret_counts, NULL, error);
+	/* Of a copy only the records tell who changed what. */
+	return r == 0 && copy ? layer_count(layer, ret_counts, error) : r;
+}
+
+/* ---- what a box has shut ---- */
+
+struct outcome {
+	int r;
+	struct layer_counts counts;
+	struct error error;
+};
+
+/* A child may do what this process must not for the rest of its life. */
+static int settle_in_child(
+	struct layer *layer, struct layer_counts *ret_counts, struct error *error)
+{
+	struct outcome outcome = {0};
+	int ends[2];
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return error_set_errno(error, errno, stage, "records of layer %s", layer->id);
+	pid_t pid = fork();
+	if (pid == 0) {
+		reach_allow();
+		outcome.r = settle_roots(layer, &outcome.counts, &outcome.error);
+		fd_write_full(ends[1], &outcome, sizeof(outcome));
+		_exit(0);
+	}
+	close(ends[1]);
+	ssize_t n = pid < 0 ? -errno : fd_read_full(ends[0], &outcome, sizeof(outcome));
+	close(ends[0]);
+	/* Whoever reaps every child here may have reaped it. */
+	while (pid > 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		continue;
+	if (n != sizeof(outcome))
+		return error_set_errno(
+			error, n < 0 ? (int)-n : ECHILD, stage, "records of layer %s", layer->id);
+	*ret_counts = outcome.counts;
+	if (outcome.r < 0 && error)
+		*error = outcome.error;
+	return outcome.r;
+}
+
 int layer_settle(struct layer *layer, struct layer_counts *ret_counts, struct error *error)
 {
 	struct layer_counts counts = {0};
-	int r = 0;
-	for (size_t i = 0; r == 0 && i < layer->roots_count; i++)
-		r = settle_root(
-			layer, &layer->roots[i], layer->kind == LAYER_COPY ? NULL : &counts, NULL,
-			error);
-	/* Of a copy only the records tell who changed what. */
-	if (r == 0 && ret_counts && layer->kind == LAYER_COPY)
-		r = layer_count(layer, &counts, error);
+	int r = settle_roots(layer, &counts, error);
+	if (r == -EACCES && geteuid() != 0) {
+		counts = (struct layer_counts){0};
+		r = settle_in_child(layer, &counts, error);
+	}
 	if (r == 0 && !layer->settled) {
 		layer->settled = true;
 		r = layer_save(layer, error);

@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/sys.h"
+#include "layer/reach.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -251,12 +252,23 @@ static int enter(
 	bool unread = lowest && ret->sides == WALK_BOTH;
 	int flags = (unread ? O_PATH : O_RDONLY) | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 	ret->fd = sys_openat2(directory->fd, name, (uint64_t)flags, beneath);
+	if (ret->fd < 0 && errno == EACCES && reach_own())
+		ret->fd = sys_openat2(directory->fd, name, (uint64_t)flags, beneath);
 	if (ret->fd < 0)
 		return errno == ENOTDIR || errno == ELOOP || errno == EXDEV ? -ENOENT : -errno;
 	if (unread || !marks)
 		return 0;
 	ret->whiteouts = has_mark(ret->fd, "opaque", 'x');
 	return !ret->whiteouts && has_mark(ret->fd, "opaque", 'y');
+}
+
+/* A directory that may be listed may yet be shut to this. */
+static int look_at(int directory, const char *name, struct stat *ret)
+{
+	int r = fstatat(directory, name, ret, AT_SYMLINK_NOFOLLOW);
+	return r < 0 && errno == EACCES && reach_own()
+		       ? fstatat(directory, name, ret, AT_SYMLINK_NOFOLLOW)
+		       : r;
 }
 
 /* Looks the name up on both sides at once. */
@@ -271,7 +283,7 @@ static int look_up(struct state *state, const struct frame *frame, const char *n
 		struct stat st;
 		if (!sides)
 			continue;
-		if (fstatat(place->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
+		if (look_at(place->fd, name, &st) < 0) {
 			if (errno == ENOENT)
 				continue;
 			return fail(state, errno, "cannot be looked at");

@@ -13,6 +13,7 @@
 #include <sqlite3.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 enum { BUSY_TIMEOUT_MS = 20000 };
@@ -287,6 +288,10 @@ int store_open(struct store **ret, struct error *error)
 	int r = store_directory(&directory, error);
 	if (r < 0)
 		return r;
+	/* SQLite's own waiting does not cover the change to WAL and the first table. */
+	cleanup_close int opening = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (opening < 0 || flock(opening, LOCK_EX) < 0)
+		return error_set_errno(error, errno, stage, "%s", directory);
 	struct store *store = calloc(1, sizeof(*store));
 	if (store)
 		store->path = path_join(directory, "state.db");

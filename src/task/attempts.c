@@ -161,9 +161,17 @@ static int pack(const struct task_work *work, struct pack_result *ret, struct er
 	cleanup_close int log = task_open_log(task, name, error);
 	if (log < 0)
 		return log;
-	struct pack_request request = {.clone_layer = task->clone_layer,
-		.prepared_layer = task->prepared_layer,
-		.agent_layer = attempt->layer,
+	cleanup_free char *clone = NULL, *prepared = NULL, *agent = NULL;
+	int r = task_layer_id(task->clone_layer, &clone, error);
+	if (r == 0)
+		r = task_layer_id(task->prepared_layer, &prepared, error);
+	if (r == 0)
+		r = task_layer_id(attempt->layer, &agent, error);
+	if (r < 0)
+		return r;
+	struct pack_request request = {.clone_layer = clone,
+		.prepared_layer = prepared,
+		.agent_layer = agent,
 		.commit = task->commit,
 		.branch = branch,
 		.subject = subject,
@@ -171,7 +179,11 @@ static int pack(const struct task_work *work, struct pack_result *ret, struct er
 		.out_directory = directory,
 		.log = log,
 		.tick = task_work_tick};
-	return task_pack(&request, ret, error);
+	r = task_pack(&request, ret, error);
+	/* The directory is nobody else's; as root, a box that is to apply it has another owner. */
+	if (r == 0 && !ret->empty && chmod(ret->patch_path, 0644) < 0)
+		r = error_set_errno(error, errno, stage, "%s", ret->patch_path);
+	return r;
 }
 
 static int write_result(const struct task_work *work, json_t *result, struct error *error)

@@ -14,16 +14,39 @@ static const char usage[] =
 	"Throws layers away, with all that is in them. The host stays as it is.\n\n"
 	"  --all-unnamed  those that runs left and nobody has named\n";
 
-static int discard(const char *which)
+static int discard(const char *which, bool last)
 {
 	struct layer *layer = NULL;
 	struct error error;
 	int r = layer_open(which, LAYER_WRITE, &layer, &error);
 	if (r == 0)
 		r = layer_discard(layer, &error);
-	if (r < 0)
+	if (r < 0 && (last || r != -EBUSY))
 		verb_complain(&error);
 	return r;
+}
+
+/* What stands on one of them may go with another: so those that are in the way come twice. */
+static int discard_all(const struct strv *names)
+{
+	cleanup_strv struct strv again = {0};
+	struct layer_garbage garbage;
+	struct error ignored;
+	int failed = 0;
+	for (size_t i = 0; i < names->count; i++) {
+		int r = discard(names->items[i], false);
+		if (r == -EBUSY && strv_add(&again, names->items[i]) == 0)
+			continue;
+		failed = r < 0 ? r : failed;
+	}
+	layer_collect(NULL, &garbage, &ignored);
+	for (size_t i = again.count; i > 0; i--) {
+		int r = discard(again.items[i - 1], true);
+		failed = r < 0 ? r : failed;
+	}
+	if (again.count)
+		layer_collect(NULL, &garbage, &ignored);
+	return failed;
 }
 
 /* A task's own are the task's to remove. */
@@ -49,7 +72,6 @@ int cmd_discard(int argc, char *argv[])
 	const struct verb_flag flags[] = {{"all-unnamed", &all_unnamed, NULL}};
 	cleanup_strv struct strv words = {0};
 	struct error error;
-	struct layer_garbage garbage;
 	int r = verb_options(argc, argv, flags, ARRAY_SIZE(flags), usage, &words, NULL);
 	if (r != 0)
 		return r < 0 ? VERB_FAILED : 0;
@@ -61,10 +83,5 @@ int cmd_discard(int argc, char *argv[])
 		verb_complain(&error);
 		return VERB_FAILED;
 	}
-	for (size_t i = 0; i < words.count; i++)
-		if (discard(words.items[i]) < 0)
-			r = VERB_FAILED;
-	/* What only they stood on goes with them. */
-	layer_collect(NULL, &garbage, &error);
-	return r;
+	return discard_all(&words) < 0 ? VERB_FAILED : 0;
 }

@@ -8,6 +8,7 @@
 #include "layer/changes.h"
 #include "layer/copies.h"
 #include "layer/layer_internal.h"
+#include "task/import.h"
 #include "task/verbs.h"
 
 #include <fcntl.h>
@@ -193,12 +194,58 @@ static int collect(const struct strv *words)
 	return 0;
 }
 
+static int export_layer(const struct strv *words)
+{
+	struct error error;
+	cleanup_free char *digest = NULL;
+	const char *file = words->count > 2 ? words->items[2] : NULL;
+	if (!file && isatty(STDOUT_FILENO)) {
+		verb_say("a tar is nothing for a terminal: name a FILE, or redirect");
+		return VERB_FAILED;
+	}
+	cleanup_close int fd = file ? fd_open_result(file) : fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0) {
+		verb_say("%s: %s", file ? file : "stdout", strerror(file ? -fd : errno));
+		return VERB_FAILED;
+	}
+	if (layer_export(words->items[1], fd, &digest, &error) < 0) {
+		verb_complain(&error);
+		if (file)
+			verb_say("%s is not complete", file);
+		return VERB_FAILED;
+	}
+	fprintf(stderr, "%s\n", digest);
+	return 0;
+}
+
+static int import(const struct strv *words)
+{
+	struct error error;
+	cleanup_free char *digest = NULL, *id = NULL;
+	const char *file = words->items[1], *name = words->count > 2 ? words->items[2] : NULL;
+	cleanup_close int fd = strcmp(file, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
+						      : open(file, O_RDONLY | O_CLOEXEC);
+	if (fd < 0) {
+		verb_say("%s: %s", file, strerror(errno));
+		return VERB_FAILED;
+	}
+	if (layer_import(fd, name, &digest, &id, &error) < 0) {
+		verb_complain(&error);
+		return VERB_FAILED;
+	}
+	puts(name ? name : id);
+	fprintf(stderr, "%s\n", digest);
+	return 0;
+}
+
 static const struct {
 	const char *name;
 	size_t words_min, words_max; /* the name included */
 	int (*run)(const struct strv *words);
 } parts[] = {
 	{"collect", 1, 1, collect},
+	{"export", 2, 3, export_layer},
+	{"import", 2, 3, import},
 };
 
 int cmd_layers(int argc, char *argv[])

@@ -4,7 +4,7 @@
 #include "base/suggest.h"
 #include "base/units.h"
 #include "task/command.h"
-#include "task/words.h"
+#include "task/verbs.h"
 
 #include <string.h>
 
@@ -41,7 +41,7 @@ int cmd_task(int argc, char *argv[])
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		if (strcmp(argv[1], verbs[i].name) == 0)
 			return verbs[i].run(argc - 1, argv + 1);
-	words_complain("coffer task has no verb '%s'", argv[1]);
+	verb_say("coffer task has no verb '%s'", argv[1]);
 	const char *near = suggest_nearest(argv[1], verbs, ARRAY_SIZE(verbs), sizeof(verbs[0]));
 	if (near)
 		fprintf(stderr, "  did you mean %s?\n", near);
@@ -78,7 +78,7 @@ static const struct task_option *find_option(
 
 static int refuse(const struct task_verb_line *verb, const char *word)
 {
-	words_complain("there is no option '%s'", word);
+	verb_say("there is no option '%s'", word);
 	const char *near =
 		suggest_nearest(word, verb->options, verb->options_count, sizeof(verb->options[0]));
 	if (near)
@@ -97,7 +97,7 @@ int task_parse_words(int argc, char *argv[], const struct task_verb_line *verb, 
 		const char *value, *word = argv[i];
 		if (plain || word[0] != '-' || !word[1]) {
 			if (*ret_count == max_count) {
-				words_complain("'%s' is one word too many", word);
+				verb_say("'%s' is one word too many", word);
 				fprintf(stderr, "  usage: coffer task %s\n", verb->usage);
 				return -EINVAL;
 			}
@@ -116,7 +116,7 @@ int task_parse_words(int argc, char *argv[], const struct task_verb_line *verb, 
 		if (!option)
 			return refuse(verb, word);
 		if (option->argument && !value && !(value = argv[++i])) {
-			words_complain("%s needs a value: %s", option->name, option->argument);
+			verb_say("%s needs a value: %s", option->name, option->argument);
 			return -EINVAL;
 		}
 		*option->value = option->argument ? value : option->name;
@@ -127,11 +127,12 @@ int task_parse_words(int argc, char *argv[], const struct task_verb_line *verb, 
 int task_open_store(struct store **ret)
 {
 	struct error error;
+	verb_begin();
 	int r = store_open(ret, &error);
 	if (r == 0 && (r = task_recover(*ret, &error)) < 0)
 		store_close(*ret);
 	if (r < 0)
-		words_complain_error(&error);
+		verb_complain(&error);
 	return r;
 }
 
@@ -143,7 +144,7 @@ int task_open_one(const char *id, struct store **ret_store, struct task **ret)
 		return r;
 	r = task_load(*ret_store, id, ret, &error);
 	if (r < 0) {
-		words_complain_error(&error);
+		verb_complain(&error);
 		store_close(*ret_store);
 	}
 	return r;
@@ -153,7 +154,7 @@ int task_parse_attempt(const char *text, const struct task *task, int64_t *ret)
 {
 	uint64_t number;
 	if (units_parse_count(text, &number) < 0 || number == 0 || number > task->spec.attempts) {
-		words_complain("--attempt: task %s has attempts 1 to %llu, not '%s'", task->id,
+		verb_say("--attempt: task %s has attempts 1 to %llu, not '%s'", task->id,
 			(unsigned long long)task->spec.attempts, text);
 		return -EINVAL;
 	}

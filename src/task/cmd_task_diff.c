@@ -6,6 +6,7 @@
 #include "task/cmd_task.h"
 #include "task/pack.h"
 #include "task/patch_stat.h"
+#include "task/verbs.h"
 #include "task/words.h"
 
 #include <fcntl.h>
@@ -32,7 +33,7 @@ static char *find_patch(const struct task *task, const char *attempt)
 	if (path && access(path, R_OK) == 0)
 		return path;
 	free(path);
-	words_complain("task %s (%s) has no patch%s", task->id, task->state,
+	verb_say("task %s (%s) has no patch%s", task->id, task->state,
 		strcmp(task->state, "done") == 0 ? ": the agent changed nothing" : " yet");
 	return NULL;
 }
@@ -81,7 +82,7 @@ int cmd_task_diff(int argc, char *argv[])
 	struct task *task;
 	int r = task_parse_words(argc, argv, &verb, words, &count, 1);
 	if (r == 0 && count == 0) {
-		words_complain("which task? `coffer task list` has them");
+		verb_say("which task? `coffer task list` has them");
 		r = -EINVAL;
 	}
 	if (r != 0 || task_open_one(words[0], &store, &task) < 0)
@@ -96,7 +97,7 @@ int cmd_task_diff(int argc, char *argv[])
 	else
 		r = isatty(STDOUT_FILENO) ? print_shown(path) : print_raw(path);
 	if (r < 0 && r != -EPIPE)
-		words_complain("%s: %s", path, strerror(-r));
+		verb_say("%s: %s", path, strerror(-r));
 	return r < 0 && r != -EPIPE ? TASK_EXIT_FAILED : 0;
 }
 
@@ -116,7 +117,7 @@ int cmd_task_apply(int argc, char *argv[])
 	struct error error = {0};
 	int r = task_parse_words(argc, argv, &verb, words, &count, 1);
 	if (r == 0 && count == 0) {
-		words_complain("which task? `coffer task list` has them");
+		verb_say("which task? `coffer task list` has them");
 		r = -EINVAL;
 	}
 	if (r != 0 || task_open_one(words[0], &store, &task) < 0)
@@ -126,7 +127,7 @@ int cmd_task_apply(int argc, char *argv[])
 	task_free(task);
 	cleanup_free char *directory = path ? realpath(to, NULL) : NULL;
 	if (path && !directory)
-		words_complain("%s: %s", to, strerror(errno));
+		verb_say("%s: %s", to, strerror(errno));
 	if (!directory)
 		return path ? TASK_EXIT_FAILED : TASK_EXIT_UNFIT;
 	const struct patch_apply_options apply = {.patch = path,
@@ -135,6 +136,6 @@ int cmd_task_apply(int argc, char *argv[])
 		.three_way = three_way != NULL};
 	if (task_patch_apply(&apply, STDOUT_FILENO, &error) == 0)
 		return 0;
-	words_complain_error(&error);
+	verb_complain(&error);
 	return TASK_EXIT_UNFIT;
 }

@@ -3,6 +3,7 @@
 #include "base/path.h"
 #include "task/cmd_task.h"
 #include "task/task_internal.h"
+#include "task/verbs.h"
 #include "task/words.h"
 
 #include <fcntl.h>
@@ -23,10 +24,11 @@ struct logs {
 	bool titles;
 };
 
+static const char *const order[] = {
+	"log.task", "log.clone", "log.setup", "log.agent.", "log.check.", "log.out.", "log.branch"};
+
 static int order_of(const char *name)
 {
-	static const char *const order[] = {"log.task", "log.clone", "log.setup", "log.agent.",
-		"log.check.", "log.out.", "log.branch"};
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
 		if (strncmp(name, order[i], strlen(order[i])) == 0)
 			return (int)i;
@@ -36,8 +38,8 @@ static int order_of(const char *name)
 static int compare(const void *left, const void *right)
 {
 	const struct log *a = left, *b = right;
-	int order = order_of(a->name) - order_of(b->name);
-	return order ? order : strverscmp(a->name, b->name);
+	int difference = order_of(a->name) - order_of(b->name);
+	return difference ? difference : strverscmp(a->name, b->name);
 }
 
 static bool is_known(const struct logs *logs, const char *name)
@@ -128,12 +130,19 @@ static void follow(struct logs *logs, const struct task *task, const char *phase
 	}
 }
 
+/* "agent" are all of them, "agent.2" is one. */
 static bool is_phase(const char *name)
 {
-	for (int phase = 0; phase < PHASES; phase++)
-		if (strcmp(task_phase_name((enum task_phase)phase), name) == 0)
+	cleanup_free char *log = NULL;
+	if (asprintf(&log, "log.%.*s", (int)strcspn(name, "."), name) < 0) {
+		log = NULL;
+		return false;
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
+		if (strncmp(order[i], log, strlen(log)) == 0 &&
+			strcspn(order[i] + strlen("log."), ".") == strlen(log) - strlen("log."))
 			return true;
-	return strcmp(name, "task") == 0 || strcmp(name, "branch") == 0;
+	return false;
 }
 
 int cmd_task_logs(int argc, char *argv[])
@@ -142,7 +151,7 @@ int cmd_task_logs(int argc, char *argv[])
 	const struct task_option options[] = {
 		{"--follow", NULL, &wait, "until the task has ended (also -f)"},
 		{"-f", NULL, &wait, "the same"},
-		{"--phase", "PHASE", &phase, "clone, setup, agent, check, out or task alone"},
+		{"--phase", "PHASE", &phase, "clone, setup, agent[.N], check[.N], out or task"},
 	};
 	const struct task_verb_line verb = {
 		"logs ID [--follow] [--phase PHASE]", options, ARRAY_SIZE(options)};
@@ -151,9 +160,8 @@ int cmd_task_logs(int argc, char *argv[])
 	struct task *task;
 	int r = task_parse_words(argc, argv, &verb, words, &count, 1);
 	if (r == 0 && (count == 0 || (phase && !is_phase(phase)))) {
-		words_complain(
-			count ? "there is no phase '%s': clone, setup, search, agent, check, out"
-			      : "which task? `coffer task list` has them",
+		verb_say(count ? "there is no log of '%s': clone, setup, agent, check, out, task"
+			       : "which task? `coffer task list` has them",
 			phase);
 		r = -EINVAL;
 	}

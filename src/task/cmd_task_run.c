@@ -1,16 +1,16 @@
 /* `coffer task run` and `resume`. */
 #include "base/cleanup.h"
-#include "base/path.h"
+#include "base/fd.h"
 #include "base/suggest.h"
 #include "task/cmd_task.h"
 #include "task/progress.h"
 #include "task/task_internal.h"
-#include "task/words.h"
+#include "task/verbs.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/stat.h>
+#include <sys/wait.h>
 
 static const char default_file[] = "coffer-task.toml";
 
@@ -148,22 +148,44 @@ static int read_request(
 /* ---- in the background ---- */
 
 /* Session, descriptors, and a parent that nobody waits for. The lock comes along. In the parent:
- * the pid. */
-static pid_t go_to_background(const struct task *task, struct error *error)
+ * the pid, when the one in the background has taken over. */
+static pid_t go_to_background(struct task *task, struct error *error)
 {
 	cleanup_close int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	cleanup_close int log = task_open_log(task, "log.task", error);
 	if (null < 0 || log < 0)
 		return null < 0 ? error_set_errno(error, errno, "task", "/dev/null") : log;
+	int ready[2];
+	if (pipe2(ready, O_CLOEXEC) < 0)
+		return error_set_errno(error, errno, "task", "a pipe");
 	fflush(NULL);
 	pid_t pid = fork();
-	if (pid != 0)
-		return pid < 0 ? error_set_errno(error, errno, "task", "fork") : pid;
+	if (pid != 0) {
+		char word;
+		int code = errno;
+		close(ready[1]);
+		bool taken = pid > 0 && fd_read_full(ready[0], &word, 1) == 1;
+		close(ready[0]);
+		if (pid > 0)
+			waitpid(pid, NULL, 0);
+		return pid < 0 ? error_set_errno(error, code, "task", "fork")
+		       : taken ? pid
+			       : error_set(error, EPIPE, "task",
+					 "the process in the background did not begin: see %s/log.task",
+					 task->directory);
+	}
 	setsid();
 	if (fork() != 0)
 		_exit(EXIT_SUCCESS);
 	if (dup2(null, 0) < 0 || dup2(log, 1) < 0 || dup2(log, 2) < 0 || chdir("/") < 0)
 		_exit(EXIT_FAILURE);
+	if (store_open(&task->store, error) < 0 || task_save_running(task, error) < 0) {
+		verb_complain(error);
+		_exit(EXIT_FAILURE);
+	}
+	(void)fd_write_full(ready[1], "", 1);
+	close(ready[0]);
+	close(ready[1]);
 	return 0;
 }
 
@@ -200,16 +222,12 @@ static int work_on(struct task *task, struct store *store, const struct manner *
 		if (pid > 0)
 			print_id(task, manner);
 		if (pid < 0)
-			words_complain_error(&error);
+			verb_complain(&error);
 		if (pid != 0) {
 			task_free(task);
 			return pid < 0 ? TASK_EXIT_FAILED : 0;
 		}
-		if (store_open(&store, &error) < 0) {
-			words_complain_error(&error);
-			_exit(TASK_EXIT_FAILED);
-		}
-		task->store = store;
+		store = task->store;
 	}
 	task->progress = task_progress_new(manner->quiet);
 	int code = task_run(task);
@@ -242,7 +260,7 @@ int cmd_task_run(int argc, char *argv[])
 	task_spec_release(&spec);
 	if (r == 0)
 		return work_on(task, store, &manner);
-	words_complain_error(&error);
+	verb_complain(&error);
 	store_close(store);
 	return TASK_EXIT_FAILED;
 }
@@ -267,7 +285,7 @@ int cmd_task_resume(int argc, char *argv[])
 	struct task *task;
 	struct error error = {0};
 	if (count == 0) {
-		words_complain("which task? usage: coffer task %s", verb.usage);
+		verb_say("which task? usage: coffer task %s", verb.usage);
 		return TASK_EXIT_FAILED;
 	}
 	if (task_open_one(words[0], &store, &task) < 0)
@@ -284,7 +302,7 @@ int cmd_task_resume(int argc, char *argv[])
 	close_fd(&sweep);
 	if (r == 0)
 		return work_on(task, store, &manner);
-	words_complain_error(&error);
+	verb_complain(&error);
 	task_free(task);
 	store_close(store);
 	return TASK_EXIT_FAILED;

@@ -3,6 +3,7 @@
 #include "base/sys.h"
 #include "task/cmd_task.h"
 #include "task/task_internal.h"
+#include "task/verbs.h"
 #include "task/words.h"
 
 #include <signal.h>
@@ -67,7 +68,7 @@ int cmd_task_list(int argc, char *argv[])
 		putchar('\n');
 	}
 	if (r < 0)
-		words_complain_error(&error);
+		verb_complain(&error);
 	json_decref(all);
 	store_close(store);
 	return r < 0 ? TASK_EXIT_FAILED : 0;
@@ -85,7 +86,7 @@ int cmd_task_show(int argc, char *argv[])
 	struct task *task;
 	int r = task_parse_words(argc, argv, &verb, words, &count, 1);
 	if (r == 0 && count == 0) {
-		words_complain("which task? `coffer task list` has them");
+		verb_say("which task? `coffer task list` has them");
 		r = -EINVAL;
 	}
 	if (r != 0 || task_open_one(words[0], &store, &task) < 0)
@@ -131,7 +132,7 @@ static int each(int argc, char *argv[], const struct task_verb_line *verb,
 	if (r != 0)
 		return r > 0 ? 0 : TASK_EXIT_FAILED;
 	if (count == 0) {
-		words_complain("which task? `coffer task list` has them");
+		verb_say("which task? `coffer task list` has them");
 		return TASK_EXIT_FAILED;
 	}
 	int code = 0;
@@ -144,7 +145,7 @@ static int each(int argc, char *argv[], const struct task_verb_line *verb,
 			continue;
 		}
 		if (act(task, &error) < 0) {
-			words_complain_error(&error);
+			verb_complain(&error);
 			code = TASK_EXIT_FAILED;
 		}
 		task_free(task);
@@ -176,7 +177,7 @@ static int clear_prepared(void)
 		return TASK_EXIT_FAILED;
 	int r = task_prepared_clear(store, &count, &error);
 	if (r < 0)
-		words_complain_error(&error);
+		verb_complain(&error);
 	else
 		printf("%llu set-ups are forgotten; layers that tasks stand on go with those\n",
 			(unsigned long long)count);

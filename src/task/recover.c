@@ -5,7 +5,8 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "base/tree.h"
-#include "layer/layer.h"
+#include "layer/copies.h"
+#include "layer/layer_internal.h"
 #include "task/task_internal.h"
 
 #include <fcntl.h>
@@ -69,12 +70,12 @@ int task_recover(struct store *store, struct error *error)
 
 /* ---- what no row refers to ---- */
 
-/* "t-xxxxxxxx.setup": children before what they stand on. */
+/* "t-xxxxxxxx.setup" and the like: 0 to 3, children before what they stand on; -1: no task's. */
 static int order_of(const char *name)
 {
 	static const char *const order[] = {"check.", "agent.", "setup", "clone"};
 	char id[TASK_ID_BYTES];
-	snprintf(id, sizeof(id), "%s", name);
+	snprintf(id, sizeof(id), "%.*s", TASK_ID_BYTES - 1, name);
 	if (!task_is_id(id) || strlen(name) <= TASK_ID_BYTES || name[TASK_ID_BYTES - 1] != '.')
 		return -1;
 	for (size_t i = 0; i < ARRAY_SIZE(order); i++)
@@ -83,7 +84,30 @@ static int order_of(const char *name)
 	return -1;
 }
 
-static int list_layers(struct strv *ret, struct error *error)
+/* Throw-away layers of a patch are called after the agent's layer: the id of that, or NULL. */
+static const char *scratch_of(const char *name)
+{
+	static const char *const heads[] = {"pack-before-", "pack-after-"};
+	for (size_t i = 0; i < ARRAY_SIZE(heads); i++)
+		if (strncmp(name, heads[i], strlen(heads[i])) == 0)
+			return name + strlen(heads[i]);
+	return NULL;
+}
+
+static bool is_of(const struct strv *tasks, const char *layer)
+{
+	char id[TASK_ID_BYTES];
+	snprintf(id, sizeof(id), "%.*s", TASK_ID_BYTES - 1, layer);
+	return strv_contains(tasks, id);
+}
+
+/* Names of layers by kind: tasks' own, and scratch; the ids of those whose task runs, and of all
+ * that have a name. */
+struct found {
+	struct strv own, scratch, busy_ids, named_ids;
+};
+
+static int find_layers(const struct strv *running, struct found *ret, struct error *error)
 {
 	cleanup_free char *store = NULL;
 	int r = layer_store_path(&store, error);
@@ -91,28 +115,80 @@ static int list_layers(struct strv *ret, struct error *error)
 	cleanup_closedir DIR *dir = names ? opendir(names) : NULL;
 	if (!dir)
 		return r < 0 ? r : error_set_errno(error, errno, stage, "the layers");
-	for (struct dirent *entry; (entry = readdir(dir));)
-		if (order_of(entry->d_name) >= 0 && strv_add(ret, entry->d_name) < 0)
-			return error_set_errno(error, ENOMEM, stage, "the layers");
-	return 0;
+	for (struct dirent *entry; r == 0 && (entry = readdir(dir));) {
+		const char *name = entry->d_name;
+		char target[64];
+		if (scratch_of(name))
+			r = strv_add(&ret->scratch, name);
+		if (r < 0 || order_of(name) < 0)
+			continue;
+		r = strv_add(&ret->own, name);
+		ssize_t n = readlinkat(dirfd(dir), name, target, sizeof(target) - 1);
+		target[n > 0 ? n : 0] = '\0';
+		if (r == 0 && n > 3)
+			r = strv_add(&ret->named_ids, target + 3);
+		if (r == 0 && n > 3 && is_of(running, name))
+			r = strv_add(&ret->busy_ids, target + 3);
+	}
+	return r < 0 ? error_set_errno(error, -r, stage, "the layers") : 0;
+}
+
+/* One that others stand on, whatever their names, stays. */
+static void discard_unused(
+	const struct found *found, const struct strv *used, const struct strv *running)
+{
+	struct error ignored;
+	for (size_t i = 0; i < found->scratch.count; i++)
+		if (!strv_contains(&found->busy_ids, scratch_of(found->scratch.items[i])))
+			task_layer_discard(found->scratch.items[i], &ignored);
+	for (int order = 0; order < 4; order++)
+		for (size_t i = 0; i < found->own.count; i++) {
+			const char *name = found->own.items[i];
+			if (order_of(name) == order && !strv_contains(used, name) &&
+				!is_of(running, name))
+				task_layer_discard(name, &ignored);
+		}
+}
+
+/* A kill between a layer's making and its name's leaves one that only knows its name. */
+static int discard_nameless(
+	const struct found *found, const struct strv *running, struct error *error)
+{
+	cleanup_strv struct strv ids = {0};
+	int r = layer_list(&ids, error);
+	for (size_t i = 0; r == 0 && i < ids.count; i++) {
+		struct layer *layer = NULL;
+		struct error ignored;
+		if (strv_contains(&found->named_ids, ids.items[i]) ||
+			layer_peek(ids.items[i], &layer, &ignored) < 0)
+			continue;
+		bool lost =
+			layer->name && order_of(layer->name) >= 0 && !is_of(running, layer->name);
+		layer_close(layer);
+		if (lost)
+			task_layer_discard(ids.items[i], &ignored);
+	}
+	return r;
 }
 
 static int sweep_layers(const struct strv *used, const struct strv *running, struct error *error)
 {
-	cleanup_strv struct strv layers = {0};
-	int r = list_layers(&layers, error);
-	for (int order = 0; r == 0 && order < 4; order++)
-		for (size_t i = 0; i < layers.count; i++) {
-			const char *name = layers.items[i];
-			char id[TASK_ID_BYTES];
-			struct error ignored;
-			snprintf(id, sizeof(id), "%s", name);
-			if (order_of(name) != order || strv_contains(used, name) ||
-				strv_contains(running, id))
-				continue;
-			/* One that others stand on, whatever their names, stays. */
-			task_layer_discard(name, &ignored);
-		}
+	struct found found = {0};
+	int r = find_layers(running, &found, error);
+	if (r == 0) {
+		discard_unused(&found, used, running);
+		r = discard_nameless(&found, running, error);
+	}
+	/* And what a kill left of such removals; layers without a name, which live for one search,
+	 * only where no task runs that may have just made one. */
+	char *none[] = {NULL};
+	struct layer_garbage ignored;
+	if (r == 0)
+		r = layer_collect(running->count ? NULL : none, &ignored, error);
+	strv_release(&found.named_ids);
+	strv_release(&found.own);
+	strv_release(&found.scratch);
+	strv_release(&found.busy_ids);
 	return r;
 }
 

@@ -3,7 +3,7 @@
 #include "task/phase.h"
 #include "task/progress.h"
 #include "task/task_internal.h"
-#include "task/words.h"
+#include "task/verbs.h"
 
 #include <string.h>
 
@@ -63,13 +63,13 @@ int task_run(struct task *task)
 	} else {
 		const struct ending *ending = find_ending(error.errno_value);
 		if (task_save_end(task, ending->state, ending->exit_code, &error, &later) < 0)
-			words_complain_error(&later);
+			verb_complain(&later);
 	}
 	if (keep_summary(task, &later) < 0)
-		words_complain_error(&later);
+		verb_complain(&later);
 	task_progress_free(task->progress);
 	task->progress = NULL;
 	if (r < 0)
-		words_complain_error(&error);
+		verb_complain(&error);
 	return task->exit_code;
 }

@@ -179,6 +179,11 @@ static void print_attempts(const json_t *attempts, FILE *to)
 				(unsigned long long)count_of(patch, "insertions"),
 				(unsigned long long)count_of(patch, "deletions"),
 				json_array_size(json_object_get(attempt, "findings")));
+		const char *why = text_of(json_object_get(attempt, "error"), "message");
+		if (*why) {
+			fputs(": ", to);
+			words_put(to, why);
+		}
 		fputc('\n', to);
 	}
 }

@@ -161,6 +161,8 @@ int task_layer_create(struct task *task, const char *suffix, const char *purpose
 	char **ret_name, struct error *error);
 int task_layer_discard(const char *name, struct error *error);
 bool task_layer_exists(const char *name);
+/* Caller frees. */
+int task_layer_id(const char *name, char **ret_id, struct error *error);
 
 /* Opens DIR/tasks/ID/NAME for appending. Descriptor or -errno. */
 int task_open_log(const struct task *task, const char *name, struct error *error);

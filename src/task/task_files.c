@@ -314,6 +314,16 @@ bool task_layer_exists(const char *name)
 	return r == 0 || r == -EBUSY;
 }
 
+int task_layer_id(const char *name, char **ret_id, struct error *error)
+{
+	struct layer *layer = NULL;
+	int r = layer_open(name, LAYER_READ, &layer, error);
+	if (r == 0 && !(*ret_id = strdup(layer->id)))
+		r = error_set_errno(error, ENOMEM, stage, "%s", name);
+	layer_close(layer);
+	return r;
+}
+
 int task_layer_create(struct task *task, const char *suffix, const char *purpose, const char *on,
 	char **ret_name, struct error *error)
 {

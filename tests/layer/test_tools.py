@@ -38,10 +38,6 @@ def kept(layered, workspace, request):
         assert fingerprint(workspace) == seen[0]
 
 
-def verb(name, *args, cwd, **keywords):
-    return run_coffer(name, *args, cwd=cwd, **keywords)
-
-
 def seen_in(layered, directory, name="test"):
     """What a box on the layer sees of a directory, by its own python."""
     program = TREES.read_text()
@@ -368,3 +364,46 @@ def test_the_host_may_work_meanwhile(layered, workspace):
     assert seen_in(layered, "copies/src") == portrait(workspace / "src")
     (workspace / "trees.py").unlink()
     assert set(portrait(workspace)) == set(before)
+
+
+def test_what_was_moved_and_linked_is_applied(layered, workspace):
+    """Overlayfs marks what it copied up; the mark goes along with a move."""
+    (workspace / "d" / "sub").mkdir(parents=True)
+    for name in ("one", "two", "d/three", "d/sub/four"):
+        (workspace / name).write_text(f"{name}\n")
+    layered("sh", "-ec", "mv one moved; ln two linked; mv d e; mv e/sub f").ok()
+    wanted = seen_in(layered, ".")
+    run_coffer("apply", "test", cwd=workspace).ok()
+    now = portrait(workspace)
+    for found in (wanted, now):
+        for entry in found.values():
+            entry.pop("mtime")  # of directories, into which names went
+    assert now == wanted
+
+
+# and then: look, take a part, throw the rest away
+
+
+def test_look_take_a_part_and_throw_away(layered, c_project):
+    layered("make", "install", "DESTDIR=stage", timeout=60).ok()
+    layered("sh", "-c", "rm README; git mv -k src moved; mv src lib; echo more >> part.c").ok()
+    names = run_coffer("diff", "test", "--name-status", cwd=c_project).ok().out.splitlines()
+    found = {line.split("\t")[-1]: line[0] for line in names}
+    assert found["stage/usr/local/bin/hello-from-a-layer"] == "A" and found["README"] == "D"
+    assert found["part.c"] == "M" and found["lib/main.c"] in "AR"
+    patch = run_coffer("diff", "test", "part.c", cwd=c_project).ok().out
+    assert "+more" in patch and "README" not in patch
+    before = fingerprint(c_project)
+    dry = run_coffer("apply", "--dry-run", "test", cwd=c_project).ok()
+    assert "would apply" in dry.out + dry.err and fingerprint(c_project) == before
+    run_coffer("apply", "test", "part.c", "stage", cwd=c_project).ok()
+    after = fingerprint(c_project)
+    changed = {p for p in after if before.get(p) != after[p]} | (set(before) - set(after))
+    assert str(c_project / "part.c") in changed
+    kept = {str(c_project), str(c_project / "part.c")}
+    assert all(p in kept or p.startswith(str(c_project / "stage")) for p in changed), changed
+    assert (c_project / "stage/usr/local/bin/hi-from-a-layer").is_symlink()
+    assert (c_project / "README").exists() and (c_project / "src/main.c").exists()
+    run_coffer("discard", "test", cwd=c_project).ok()
+    assert fingerprint(c_project) == after
+    assert run_coffer("diff", "test", cwd=c_project).code != 0

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import support
-import trees
+import task_trees as trees
 
 DRIVER = support.COFFER.parent / "tests" / "unit" / "task_driver"
 # An ordinary user may have no control group; what these limit is not what is tested here.

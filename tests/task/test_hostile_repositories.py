@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 import support
-import trees
+import task_trees as trees
 from repositories import commit, steps, untouched_home  # noqa: F401
 from support import git
 

@@ -3,7 +3,7 @@
 import os
 
 import pytest
-import trees
+import task_trees as trees
 from repositories import commit, steps, untouched_home  # noqa: F401
 from support import git
 
