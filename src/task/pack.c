@@ -27,7 +27,7 @@ static const char stage[] = "patch";
 #define CLONE_GIT "/source/git"
 #define PREPARED "/source/prepared"
 
-enum { COPY_BYTES = 128 * 1024 };
+enum { COPY_BYTES = 128 * 1024, MAX_ATTEMPTS = 50 };
 
 struct pack {
 	const struct pack_request *request;
@@ -66,7 +66,10 @@ static int make_scratch(const struct pack *pack, const char *on, const char *kin
 	snprintf(name, sizeof(name), "pack-%s-%.16s", kind, pack->request->agent_layer);
 	discard(name, &ignored);
 	const struct layer_options options = {.name = name, .on = on, .purpose = "scratch"};
-	int r = layer_create(&options, &layer, pack->error);
+	int r = -EBUSY;
+	/* Other attempts make theirs on the same layer, each in a moment. */
+	for (int i = 0; r == -EBUSY && i < MAX_ATTEMPTS; i++)
+		r = layer_create(&options, &layer, pack->error);
 	if (r < 0)
 		return r;
 	*ret = strdup(layer->id);
@@ -125,6 +128,7 @@ static const char *const list_names[PACK_LISTS] = {
 	[PACK_NESTED] = "nested",
 	[PACK_EMPTY] = "empty",
 	[PACK_SPECIAL] = "special",
+	[PACK_DEEP] = "deep",
 	[PACK_LARGE] = "large",
 	[PACK_LEFT] = "left",
 	[PACK_LINKS] = "links",
@@ -283,14 +287,15 @@ static int copy_out(const struct pack *pack, const char *name, char **ret_path)
 		pack->final_scratch, TASK_HOME, inside, 2ULL * MAX_PACK_BYTES, pack->error);
 	if (from < 0)
 		return from;
-	char making[64];
-	snprintf(making, sizeof(making), ".%s.%s", name, pack->out);
 	cleanup_close int directory =
 		open(request->out_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_close int to =
-		directory < 0 ? -1
-			      : openat(directory, making,
-					O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	char making[64];
+	snprintf(making, sizeof(making), ".%s.new", name);
+	/* What a killed one has left. */
+	if (directory >= 0)
+		unlinkat(directory, making, 0);
+	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	cleanup_close int to = directory < 0 ? -1 : openat(directory, making, flags, 0600);
 	if (to < 0)
 		return error_set_errno(pack->error, errno, stage, "%s", *ret_path);
 	int r = copy(from, to);

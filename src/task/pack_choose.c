@@ -281,6 +281,7 @@ int pack_choose(const struct pack_choice *choice, struct buffer *ret_index,
 		{PACK_NESTED, "a repository of its own: its files leave, its history stays"},
 		{PACK_SPECIAL, "neither a file nor a link"},
 		{PACK_EMPTY, "an empty directory"},
+		{PACK_DEEP, "git cannot go there: its path is too long"},
 	};
 	struct state state = {
 		.choice = choice, .index = ret_index, .skipped = ret_skipped, .error = error};

@@ -31,7 +31,7 @@ chmod -x run.sh; printf '\000\001\002' > new.bin; tail -c 100 picture > p && mv 
 ln -sfn src link; ln -s /etc/passwd outward
 mkdir -p deep/er && echo x > deep/er/f && echo 'ünïcode "q" \ b' > "$(printf 'n\303\274 \042 name')"
 mkdir build && echo o > build/o && echo l > x.log
-git add -A && git -c user.name=a -c user.email=a@b commit -qm 'the agent commits as it likes'
+git add -A && git commit -qm 'the agent commits as it likes'
 rm .gitignore; printf '*.log\nbuild/\n#\n' > .gitignore
 """
 
@@ -106,9 +106,17 @@ def test_what_git_cannot_carry_is_said(steps, repository):
         """mkfifo pipe; mkdir empty; rm README; mkfifo README
         git init -q nested; echo n > nested/f; git init -q none
         mkdir .GIT 'git~1'; echo x > .GIT/config; echo x > 'git~1/x'
-        ln -s .. nested/.git/objects/x; echo fine > fine""",
+        ln -s .. nested/.git/objects/x; echo fine > fine
+        /usr/bin/python3 -c "
+import os
+os.mkdir('deep'); os.chdir('deep')
+for _ in range(45): os.mkdir('d' * 100); os.chdir('d' * 100)
+open('file', 'w').write('lost')
+" """,
     ).ok()
     said = dict(line.split(": ", 1) for line in packed.skipped)
+    [deep] = [path for path in said if path.startswith("deep/")]
+    assert "too long" in said.pop(deep)
     assert set(said) == {
         "pipe", "README", "empty", "nested/.git", "none/.git", ".GIT/config", "git~1/x",
     }  # fmt: skip
