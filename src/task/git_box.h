@@ -6,7 +6,7 @@
 
 struct git_box {
 	const char *layer;
-	const char *workspace; /* as of struct task_box */
+	const char *workspace;          /* as of struct task_box */
 	const char *script;             /* of sh; see clone.sh, pack_tree.sh, ... */
 	const char *what;               /* "the clone": for errors */
 	const struct strv *environment; /* more than every git gets */
