@@ -7,7 +7,8 @@
 #	KIND     head, name or commit; REF: the branch or tag, or the commit
 #	DEPTH, FILTER, MODULE, PARENT   or empty
 #
-# Tells in GITDIR/coffer-clone what it is, in coffer-modules and coffer-links what the submodules are.
+# Tells in GITDIR/coffer-clone what it is, in coffer-modules and coffer-links what the submodules
+# are.
 
 tab=$(printf '\t')
 head='' head_branch='' branch='' tag='' target=''

@@ -1,8 +1,9 @@
-/* Theory of operation. Two throw-away layers, one on the prepared layer and one on the agent's; in a
- * box on each, git makes a tree of what is there, with a .git of its own whose objects stand on the
- * clone's. What differs between the two trees, less what must not or cannot leave (pack_choose.c),
- * is put on the clone's commit in a third run: so what set-up did is not in the patch, and the patch
- * applies to the commit. Patch and bundle are then copied out, whole or not at all. */
+/* Theory of operation. Two throw-away layers, one on the prepared layer and one on the agent's; in
+ * a box on each, git makes a tree of what is there, with a .git of its own whose objects stand on
+ * the clone's. What differs between the two trees, less what must not or cannot leave
+ * (pack_choose.c), is put on the clone's commit in a third run: so what set-up did is not in the
+ * patch, and the patch applies to the commit. Patch and bundle are then copied out, whole or not at
+ * all. */
 #include "task/pack.h"
 
 #include "base/cleanup.h"
@@ -336,11 +337,9 @@ static int take_trial(struct pack_result *result, const char *how)
 	static const struct {
 		const char *how, *text;
 	} notes[] = {
-		{"keep-cr\n",
-			"patch: it has lines that end in CR LF: `git am --keep-cr`, or `git apply`"},
-		{"apply\n",
-			"patch: `git am` would not read it as it is: use `git apply` or the bundle"},
-		{"bundle\n", "patch: `git apply` would not give the same tree: use the bundle"},
+		{"keep-cr\n", "patch: lines end in CR LF: `git am --keep-cr`, or `git apply`"},
+		{"apply\n", "patch: `git am` cannot read it: `git apply`, or the bundle"},
+		{"bundle\n", "patch: `git apply` gives another tree: the bundle"},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(notes); i++)
 		if (strcmp(how, notes[i].how) == 0)

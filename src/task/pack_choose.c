@@ -1,7 +1,7 @@
-/* Theory of operation. Between the prepared tree and the final one lies what the agent did, and what
- * git sees of it differently now: a .gitignore that has changed uncovers files of the set-up. So a
- * file that is new to git leaves only if the agent's own layers hold it. What git cannot carry, or
- * what would make the patch a burden, stays, and is said. */
+/* Theory of operation. Between the prepared tree and the final one lies what the agent did, and
+ * what git sees of it differently now: a .gitignore that has changed uncovers files of the set-up.
+ * So a file that is new to git leaves only if the agent's own layers hold it. What git cannot
+ * carry, or what would make the patch a burden, stays, and is said. */
 #include "task/pack_internal.h"
 
 #include "base/cleanup.h"

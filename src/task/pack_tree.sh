@@ -7,8 +7,8 @@
 # With /source/prepared (the OUT of the prepared tree) it tells what has changed since.
 #
 # This box's layer is thrown away, so what git would trip over is simply put out of its way: special
-# files, locks on directories, repositories within the tree. GIT_DIR is this script's own; /workspace
-# may hold anything as .git, and git never looks at it.
+# files, locks on directories, repositories within the tree. GIT_DIR is this script's own;
+# /workspace may hold anything as .git, and git never looks at it.
 
 case $HOME in /*) cd "$HOME" ;; esac
 [ -w "$HOME" ] || chmod u+rwx "$HOME"

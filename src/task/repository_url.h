@@ -1,6 +1,6 @@
-/* Where a repository is, as a person or a stranger's .gitmodules writes it. Only what is in the table
- * of repository_url.c is understood: git itself would start any program that such a text names
- * ("ext::sh -c ..."). Nothing here looks at the file system or the network. */
+/* Where a repository is, as a person or a stranger's .gitmodules writes it. Only what is in the
+ * table of repository_url.c is understood: git itself would start any program that such a text
+ * names ("ext::sh -c ..."). Nothing here looks at the file system or the network. */
 #ifndef COFFER_TASK_REPOSITORY_URL_H
 #define COFFER_TASK_REPOSITORY_URL_H
 

@@ -29,7 +29,8 @@ echo changed >> README
 git mv src/main.c src/moved.c && echo '// more' >> src/moved.c
 chmod -x run.sh; printf '\000\001\002' > new.bin; tail -c 100 picture > p && mv p picture
 ln -sfn src link; ln -s /etc/passwd outward
-mkdir -p deep/er && echo x > deep/er/f && echo 'ünïcode "q" \ b' > "$(printf 'n\303\274 \042 name')"
+mkdir -p deep/er && echo x > deep/er/f
+echo 'ünïcode "q" \ b' > "$(printf 'n\303\274 \042 name')"
 mkdir build && echo o > build/o && echo l > x.log
 git add -A && git commit -qm 'the agent commits as it likes'
 rm .gitignore; printf '*.log\nbuild/\n#\n' > .gitignore
@@ -127,7 +128,7 @@ open('file', 'w').write('lost')
 
 
 def test_attributes_hide_nothing_and_run_nothing(steps, repository, home_directory):
-    """Not what .gitattributes say, nor what the agent wrote into every configuration it can reach."""
+    """Not what .gitattributes say, nor what the agent wrote into every configuration there is."""
     evil = "touch /workspace/ran; cat"
     packed = steps.task(
         repository,
