@@ -11,15 +11,15 @@
 enum repository_transport {
 	REPOSITORY_LOCAL, /* a path, or file:// */
 	REPOSITORY_HTTPS,
-	REPOSITORY_HTTP, /* whoever sits between may change what comes: its host is to be named */
+	REPOSITORY_HTTP, /* who sits between may change what comes: its host is to be named */
 	REPOSITORY_SSH,  /* ssh://, or [USER@]HOST:PATH */
 };
 
 struct repository_url {
 	enum repository_transport transport;
-	char *host;    /* lower case, an IPv6 address without its brackets; NULL: local */
-	unsigned port; /* 0: local */
-	char *text; /* for git, .git/config, logs and people: without credentials; local: the path */
+	char *host;        /* lower case, an IPv6 address without its brackets; NULL: local */
+	unsigned port;     /* 0: local */
+	char *text;        /* for git, logs and people: without credentials; local: the path */
 	char *credentials; /* "USER:PASSWORD" as HTTP's Basic has them; NULL: none were written */
 };
 

@@ -2,12 +2,14 @@
 did and nothing else."""
 
 import os
+import random
 import shlex
+import subprocess
 import time
 
 import pytest
 import support
-from repositories import commit, fresh, steps, tree_of  # noqa: F401
+from repositories import DRIVER, LIMITS, commit, fresh, steps, tree_of  # noqa: F401
 from support import git
 
 SOAK = os.environ.get("COFFER_SOAK") == "1"
@@ -232,6 +234,7 @@ def test_huge_files(steps, repository):
     assert packed.files == "1"
 
 
+@pytest.mark.timeout(3600 if SOAK else 60)
 def test_many_small_files(steps, repository, home_directory):
     count = 1_000_000 if SOAK else 2_000
     started = time.monotonic()
@@ -265,3 +268,46 @@ def test_a_full_disk_keeps_what_there_was(steps, repository):
     assert limited.code != 0
     assert (out / "patch").read_bytes() == old
     assert {path.name for path in out.iterdir()} == {"patch", "bundle"}
+
+
+@pytest.mark.timeout(900 if SOAK else 60)
+def test_killed_at_any_moment(steps, repository, home_directory):
+    """The next one finds nothing in its way; what is there is whole."""
+    agent = "mkdir d && cd d && seq 300 | split -l 1 - && head -c 300000 /dev/urandom > r"
+    packed = steps.task(repository, agent).ok()
+    tree = tree_of_patch(packed, repository, home_directory / "first")
+    for name in ["patch", "bundle"]:
+        (packed.out_path / name).unlink()
+    words = ["pack", packed.clone_layer, packed.prepared, packed.final, packed.base]
+    for number in range(100 if SOAK else 6):
+        process = subprocess.Popen(
+            [DRIVER, *words, packed.out_path, LIMITS],
+            env=steps.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(random.uniform(0, 0.6) * support.SLOWDOWN)
+        process.kill()
+        process.wait()
+        for path in packed.out_path.iterdir():
+            assert path.name in {"patch", "bundle", ".patch.new", ".bundle.new"}
+        if (packed.out_path / "patch").exists():
+            assert tree_of_patch(packed, repository, home_directory / f"{number}") == tree
+            (packed.out_path / "patch").unlink()
+
+    def again():
+        step = steps.run(*words, packed.out_path, LIMITS)
+        return step if step.code == 0 else None
+
+    # The box of a killed one ends with it, a moment later.
+    support.wait_until(again, 10, "a patch after the kills")
+    assert tree_of_patch(packed, repository, home_directory / "last") == tree
+    assert {path.name for path in packed.out_path.iterdir()} == {"patch", "bundle"}
+    assert not list((steps.state / "coffer" / "layers" / "names").iterdir())
+
+
+def tree_of_patch(packed, repository, directory):
+    applied = fresh(repository, directory, packed.base)
+    git(applied, "apply", "--index", packed.out_path / "patch")
+    return git(applied, "write-tree").strip()
