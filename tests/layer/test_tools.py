@@ -246,7 +246,8 @@ def test_git_moves_directories(kept, workspace):
     git(workspace, "commit", "-q", "-m", "sub")
     script = """
         mkdir clone && cd clone && git clone -q --no-hardlinks .. own
-        cd own && git mv sub moved && git -c user.name=t -c user.email=t@example.org commit -qm moved
+        cd own && git mv sub moved
+        git -c user.name=t -c user.email=t@example.org commit -qm moved
         git status --porcelain; git ls-files moved; git mv moved/a moved/c; git ls-files moved
         git stash -q; git checkout -q HEAD~1; ls; git gc -q; git fsck --strict
     """

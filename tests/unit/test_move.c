@@ -1,5 +1,5 @@
-/* Directories moved by hand, and trees copied into a layer: on a plain file system, where the result
- * can be compared with what rename() and cp would have made of it. */
+/* Directories moved by hand, and trees copied into a layer: on a plain file system, where the
+ * result can be compared with what rename() and cp would have made of it. */
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/path.h"
