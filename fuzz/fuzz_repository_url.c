@@ -14,11 +14,9 @@ static void check(const struct repository_url *url)
 	if (!url->text || url->text[0] == '-' || strchr(url->text, '\n') ||
 		local != (url->host == NULL) || (!local && (url->host[0] == '-' || !url->port)))
 		abort();
-	if (local || !strstr(url->text, "://"))
+	if (local)
 		return;
 	struct repository_url again;
-	if (strstr(url->text, "::") && !strchr(url->text, '['))
-		return;
 	if (repository_url_parse(url->text, &again, NULL) < 0 ||
 		again.transport != url->transport || strcmp(again.text, url->text) != 0 ||
 		again.credentials)

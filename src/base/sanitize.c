@@ -360,8 +360,8 @@ static void look(struct sanitizer *sanitizer, const char *data, size_t length)
 	}
 }
 
-/* Nothing more comes: what is complete is replaced, the rest is given out. */
-static void finish(struct sanitizer *sanitizer)
+/* Nothing more comes, or not soon: what is complete is replaced, the rest is given out. */
+static void give_pending(struct sanitizer *sanitizer)
 {
 	while (sanitizer->pending.length_bytes) {
 		struct candidate best = sanitizer->best, at_end = sanitizer->at_end;
@@ -378,6 +378,11 @@ static void finish(struct sanitizer *sanitizer)
 	if (sanitizer->automaton)
 		automaton_restart(&sanitizer->cursor);
 	sanitizer->best = sanitizer->at_end = (struct candidate){0};
+}
+
+static void finish(struct sanitizer *sanitizer)
+{
+	give_pending(sanitizer);
 	sanitizer->swallowing = NULL;
 }
 
@@ -468,7 +473,9 @@ void sanitizer_flush(struct sanitizer *sanitizer, struct buffer *to)
 {
 	sanitizer->to = to;
 	text_flush(&sanitizer->text);
-	if (sanitizer->best.pattern) {
+	if (sanitizer->text.terminal) {
+		give_pending(sanitizer);
+	} else if (sanitizer->best.pattern) {
 		struct candidate best = sanitizer->best;
 		replace(sanitizer, &best);
 		run_again(sanitizer);
@@ -477,7 +484,8 @@ void sanitizer_flush(struct sanitizer *sanitizer, struct buffer *to)
 
 bool sanitizer_holds(const struct sanitizer *sanitizer)
 {
-	return sanitizer->text.holds || sanitizer->best.pattern;
+	return sanitizer->text.holds || sanitizer->best.pattern ||
+	       (sanitizer->text.terminal && sanitizer->pending.length_bytes);
 }
 
 void sanitizer_counts(const struct sanitizer *sanitizer, struct sanitize_counts *ret)

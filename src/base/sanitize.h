@@ -53,7 +53,7 @@ void sanitizer_free(struct sanitizer *sanitizer);
 void sanitizer_feed(struct sanitizer *sanitizer, const char *data, size_t length_bytes, bool last,
 	struct buffer *to);
 /* Nothing has come for a while: gives out what is held back, but for what may be a secret's or a
- * path's beginning. */
+ * path's beginning. To a terminal all of it: what a person types there is shown as it is typed. */
 void sanitizer_flush(struct sanitizer *sanitizer, struct buffer *to);
 /* Whether sanitizer_flush() would give something out. */
 bool sanitizer_holds(const struct sanitizer *sanitizer);

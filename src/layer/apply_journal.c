@@ -192,17 +192,27 @@ int apply_journal_write(int directory, const struct apply_journal *journal, enum
 		unlinkat(directory, "apply.new", 0);
 		return r;
 	}
+	/* What nobody knows to be on disk is not in force: the one before counts again. */
+	if (fsync(directory) < 0) {
+		r = -errno;
+		unlinkat(directory, names[phase], 0);
+		return r;
+	}
 	for (enum apply_phase other = APPLY_STAGING; other <= APPLY_PLACED; other++)
 		if (other != phase)
 			unlinkat(directory, names[other], 0);
-	return fsync(directory) < 0 ? -errno : 0;
+	return 0;
 }
 
 int apply_journal_move(int directory, enum apply_phase from, enum apply_phase to)
 {
 	if (renameat(directory, names[from], directory, names[to]) < 0)
 		return -errno;
-	return fsync(directory) < 0 ? -errno : 0;
+	if (fsync(directory) == 0)
+		return 0;
+	int r = -errno;
+	renameat(directory, names[to], directory, names[from]);
+	return r;
 }
 
 /* Those that the phase had replaced go first: alone, they would count again. */

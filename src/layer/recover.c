@@ -189,17 +189,15 @@ static int take_back(struct layer *layer, int directory, enum apply_phase phase,
 {
 	struct error ignored;
 	size_t left = 0;
-	int r = apply_take_back(journal, hosts, phase != APPLY_STAGING, &left);
-	if (r == 0 && phase != APPLY_STAGING)
+	apply_take_back(journal, hosts, phase != APPLY_STAGING, &left);
+	if (phase != APPLY_STAGING)
 		renew_undone(layer, journal, &ignored);
 	if (left > 0)
 		error_hint(error,
 			"%zu of what was to be put back was changed meanwhile: what the host had is "
 			"beside it, as .coffer-apply-%s-*",
 			left, journal->id);
-	if (r == 0)
-		r = apply_journal_remove(directory, phase);
-	return r;
+	return apply_journal_remove(directory, phase);
 }
 
 static int run_phases(struct layer *layer, int directory, enum apply_phase phase,
@@ -208,13 +206,20 @@ static int run_phases(struct layer *layer, int directory, enum apply_phase phase
 	int r = 0, failed = 0;
 	if (phase == APPLY_PLACING) {
 		failed = apply_place(journal, hosts, error);
-		if (failed == 0)
-			failed = apply_sync(journal, hosts);
-		r = apply_journal_move(directory, phase, failed < 0 ? APPLY_UNDOING : APPLY_PLACED);
-		phase = failed < 0 ? APPLY_UNDOING : APPLY_PLACED;
+		if (failed == 0 && (failed = apply_sync(journal, hosts)) < 0)
+			error_set_errno(error, -failed, stage, "writing to disk");
+		if (failed == 0) {
+			failed = apply_journal_move(directory, phase, APPLY_PLACED);
+			if (failed < 0)
+				error_set_errno(error, -failed, stage, "the journal of layer %s",
+					layer->id);
+		}
+		/* Where not even that can be written, a kill now would go on with placing. */
+		if (failed < 0 && apply_journal_move(directory, phase, APPLY_UNDOING) == 0)
+			phase = APPLY_UNDOING;
+		else if (failed == 0)
+			phase = APPLY_PLACED;
 	}
-	if (r < 0)
-		return error_set_errno(error, -r, stage, "the journal of layer %s", layer->id);
 	if (phase == APPLY_PLACED) {
 		apply_clear(journal, hosts);
 		apply_sync(journal, hosts);

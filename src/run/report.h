@@ -3,6 +3,7 @@
 #define COFFER_RUN_REPORT_H
 
 #include "base/error.h"
+#include "base/sanitize.h"
 #include "plan/plan.h"
 #include "run/denials.h"
 
@@ -56,6 +57,7 @@ struct report {
 	unsigned recovered;   /* things that a box made whose supervisor was killed */
 	char *captured[2];    /* --capture: head and tail with a line between; owned */
 	size_t captured_bytes[2];
+	struct sanitize_counts sanitized; /* of the output; strict and cloud */
 	bool egress_lost;       /* egress ended before the box did */
 	char *egress_note;      /* what it had to say of the host, or NULL */
 	struct json_t *traffic; /* see run/traffic.h; owned; NULL: the box had no network */

@@ -179,7 +179,11 @@ static int pack(const struct task_work *work, struct pack_result *ret, struct er
 		.out_directory = directory,
 		.log = log,
 		.tick = task_work_tick};
-	return task_pack(&request, ret, error);
+	r = task_pack(&request, ret, error);
+	/* The directory is nobody else's; as root, a box that is to apply it has another owner. */
+	if (r == 0 && !ret->empty && chmod(ret->patch_path, 0644) < 0)
+		r = error_set_errno(error, errno, stage, "%s", ret->patch_path);
+	return r;
 }
 
 static int write_result(const struct task_work *work, json_t *result, struct error *error)

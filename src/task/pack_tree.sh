@@ -33,7 +33,7 @@ if [ -d /source/prepared ]; then
 	echo /source/prepared/git/objects >>"$GIT_DIR/objects/info/alternates"
 	# With its times: by them git knows which files cannot have changed since. What changed has
 	# another ctime, which nobody in a box can set.
-	cp -p /source/prepared/git/index "$GIT_DIR/index"
+	cp --preserve=timestamps /source/prepared/git/index "$GIT_DIR/index"
 else
 	git read-tree "$COMMIT"
 fi

@@ -74,7 +74,7 @@ struct unpacker {
 	struct stream *outer, *inner;
 	uint64_t offset;   /* of its first byte in outer */
 	uint64_t consumed; /* from there */
-	bool told_if_broken, ended;
+	bool told_if_broken, told, ended;
 	enum step step;
 
 	z_stream z;
@@ -197,7 +197,7 @@ static enum progress inflate_some(struct unpacker *u, const char **data, size_t 
 		u->out_used += made;
 		u->out_total += made;
 		if (!stream_charge(u->outer, taken + made)) {
-			u->told_if_broken = false; /* told why already */
+			u->told = true;
 			return BROKEN;
 		}
 		if (progress != MORE || u->out_used == OUT_BYTES)
@@ -371,7 +371,8 @@ static enum progress step(struct unpacker *u, const char **data, size_t *length)
 
 static bool is_credible(const struct unpacker *u)
 {
-	return u->told_if_broken || (u->kind == MAGIC_GZIP && u->out_total >= CREDIBLE_BYTES);
+	bool long_enough = u->kind == MAGIC_GZIP && u->out_total >= CREDIBLE_BYTES;
+	return !u->told && (u->told_if_broken || long_enough);
 }
 
 bool unpacker_feed(struct unpacker *u, const char *data, size_t length)
@@ -431,7 +432,7 @@ static bool begin(struct unpacker *u, const struct magic *magic)
 struct unpacker *unpacker_start(
 	struct stream *outer, const struct magic *magic, uint64_t offset_bytes, bool at_start)
 {
-	bool sure = magic->kind == MAGIC_ZIP || magic->kind == MAGIC_PACK;
+	bool sure = magic->kind != MAGIC_ZLIB; /* whose two bytes are anything */
 	if (stream_depth(outer) == MAX_SEARCH_NESTING) {
 		if (at_start || sure)
 			stream_unreadable(outer, offset_bytes, "nests too many archives");

@@ -22,6 +22,7 @@ enum {
 	ATTRIBUTES_BYTES = 64 * 1024,  /* the kernel's own bound, of names and of a value */
 	PATH_BYTES = MAX_LAYER_DEPTH * (MAX_NAME_BYTES + 1) + 1,
 	LINE_BYTES = 4 * PATH_BYTES,
+	HITS_MAX = 1024, /* of one file, to be told once each */
 };
 
 struct level {
@@ -41,6 +42,8 @@ struct walk {
 	size_t path_bytes;
 	char data[READ_BYTES];
 	char attributes[ATTRIBUTES_BYTES], attribute[ATTRIBUTES_BYTES];
+	uint64_t hits[HITS_MAX]; /* digests of what was told of this file */
+	size_t hits_count;
 	uint64_t files, bytes, told, lost;
 	int error;
 };
@@ -136,8 +139,24 @@ static void tell_unreadable(struct walk *walk, const char *member, const char *w
 	buffer_release(&path);
 }
 
+/* An archive may hold the same twice, and streams that overlap find it in both. */
+static bool was_told(struct walk *walk, const struct search_hit *hit)
+{
+	uint64_t digest = hit->secret * FORMS_COUNT + hit->form + 1;
+	for (const char *p = hit->member; *p; p++)
+		digest = (digest ^ (unsigned char)*p) * 0x100000001b3u;
+	for (size_t i = 0; i < walk->hits_count; i++)
+		if (walk->hits[i] == digest)
+			return true;
+	if (walk->hits_count < HITS_MAX)
+		walk->hits[walk->hits_count++] = digest;
+	return false;
+}
+
 static void on_hit(void *context, const struct search_hit *hit)
 {
+	if (was_told(context, hit))
+		return;
 	tell(context, hit->member[0] ? "archive" : "content", hit->member, hit->secret, hit->form,
 		hit->end_bytes);
 }
@@ -251,6 +270,7 @@ static void search_file(struct walk *walk, int at, const char *name)
 		return;
 	}
 	search_attributes(walk, fd);
+	walk->hits_count = 0;
 	int r = search_begin(walk->search, (uint64_t)status.st_size, &stream);
 	if (r == 0) {
 		r = read_all(walk, fd, &status, stream);

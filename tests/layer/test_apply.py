@@ -420,3 +420,47 @@ def test_a_call_that_fails_leaves_the_host_as_it_was(store):
             assert not got, (call, number, got, result.stderr)
             assert not store.leftovers(), (call, number)
     assert failed
+
+
+# A full disk.
+
+FULL = """
+set -e
+mount -t tmpfs -o size=4M,nr_inodes=400 small {work}
+cd {work}; git init -q .; mkdir dir; echo base > dir/file; echo base > other
+chown -R {owner} {work} 2> /dev/null || :
+{drop} sh -e -c '
+    cd {work}
+    run() {{ {coffer} run --quiet --isolation container --layer=t -- sh -c "$1"; }}
+    state() {{ find . -name .git -prune -o -printf "%p %m %T@ %s %y\\n" | sort; cat dir/file other; }}
+    for kind in bytes inodes; do
+        if [ $kind = bytes ]; then
+            run "rm -f other; head -c 3000000 /dev/urandom > dir/file; head -c 3000000 /dev/urandom > n"
+        else
+            run "rm -rf n; echo x > dir/file; for i in \\$(seq 600); do mkdir -p m/d; echo x > m/d/\\$i; done"
+        fi
+        state > {top}/before
+        if {coffer} apply t 2> {top}/said; then echo "it fitted?"; exit 1; fi
+        state > {top}/after
+        cmp {top}/before {top}/after
+        grep -q "No space left" {top}/said; grep -q "still has everything" {top}/said
+        test -z "$(find . -name ".coffer-apply-*")"
+    done
+    {coffer} apply t other dir
+    test ! -e other
+    echo done
+'
+"""
+
+
+def test_a_full_disk_leaves_the_host_as_it_was(store):
+    if not support.IS_ROOT:
+        support.need_user_namespaces()
+    outer = ["unshare", "-m"] if support.IS_ROOT else ["unshare", "-Urm"]
+    drop = "" if support.IS_ROOT else "unshare -U --map-user=1000 --map-group=1000"
+    script = FULL.format(
+        work=store.work, top=store.top, coffer=COFFER, drop=drop, owner=f"{os.getuid()}"
+    )
+    shutil.rmtree(store.work / ".git")
+    result = subprocess.run([*outer, "sh", "-c", script], capture_output=True, text=True, check=False)
+    assert result.stdout.endswith("done\n"), result.stdout + result.stderr
