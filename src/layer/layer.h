@@ -3,7 +3,8 @@
  * Layers lie in a store, DIR = $XDG_STATE_HOME/coffer/layers (root: /var/lib/coffer/layers):
  *
  *	DIR/names/NAME                a link to ../ID: the layer that a person calls NAME
- *	DIR/ID/layer.json             its description; replaced whole, never written in place
+ *	DIR/ID/layer.json             its description; replaced whole, never written in place;
+ *	                              layer.json.before is the one before
  *	DIR/ID/lock                   flock(): shared by readers, exclusive for whoever changes it
  *	DIR/ID/roots/KEY/             KEY is a digest of the root's path inside the box
  *	DIR/ID/roots/KEY/upper, work  the overlay's; upper has the mode and owner of what is below

@@ -382,6 +382,16 @@ def test_what_was_moved_and_linked_is_applied(layered, workspace):
     assert now == wanted
 
 
+def test_a_description_that_a_crash_has_emptied(layered):
+    """Nothing is waited for until it is on the disk: then the one before counts."""
+    layered("sh", "-c", "echo x > x").ok()
+    name = layered.state / "coffer/layers/names/test"
+    description = name.parent / os.readlink(name) / "layer.json"
+    description.write_text("")
+    assert layered("cat", "x").ok().out == "x\n"
+    assert json.loads(description.read_text())["settled"] is True
+
+
 # and then: look, take a part, throw the rest away
 
 
