@@ -218,6 +218,10 @@ int apply_place(const struct apply_journal *journal, struct apply_host *hosts, s
 			return error_set(error, EBUSY, stage,
 				"%.512s/%.400s was changed on the host at the very moment",
 				journal->roots[step->root].base, step->path);
+		if (r == -EINVAL && step->kind != STEP_ATTRIBUTES)
+			return error_set(error, ENOTSUP, stage,
+				"the file system of %.512s cannot exchange two files in one step",
+				journal->roots[step->root].base);
 		if (r < 0)
 			return error_set_errno(error, -r, stage, "%.512s/%.400s",
 				journal->roots[step->root].base, step->path);

@@ -50,7 +50,7 @@ int cmd_snapshot(int argc, char *argv[])
 	if (copied_bytes) {
 		char size[32];
 		units_format_bytes(copied_bytes, size, sizeof(size));
-		verb_say("%s were copied: files are shared only where a layer is not in use", size);
+		verb_say("%s were copied: nothing can stand on a layer in use, or on a copy", size);
 	}
 	return 0;
 }
