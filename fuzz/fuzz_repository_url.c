@@ -7,18 +7,17 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* What git is told is never an option, a helper or a line of its own, and is read again as itself. */
+/* What git is told is never an option, a helper or a line of its own, and is read again as itself.
+ */
 static void check(const struct repository_url *url)
 {
 	bool local = url->transport == REPOSITORY_LOCAL;
 	if (!url->text || url->text[0] == '-' || strchr(url->text, '\n') ||
 		local != (url->host == NULL) || (!local && (url->host[0] == '-' || !url->port)))
 		abort();
-	if (local || !strstr(url->text, "://"))
+	if (local)
 		return;
 	struct repository_url again;
-	if (strstr(url->text, "::") && !strchr(url->text, '['))
-		return;
 	if (repository_url_parse(url->text, &again, NULL) < 0 ||
 		again.transport != url->transport || strcmp(again.text, url->text) != 0 ||
 		again.credentials)

@@ -1,7 +1,8 @@
-/* Theory of operation. A journal is written whole, synced, and gets its name by rename: so one that
- * is there is complete. The fields are strings that end with NUL, in an order that writer and reader
- * share; attributes' values, which may hold anything, come with their length. It lies where only its
- * owner may write; all the same nothing that is read from it is believed without a bound. */
+/* Theory of operation. A journal is written whole, synced, and gets its name by rename: so one
+ * that is there is complete. The fields are strings that end with NUL, in an order that writer
+ * and reader share; attributes' values, which may hold anything, come with their length. It lies
+ * where only its owner may write; all the same nothing that is read from it is believed without
+ * a bound. */
 #include "layer/apply_journal.h"
 
 #include "base/cleanup.h"
@@ -192,17 +193,27 @@ int apply_journal_write(int directory, const struct apply_journal *journal, enum
 		unlinkat(directory, "apply.new", 0);
 		return r;
 	}
+	/* What nobody knows to be on disk is not in force: the one before counts again. */
+	if (fsync(directory) < 0) {
+		r = -errno;
+		unlinkat(directory, names[phase], 0);
+		return r;
+	}
 	for (enum apply_phase other = APPLY_STAGING; other <= APPLY_PLACED; other++)
 		if (other != phase)
 			unlinkat(directory, names[other], 0);
-	return fsync(directory) < 0 ? -errno : 0;
+	return 0;
 }
 
 int apply_journal_move(int directory, enum apply_phase from, enum apply_phase to)
 {
 	if (renameat(directory, names[from], directory, names[to]) < 0)
 		return -errno;
-	return fsync(directory) < 0 ? -errno : 0;
+	if (fsync(directory) == 0)
+		return 0;
+	int r = -errno;
+	renameat(directory, names[to], directory, names[from]);
+	return r;
 }
 
 /* Those that the phase had replaced go first: alone, they would count again. */

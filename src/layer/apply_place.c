@@ -71,6 +71,23 @@ static int see(const struct apply_journal *journal, size_t number, struct apply_
 	return r < 0 ? r : look(ret->parent, ret->staged_name, &ret->has_staged, &ret->staged);
 }
 
+/* While somebody moves directories about, one that is not to be reached now may be so a moment
+ * later. What is left behind would be found by nobody; so this is worth some patience, though
+ * not without end. */
+static int see_patiently(const struct apply_journal *journal, size_t number,
+	struct apply_host *host, unsigned *patience, struct sight *ret)
+{
+	enum { PAUSE_US = 1000 };
+	for (;;) {
+		int r = see(journal, number, host, ret);
+		bool moved = r == -ELOOP || r == -ENOTDIR || r == -ENOENT || r == -EXDEV;
+		if (!moved || *patience == 0)
+			return r;
+		--*patience;
+		usleep(PAUSE_US);
+	}
+}
+
 /* What was staged still lies under the staged name. */
 static bool waits(const struct apply_step *step, const struct sight *sight)
 {
@@ -137,7 +154,8 @@ static int set_xattrs(const char *path, const struct apply_step *step, int side)
 	return 0;
 }
 
-/* In place, by a descriptor that was compared: so not of whatever the name leads to a moment later. */
+/* In place, by a descriptor that was compared: so not of whatever the name leads to a moment
+ * later. */
 static int set_attributes(const struct apply_step *step, struct apply_host *host, int side)
 {
 	cleanup_close int fd = upper_open(host->root, step->path, O_PATH);
@@ -153,7 +171,11 @@ static int set_attributes(const struct apply_step *step, struct apply_host *host
 	const struct timespec times[] = {
 		{.tv_nsec = UTIME_OMIT}, apply_timespec(wanted->modified_ns)};
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	int r = set_xattrs(path, step, side);
+	/* Attributes of a user's want the right to write. */
+	bool shut = step->xattrs_count > 0 && !(st.st_mode & S_IWUSR);
+	int r = shut && chmod(path, (st.st_mode & 07777) | S_IWUSR) < 0 ? -errno : 0;
+	if (r == 0)
+		r = set_xattrs(path, step, side);
 	if (r == 0 && (st.st_uid != wanted->uid || st.st_gid != wanted->gid)) {
 		/* An owner is given by root, to the very inode that was looked at. */
 		apply_host_leave(host);
@@ -161,7 +183,9 @@ static int set_attributes(const struct apply_step *step, struct apply_host *host
 			r = -errno;
 		apply_host_enter(host);
 	}
-	if (r == 0 && (st.st_mode & 07777) != wanted->mode && chmod(path, wanted->mode) < 0)
+	/* Whatever came of it, nothing stays open. */
+	if ((shut || (st.st_mode & 07777) != wanted->mode) && chmod(path, wanted->mode) < 0 &&
+		r == 0)
 		r = -errno;
 	if (r == 0 && utimensat(AT_FDCWD, path, times, 0) < 0)
 		r = -errno;
@@ -204,22 +228,22 @@ int apply_place(const struct apply_journal *journal, struct apply_host *hosts, s
 /* ---- back ---- */
 
 /* Whether anything is left that is not where it was. */
-static bool undo_step(const struct apply_journal *journal, size_t number, struct apply_host *host)
+static bool undo_step(const struct apply_journal *journal, size_t number, struct apply_host *host,
+	unsigned *patience)
 {
 	const struct apply_step *step = &journal->steps[number];
 	struct sight sight;
 	int r = 0;
 	if (step->kind == STEP_ATTRIBUTES)
 		return set_attributes(step, host, 0) < 0;
-	if (see(journal, number, host, &sight) < 0)
+	if (see_patiently(journal, number, host, patience, &sight) < 0)
 		return true;
 	bool placed = sight.has_target && sight.target.st_ino == step->staged.inode;
 	if (step->kind == STEP_REMOVE) {
 		if (sight.has_staged)
 			r = rename_to(&sight, false, RENAME_NOREPLACE);
 	} else if (!waits(step, &sight) && placed && step->staged.inode) {
-		r = rename_to(&sight, true,
-			sight.has_staged ? RENAME_EXCHANGE : RENAME_NOREPLACE);
+		r = rename_to(&sight, true, sight.has_staged ? RENAME_EXCHANGE : RENAME_NOREPLACE);
 	} else if (step->kind == STEP_EXCHANGE && sight.has_staged && !waits(step, &sight) &&
 		   step->staged.inode) {
 		/* Somebody else has put a thing there since. The host's old one is kept beside. */
@@ -229,12 +253,13 @@ static bool undo_step(const struct apply_journal *journal, size_t number, struct
 }
 
 /* Before the journal says which inode was staged, everything of that name is what was staged. */
-static void remove_staged(const struct apply_journal *journal, size_t number, struct apply_host *host)
+static void remove_staged(const struct apply_journal *journal, size_t number,
+	struct apply_host *host, unsigned *patience)
 {
 	const struct apply_step *step = &journal->steps[number];
 	struct sight sight;
 	if (step->kind == STEP_REMOVE || step->kind == STEP_ATTRIBUTES ||
-		see(journal, number, host, &sight) < 0 || !sight.has_staged)
+		see_patiently(journal, number, host, patience, &sight) < 0 || !sight.has_staged)
 		return;
 	if (!step->staged.inode || waits(step, &sight))
 		tree_remove(sight.parent, sight.staged_name);
@@ -259,25 +284,29 @@ static void set_directory_times(
 	}
 }
 
-int apply_take_back(const struct apply_journal *journal, struct apply_host *hosts, bool placed,
+enum { PATIENCE = 500 }; /* for all steps together */
+
+void apply_take_back(const struct apply_journal *journal, struct apply_host *hosts, bool placed,
 	size_t *ret_left)
 {
+	unsigned patience = PATIENCE;
 	*ret_left = 0;
 	for (size_t i = journal->steps_count; i > 0; i--) {
 		struct apply_host *host = &hosts[journal->steps[i - 1].root];
 		apply_host_enter(host);
-		*ret_left += placed && undo_step(journal, i - 1, host);
-		remove_staged(journal, i - 1, host);
+		*ret_left += placed && undo_step(journal, i - 1, host, &patience);
+		remove_staged(journal, i - 1, host, &patience);
 		apply_host_leave(host);
 	}
 	set_directory_times(journal, hosts, false);
-	return apply_sync(journal, hosts);
+	apply_sync(journal, hosts);
 }
 
 /* ---- the end ---- */
 
 void apply_clear(const struct apply_journal *journal, struct apply_host *hosts)
 {
+	unsigned patience = PATIENCE;
 	for (size_t i = 0; i < journal->steps_count; i++) {
 		const struct apply_step *step = &journal->steps[i];
 		struct apply_host *host = &hosts[step->root];
@@ -285,7 +314,7 @@ void apply_clear(const struct apply_journal *journal, struct apply_host *hosts)
 		if (step->kind != STEP_EXCHANGE && step->kind != STEP_REMOVE)
 			continue;
 		apply_host_enter(host);
-		if (see(journal, i, host, &sight) == 0 && sight.has_staged &&
+		if (see_patiently(journal, i, host, &patience, &sight) == 0 && sight.has_staged &&
 			apply_is_same(&sight.staged, &step->host))
 			tree_remove(sight.parent, sight.staged_name);
 		apply_host_leave(host);
@@ -304,8 +333,8 @@ int apply_sync(const struct apply_journal *journal, struct apply_host *hosts)
 	}
 	for (size_t i = 0; i < journal->directories_count; i++) {
 		const struct apply_directory *directory = &journal->directories[i];
-		cleanup_close int fd = upper_open(hosts[directory->root].root, directory->path,
-			O_RDONLY | O_DIRECTORY);
+		cleanup_close int fd = upper_open(
+			hosts[directory->root].root, directory->path, O_RDONLY | O_DIRECTORY);
 		if (fd >= 0 && fsync(fd) < 0 && errno != EINVAL)
 			r = -errno;
 	}

@@ -14,9 +14,9 @@ void apply_hosts_close(const struct apply_journal *journal, struct apply_host *h
  * at the last moment, with the path in the error. */
 int apply_place(const struct apply_journal *journal, struct apply_host *hosts, struct error *error);
 /* Takes everything back (or, where nothing was `placed` yet, nothing), and removes what was staged.
- * Goes on past what somebody else has taken away
- * or put in between: *ret_left says how many; the host's own files stay wherever they are. */
-int apply_take_back(const struct apply_journal *journal, struct apply_host *hosts, bool placed,
+ * Goes on past what somebody else has taken away or put in between: *ret_left says how many; the
+ * host's own files stay wherever they are. */
+void apply_take_back(const struct apply_journal *journal, struct apply_host *hosts, bool placed,
 	size_t *ret_left);
 /* Removes what was replaced, and sets the directories' times. */
 void apply_clear(const struct apply_journal *journal, struct apply_host *hosts);

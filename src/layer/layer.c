@@ -355,11 +355,11 @@ static int copy_root(struct layer *layer, const struct layer_root *below, struct
 		return error_set_errno(error, errno, stage, "%s", upper_path);
 	if (lstat(work_path, &work) < 0)
 		work = upper;
-	int r = layer_add_root(
-		layer, below->path, below->base, work.st_uid, work.st_gid, error);
+	int r = layer_add_root(layer, below->path, below->base, work.st_uid, work.st_gid, error);
 	if (r < 0)
 		return r;
-	cleanup_free char *made = path_join(layer->roots[layer->roots_count - 1].directory, "upper");
+	cleanup_free char *made =
+		path_join(layer->roots[layer->roots_count - 1].directory, "upper");
 	if (!made || chmod(made, upper.st_mode & 01777) < 0 ||
 		(geteuid() == 0 && lchown(made, upper.st_uid, upper.st_gid) < 0))
 		return error_set_errno(error, made ? errno : ENOMEM, stage, "%s", below->path);
@@ -502,6 +502,19 @@ static int check_children(const struct layer *layer, struct error *error)
 	return r;
 }
 
+/* A kill may have taken the link already, and another layer may have got the name since. */
+static int remove_name(int store, const struct layer *layer, struct error *error)
+{
+	cleanup_free char *link = path_join("names", layer->name);
+	char target[64];
+	ssize_t n = link ? readlinkat(store, link, target, sizeof(target) - 1) : -1;
+	target[n > 0 ? n : 0] = '\0';
+	bool own = n > 3 && strcmp(target + 3, layer->id) == 0;
+	if (link && (!own || unlinkat(store, link, 0) == 0))
+		return 0;
+	return error_set_errno(error, link ? errno : ENOMEM, stage, "the name %s", layer->name);
+}
+
 int layer_discard(struct layer *layer, struct error *error)
 {
 	cleanup_free char *store = NULL;
@@ -511,12 +524,8 @@ int layer_discard(struct layer *layer, struct error *error)
 		r = check_children(layer, error);
 	char dead[LAYER_ID_BYTES + 8];
 	snprintf(dead, sizeof(dead), ".dead-%s", layer->id);
-	if (r == 0 && layer->name) {
-		cleanup_free char *link = path_join("names", layer->name);
-		if (!link || unlinkat(fd, link, 0) < 0)
-			r = error_set_errno(
-				error, link ? errno : ENOMEM, stage, "the name %s", layer->name);
-	}
+	if (r == 0 && layer->name)
+		r = remove_name(fd, layer, error);
 	if (r == 0 && renameat(fd, layer->id, fd, dead) < 0)
 		r = error_set_errno(error, errno, stage, "%s", layer->id);
 	if (r == 0) {

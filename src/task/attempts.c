@@ -1,8 +1,8 @@
-/* Theory of operation. An attempt is a process of its own: the agent in a layer on the prepared one,
- * the check in a throw-away layer on the agent's, the patch, what is found in it. When all of that
- * is on disk, result.json comes beside it by rename(): that file is what makes an attempt done, so a
- * kill that comes before the row is written loses nothing. An agent that has ended is not started
- * again either: the row says so, and its layer is there. */
+/* Theory of operation. An attempt is a process of its own: the agent in a layer on the prepared
+ * one, the check in a throw-away layer on the agent's, the patch, what is found in it. When all
+ * of that is on disk, result.json comes beside it by rename(): that file is what makes an
+ * attempt done, so a kill that comes before the row is written loses nothing. An agent that has
+ * ended is not started again either: the row says so, and its layer is there. */
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -179,7 +179,11 @@ static int pack(const struct task_work *work, struct pack_result *ret, struct er
 		.out_directory = directory,
 		.log = log,
 		.tick = task_work_tick};
-	return task_pack(&request, ret, error);
+	r = task_pack(&request, ret, error);
+	/* The directory is nobody else's; as root, a box that is to apply it has another owner. */
+	if (r == 0 && !ret->empty && chmod(ret->patch_path, 0644) < 0)
+		r = error_set_errno(error, errno, stage, "%s", ret->patch_path);
+	return r;
 }
 
 static int write_result(const struct task_work *work, json_t *result, struct error *error)

@@ -1,53 +1,29 @@
-/* Theory of operation. Each repository, the one that was asked for and every submodule, is fetched by
- * clone.sh in a box of its own, whose network is that one host and port. What the script leaves in
- * .git says which submodules there are; those join a queue. Addresses come from two sides: what the
- * caller wrote may name this host's directories and carry credentials; what a repository wrote may
- * name a host that the caller has allowed, and nothing else. */
+/* Theory of operation. Each repository, the one that was asked for and every submodule, is fetched
+ * by clone.sh in a box of its own, whose network is that one host and port. What the script leaves
+ * in .git says which submodules there are; those join a queue. Addresses come from two sides: what
+ * the caller wrote may name this host's directories and carry credentials; what a repository wrote
+ * may name a host that the caller has allowed, and nothing else. */
 #include "task/clone.h"
 
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/path.h"
-#include "coffer.h"
 #include "layer/changes.h"
 #include "task/clone_internal.h"
 #include "task/git_box.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
 #include "task/clone_script.h"
 
 static const char stage[] = "clone";
 
-/* One repository to be fetched. */
-struct job {
-	struct repository_url url;
-	char *below;  /* of the source, where it is one of this host's; else NULL */
-	char *work;   /* in the box */
-	char *gitdir; /* in the box */
-	char *parent; /* the gitdir that has it as a submodule; NULL: none */
-	char *module; /* by this name */
-	char commit[65];
-	unsigned depth;
-};
-
-struct clone {
-	const struct clone_request *request;
-	struct clone_result *result;
-	struct repository_url url;  /* that the caller wrote */
-	struct clone_source source; /* where it is one of this host's */
-	struct job *jobs;
-	size_t jobs_count;
-	struct error *error;
-};
-
 static int no_memory(const struct clone *clone)
 {
 	return error_set_errno(clone->error, ENOMEM, stage, "the clone");
 }
 
-static void job_release(struct job *job)
+static void job_release(struct clone_job *job)
 {
 	repository_url_release(&job->url);
 	free(job->below);
@@ -55,194 +31,6 @@ static void job_release(struct job *job)
 	free(job->gitdir);
 	free(job->parent);
 	free(job->module);
-}
-
-/* ---- what may be reached ---- */
-
-static bool is_address(const char *host)
-{
-	struct in6_addr address;
-	return inet_pton(AF_INET, host, &address) == 1 || inet_pton(AF_INET6, host, &address) == 1;
-}
-
-static int format_host(const struct repository_url *url, char **ret)
-{
-	bool bracketed = strchr(url->host, ':') != NULL;
-	return asprintf(ret, bracketed ? "[%s]:%u" : "%s:%u", url->host, url->port) < 0 ? -ENOMEM
-											: 0;
-}
-
-/* 1: what the caller allows beside the repository covers it. */
-static int is_allowed(const struct clone *clone, const struct repository_url *url)
-{
-	const struct strv *settings = clone->request->settings;
-	struct coffer_policy *policy = coffer_policy_new();
-	cleanup_free char *target = NULL, *text = NULL;
-	struct coffer_error ignored;
-	int r = policy ? format_host(url, &target) : -ENOMEM;
-	for (size_t i = 0; r == 0 && settings && i < settings->count; i++) {
-		cleanup_free char *setting = strdup(settings->items[i]);
-		char *value = setting ? strchr(setting, '=') : NULL;
-		if (value)
-			*value++ = '\0';
-		r = setting ? coffer_policy_set(policy, setting, value, &ignored) : -ENOMEM;
-	}
-	if (r == 0)
-		r = coffer_net_check(policy, target, 0, &text, &ignored);
-	coffer_policy_free(policy);
-	return r;
-}
-
-static int refuse_host(const struct clone *clone, const struct job *job, const char *why)
-{
-	cleanup_free char *target = NULL;
-	if (format_host(&job->url, &target) < 0)
-		return no_memory(clone);
-	if (job->module) {
-		char name[128];
-		git_box_harmless(job->module, strlen(job->module), name, sizeof(name));
-		error_set(clone->error, EPERM, stage, "submodule %s comes from %s, %s", name,
-			target, why);
-	} else {
-		error_set(clone->error, EPERM, stage, "%s: %s", job->url.text, why);
-	}
-	return error_hint(clone->error, "--allow-domain %s would allow it", target);
-}
-
-static int check_host(const struct clone *clone, const struct job *job)
-{
-	const struct repository_url *own = &clone->url;
-	if (job->below)
-		return 0;
-	bool same = own->host && strcmp(own->host, job->url.host) == 0 &&
-		    own->port == job->url.port && own->transport == job->url.transport;
-	if (job->url.transport == REPOSITORY_HTTP && is_allowed(clone, &job->url) != 1)
-		return refuse_host(clone, job,
-			"http is not protected on its way, so its host has to be allowed by name");
-	if (!same && job->module && is_allowed(clone, &job->url) != 1)
-		return refuse_host(clone, job, "which is not allowed");
-	return 0;
-}
-
-static bool is_network_setting(const char *setting)
-{
-	static const char *const keys[] = {"net", "allow-domain", "deny-domain", "monitor-domain",
-		"ask-domain", "allow-cidr", "deny-cidr", "allow-udp", "upstream-", "publish",
-		"proxy-variables"};
-	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-		if (strncmp(setting, keys[i], strlen(keys[i])) == 0)
-			return true;
-	return false;
-}
-
-static int add_joined(struct strv *strv, const char *a, const char *b, const char *c)
-{
-	char *text = NULL;
-	return asprintf(&text, "%s%s%s", a, b, c) < 0 ? -ENOMEM : strv_add_owned(strv, text);
-}
-
-static int add_settings(const struct clone *clone, const struct job *job, struct strv *settings)
-{
-	static const char *const protocols[] = {[REPOSITORY_HTTPS] = "/tls",
-		[REPOSITORY_HTTP] = "/http",
-		[REPOSITORY_SSH] = "/raw"};
-	const struct strv *more = clone->request->settings;
-	int r = 0;
-	for (size_t i = 0; r == 0 && more && i < more->count; i++)
-		if (!job->below || !is_network_setting(more->items[i]))
-			r = strv_add(settings, more->items[i]);
-	if (r < 0 || job->below)
-		return r < 0 ? r : strv_add(settings, "net=off");
-	cleanup_free char *target = NULL;
-	r = format_host(&job->url, &target);
-	if (r == 0 && is_address(job->url.host))
-		return add_joined(settings, "allow-cidr=", target, "");
-	return r < 0 ? r
-		     : add_joined(settings, "allow-domain=", target, protocols[job->url.transport]);
-}
-
-/* ---- credentials ---- */
-
-static const char base64_letters[] =
-	"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-static char *base64(const char *text)
-{
-	size_t length = strlen(text);
-	char *ret = malloc((length + 2) / 3 * 4 + 1), *to = ret;
-	for (size_t i = 0; ret && i < length; i += 3) {
-		unsigned left = (unsigned)(length - i < 3 ? length - i : 3), bits = 0;
-		for (unsigned k = 0; k < 3; k++)
-			bits = bits << 8 | (k < left ? (unsigned char)text[i + k] : 0);
-		for (unsigned k = 0; k < 4; k++)
-			*to++ = k <= left ? base64_letters[bits >> (18 - 6 * k) & 63] : '=';
-	}
-	if (ret)
-		*to = '\0';
-	return ret;
-}
-
-/* As a header for this very repository, so that no message, file or argument ever shows them and no
- * other repository of that host is sent them. */
-static int add_credentials(const struct job *job, struct strv *environment)
-{
-	if (!job->url.credentials)
-		return 0;
-	cleanup_free char *coded = base64(job->url.credentials);
-	if (!coded)
-		return -ENOMEM;
-	int r = git_box_set(environment, "GIT_CONFIG_COUNT", "1");
-	if (r == 0)
-		r = add_joined(
-			environment, "GIT_CONFIG_KEY_0=http.", job->url.text, ".extraHeader");
-	if (r == 0)
-		r = add_joined(environment, "GIT_CONFIG_VALUE_0=Authorization: Basic ", coded, "");
-	explicit_bzero(coded, strlen(coded));
-	return r;
-}
-
-/* ---- ssh ---- */
-
-#define KNOWN_HOSTS "/run/coffer/known_hosts"
-#define KNOWN_HOSTS_SYSTEM "/run/coffer/known_hosts_system"
-
-static const char ssh_command[] =
-	"ssh -F /dev/null -o BatchMode=yes -o StrictHostKeyChecking=yes"
-	" -o UserKnownHostsFile=" KNOWN_HOSTS " -o GlobalKnownHostsFile=" KNOWN_HOSTS_SYSTEM
-	" -o UpdateHostKeys=no -o ForwardAgent=no -o ClearAllForwardings=yes"
-	" -o PermitLocalCommand=no -o ControlPath=none -o ConnectTimeout=30";
-
-struct views {
-	struct task_view items[4];
-	size_t count;
-	char *owned[2];
-};
-
-static void add_known_hosts(struct views *views)
-{
-	static const char *const at[] = {KNOWN_HOSTS, KNOWN_HOSTS_SYSTEM};
-	const char *home = getenv("HOME");
-	cleanup_free char *own =
-		home && home[0] == '/' ? path_join(home, ".ssh/known_hosts") : NULL;
-	const char *from[] = {own, "/etc/ssh/ssh_known_hosts"};
-	for (size_t i = 0; i < ARRAY_SIZE(from); i++) {
-		views->owned[i] = from[i] ? realpath(from[i], NULL) : NULL;
-		if (views->owned[i])
-			views->items[views->count++] =
-				(struct task_view){.from = views->owned[i], .at = at[i]};
-	}
-}
-
-static int add_ssh(const struct clone *clone, struct strv *environment, struct strv *settings)
-{
-	int r = git_box_set(environment, "GIT_SSH_COMMAND", ssh_command);
-	if (r == 0)
-		r = strv_add(environment, "GIT_SSH_VARIANT=ssh");
-	const char *agent = getenv("SSH_AUTH_SOCK");
-	if (r < 0 || !clone->request->ssh_agent || !agent || agent[0] != '/')
-		return r;
-	r = git_box_set(environment, "SSH_AUTH_SOCK", agent);
-	return r < 0 ? r : add_joined(settings, "allow-unix=", agent, "");
 }
 
 /* ---- one repository ---- */
@@ -253,7 +41,7 @@ static bool is_commit(const char *ref)
 	return (length == 40 || length == 64) && strspn(ref, "0123456789abcdef") == length;
 }
 
-static int add_environment(const struct clone *clone, const struct job *job, struct strv *to)
+static int add_environment(const struct clone *clone, const struct clone_job *job, struct strv *to)
 {
 	static const char *const protocols[] = {[REPOSITORY_LOCAL] = "file",
 		[REPOSITORY_HTTPS] = "https",
@@ -287,11 +75,11 @@ static int add_environment(const struct clone *clone, const struct job *job, str
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(variables); i++)
 		r = git_box_set(to, variables[i][0], variables[i][1]);
-	return r < 0 ? r : add_credentials(job, to);
+	return r < 0 ? r : clone_add_credentials(job, to);
 }
 
 static int explain(
-	const struct clone *clone, const struct job *job, const struct git_box_result *ended)
+	const struct clone *clone, const struct clone_job *job, const struct git_box_result *ended)
 {
 	struct error *error = clone->error;
 	const char *shown = job->below ? clone->source.directory : job->url.text;
@@ -322,23 +110,21 @@ static int explain(
 	}
 }
 
-static int run_job(struct clone *clone, const struct job *job)
+static int run_job(struct clone *clone, const struct clone_job *job)
 {
 	const struct clone_request *request = clone->request;
 	cleanup_strv struct strv environment = {0}, settings = {0};
-	struct views views = {0};
-	int r = add_settings(clone, job, &settings);
+	struct clone_views views = {0};
+	int r = clone_add_settings(clone, job, &settings);
 	if (r == 0)
 		r = add_environment(clone, job, &environment);
-	if (r == 0 && job->below)
-		views.items[views.count++] = (struct task_view){.from = clone->source.directory,
-			.at = clone->source.bundle ? CLONE_SOURCE "/bundle" : CLONE_SOURCE};
-	if (r == 0 && !job->below && job->url.transport == REPOSITORY_SSH) {
-		add_known_hosts(&views);
-		r = add_ssh(clone, &environment, &settings);
-	}
 	if (r < 0)
 		return no_memory(clone);
+	if (job->below)
+		views.items[views.count++] = (struct task_view){.from = clone->source.directory,
+			.at = clone->source.bundle ? CLONE_SOURCE "/bundle" : CLONE_SOURCE};
+	else if (job->url.transport == REPOSITORY_SSH)
+		r = clone_add_ssh(clone, &views, &environment, &settings);
 	const struct git_box box = {.layer = request->layer,
 		.script = clone_script,
 		.what = "the clone",
@@ -350,8 +136,9 @@ static int run_job(struct clone *clone, const struct job *job)
 		.log = request->log,
 		.tick = request->tick,
 		.context = request->context};
-	struct git_box_result ended;
-	r = git_box_run(&box, &ended, clone->error);
+	struct git_box_result ended = {0};
+	if (r == 0)
+		r = git_box_run(&box, &ended, clone->error);
 	if (r == 0 && ended.exit_code != GIT_DONE)
 		r = explain(clone, job, &ended);
 	for (size_t i = 0; i < ARRAY_SIZE(views.owned); i++)
@@ -363,8 +150,8 @@ static int run_job(struct clone *clone, const struct job *job)
 
 /* ---- what it left ---- */
 
-static int read_left(struct clone *clone, const struct job *job, const char *name, size_t max_bytes,
-	char **ret, size_t *ret_length)
+static int read_left(struct clone *clone, const struct clone_job *job, const char *name,
+	size_t max_bytes, char **ret, size_t *ret_length)
 {
 	/* Gitdirs lie below the working tree of the first. */
 	cleanup_free char *path = path_join(job->gitdir + strlen(TASK_WORKSPACE "/"), name);
@@ -374,7 +161,7 @@ static int read_left(struct clone *clone, const struct job *job, const char *nam
 }
 
 /* COMMIT, BRANCH or nothing, and the number of LFS pointers, a line each. */
-static int take_summary(struct clone *clone, const struct job *job)
+static int take_summary(struct clone *clone, const struct clone_job *job)
 {
 	cleanup_free char *text = NULL;
 	int r = read_left(clone, job, "coffer-clone", MAX_GIT_FILE_BYTES, &text, NULL);
@@ -393,8 +180,8 @@ static int take_summary(struct clone *clone, const struct job *job)
 	return *branch && !clone->result->branch ? no_memory(clone) : 0;
 }
 
-static int locate_module(struct clone *clone, const struct job *job,
-	const struct clone_module *module, struct job *ret)
+static int locate_module(struct clone *clone, const struct clone_job *job,
+	const struct clone_module *module, struct clone_job *ret)
 {
 	if (job->below) {
 		ret->below = clone_source_module(&clone->source, job->below, module->name);
@@ -415,13 +202,13 @@ static int locate_module(struct clone *clone, const struct job *job,
 }
 
 static int queue_module(
-	struct clone *clone, const struct job *job, const struct clone_module *module)
+	struct clone *clone, const struct clone_job *job, const struct clone_module *module)
 {
 	if (clone->jobs_count > MAX_SUBMODULES || job->depth >= MAX_SUBMODULE_DEPTH)
 		return error_set(clone->error, E2BIG, stage,
 			"more than %d submodules, or more than %d within one another",
 			MAX_SUBMODULES, MAX_SUBMODULE_DEPTH);
-	struct job next = {.depth = job->depth + 1,
+	struct clone_job next = {.depth = job->depth + 1,
 		.work = path_join(job->work, module->path),
 		.parent = strdup(job->gitdir),
 		.module = strdup(module->name)};
@@ -432,7 +219,7 @@ static int queue_module(
 	if (r == 0)
 		r = locate_module(clone, job, module, &next);
 	if (r == 0)
-		r = check_host(clone, &next);
+		r = clone_check_host(clone, &next);
 	if (r < 0) {
 		job_release(&next);
 		return r;
@@ -445,7 +232,7 @@ static int queue_module(
 static int queue_modules(struct clone *clone, size_t index)
 {
 	/* The queue is as long as it may become: jobs never move. */
-	const struct job *job = &clone->jobs[index];
+	const struct clone_job *job = &clone->jobs[index];
 	cleanup_free char *config = NULL, *links = NULL;
 	size_t config_bytes, links_bytes;
 	struct clone_modules modules = {0};
@@ -493,7 +280,7 @@ static int check_ref(const struct clone *clone)
 	return error_hint(clone->error, "ids are written in full: 40 or 64 hexadecimal digits");
 }
 
-static int prepare(struct clone *clone, struct job *first)
+static int prepare(struct clone *clone, struct clone_job *first)
 {
 	const struct clone_request *request = clone->request;
 	int r = check_ref(clone);
@@ -513,7 +300,7 @@ static int prepare(struct clone *clone, struct job *first)
 	first->gitdir = strdup(TASK_WORKSPACE "/.git");
 	if (r == 0 && (!first->work || !first->gitdir))
 		return no_memory(clone);
-	return r < 0 ? r : check_host(clone, first);
+	return r < 0 ? r : clone_check_host(clone, first);
 }
 
 int task_clone(const struct clone_request *request, struct clone_result *ret, struct error *error)

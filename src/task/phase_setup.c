@@ -49,20 +49,24 @@ static int read_secret(
 static int read_secrets(const struct task_spec *spec, struct secret_values *values,
 	struct strv *environment, struct strv *files, struct error *error)
 {
-	values->items = calloc(spec->secrets.count + 1, sizeof(*values->items));
-	int r = values->items ? strv_copy(environment, strv_items(&spec->environment)) : -ENOMEM;
-	if (r < 0)
-		return error_set_errno(error, -r, stage, "the secrets");
+	if (strv_copy(environment, strv_items(&spec->environment)) < 0)
+		return error_set_errno(error, ENOMEM, stage, "the secrets");
 	for (size_t i = 0; i < spec->secrets.count; i++) {
-		struct secret_value *value = &values->items[i];
+		struct secret_value value;
 		bool file;
-		r = read_secret(spec->secrets.items[i], value, &file, error);
+		int r = read_secret(spec->secrets.items[i], &value, &file, error);
+		if (r == 0)
+			r = secret_values_add(values, &value, error);
 		if (r < 0)
 			return r;
-		values->count++;
-		char *pair = NULL;
-		if (asprintf(&pair, "%s=%s", value->name, value->value) < 0 ||
-			strv_add_owned(file ? files : environment, pair) < 0)
+		const struct secret_value *added = &values->items[values->count - 1];
+		cleanup_free char *pair = NULL;
+		if (asprintf(&pair, "%s=%s", added->name, added->value) < 0) {
+			pair = NULL;
+			return error_set_errno(error, ENOMEM, stage, "the secrets");
+		}
+		/* As a file each of them: those values the box's output is kept clean of. */
+		if (strv_add(files, pair) < 0 || (!file && strv_add(environment, pair) < 0))
 			return error_set_errno(error, ENOMEM, stage, "the secrets");
 	}
 	return 0;

@@ -5,7 +5,8 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "base/tree.h"
-#include "layer/layer.h"
+#include "layer/copies.h"
+#include "layer/layer_internal.h"
 #include "task/task_internal.h"
 
 #include <fcntl.h>
@@ -100,9 +101,10 @@ static bool is_of(const struct strv *tasks, const char *layer)
 	return strv_contains(tasks, id);
 }
 
-/* Names of layers by kind: tasks' own, scratch, and the ids of those whose task runs. */
+/* Names of layers by kind: tasks' own, and scratch; the ids of those whose task runs, and of all
+ * that have a name. */
 struct found {
-	struct strv own, scratch, busy_ids;
+	struct strv own, scratch, busy_ids, named_ids;
 };
 
 static int find_layers(const struct strv *running, struct found *ret, struct error *error)
@@ -118,14 +120,15 @@ static int find_layers(const struct strv *running, struct found *ret, struct err
 		char target[64];
 		if (scratch_of(name))
 			r = strv_add(&ret->scratch, name);
-		if (order_of(name) < 0)
+		if (r < 0 || order_of(name) < 0)
 			continue;
 		r = strv_add(&ret->own, name);
 		ssize_t n = readlinkat(dirfd(dir), name, target, sizeof(target) - 1);
-		if (r == 0 && n > 3 && is_of(running, name)) {
-			target[n] = '\0';
+		target[n > 0 ? n : 0] = '\0';
+		if (r == 0 && n > 3)
+			r = strv_add(&ret->named_ids, target + 3);
+		if (r == 0 && n > 3 && is_of(running, name))
 			r = strv_add(&ret->busy_ids, target + 3);
-		}
 	}
 	return r < 0 ? error_set_errno(error, -r, stage, "the layers") : 0;
 }
@@ -147,12 +150,42 @@ static void discard_unused(
 		}
 }
 
+/* A kill between a layer's making and its name's leaves one that only knows its name. */
+static int discard_nameless(
+	const struct found *found, const struct strv *running, struct error *error)
+{
+	cleanup_strv struct strv ids = {0};
+	int r = layer_list(&ids, error);
+	for (size_t i = 0; r == 0 && i < ids.count; i++) {
+		struct layer *layer = NULL;
+		struct error ignored;
+		if (strv_contains(&found->named_ids, ids.items[i]) ||
+			layer_peek(ids.items[i], &layer, &ignored) < 0)
+			continue;
+		bool lost =
+			layer->name && order_of(layer->name) >= 0 && !is_of(running, layer->name);
+		layer_close(layer);
+		if (lost)
+			task_layer_discard(ids.items[i], &ignored);
+	}
+	return r;
+}
+
 static int sweep_layers(const struct strv *used, const struct strv *running, struct error *error)
 {
 	struct found found = {0};
 	int r = find_layers(running, &found, error);
-	if (r == 0)
+	if (r == 0) {
 		discard_unused(&found, used, running);
+		r = discard_nameless(&found, running, error);
+	}
+	/* And what a kill left of such removals; layers without a name, which live for one search,
+	 * only where no task runs that may have just made one. */
+	char *none[] = {NULL};
+	struct layer_garbage ignored;
+	if (r == 0)
+		r = layer_collect(running->count ? NULL : none, &ignored, error);
+	strv_release(&found.named_ids);
 	strv_release(&found.own);
 	strv_release(&found.scratch);
 	strv_release(&found.busy_ids);
@@ -166,7 +199,7 @@ static bool is_old(int at, const char *name)
 	       st.st_mtim.tv_sec + MAKING_S < task_now_us() / 1000000;
 }
 
-/* A directory without a row: of a task that was being made, or being removed, when it was killed. */
+/* A directory without a row: of a task that was being made or removed when a kill came. */
 static bool is_leftover(int at, const char *name, const struct strv *known)
 {
 	if (strncmp(name, ".new-", 5) == 0 || strncmp(name, ".dead-", 6) == 0)

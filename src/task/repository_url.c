@@ -325,11 +325,17 @@ int repository_url_parse(const char *written, struct repository_url *ret, struct
 
 /* ---- relative ---- */
 
+/* [USER@]HOST:PATH may have "://" in its path. */
+static bool is_short(const char *text)
+{
+	return strncmp(text + scheme_length(text), "://", 3) != 0;
+}
+
 /* Where the path begins in the text of a remote one: at its first slash, or after the colon. */
 static char *path_of(char *text)
 {
-	char *authority = strstr(text, "://");
-	return authority ? strchr(authority + 3, '/') : (char *)host_end(text) + 1;
+	return is_short(text) ? (char *)host_end(text) + 1
+			      : strchr(text + scheme_length(text) + 3, '/');
 }
 
 /* Takes the last component of a path off. False: there is none. */
@@ -363,7 +369,7 @@ int repository_url_resolve(const struct repository_url *base, const char *writte
 			return refuse(error, EINVAL, "goes up beyond its host");
 	}
 	cleanup_free char *whole = NULL;
-	bool joined = path[0] || strstr(text, "://");
+	bool joined = path[0] || !is_short(text);
 	if (asprintf(&whole, "%s%s%s", text, joined ? "/" : "", written) < 0) {
 		whole = NULL;
 		return error_set_errno(error, ENOMEM, stage, "the address");

@@ -175,6 +175,45 @@ static int check_assignments(const char *key, const struct strv *list, struct er
 	return 0;
 }
 
+/* Before anything is written down: what stands where a source is expected may be the value itself,
+ * typed by mistake. So it is not repeated either. */
+static int check_secret(const char *written, struct error *error)
+{
+	static const char *const schemes[] = {"env:", "file:", "command:"};
+	size_t length = strspn(written, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+					"0123456789_");
+	if (length == 0 || isdigit((unsigned char)written[0]) || written[length] != '=')
+		error_set(error, EINVAL, stage,
+			"secret: it is NAME=SOURCE, with a name like a variable's");
+	else {
+		const char *source = written + length + 1;
+		for (size_t i = 0; i < ARRAY_SIZE(schemes); i++)
+			if (strncmp(source, schemes[i], strlen(schemes[i])) == 0)
+				return 0;
+		cleanup_free char *variable = strndup(source, strcspn(source, ","));
+		const char *rest = source + strcspn(source, ",");
+		if (variable && getenv(variable) && (!*rest || strcmp(rest, ",file") == 0))
+			return 0;
+		error_set(error, ENOENT, stage,
+			"secret %.*s: what follows the = is no source, nor a variable that is set",
+			(int)(length < 64 ? length : 64), written);
+	}
+	return error_hint(error, "sources are env:VARIABLE, file:PATH, command:WORDS, or the name "
+				 "of a variable");
+}
+
+static int check_secrets(const struct task_spec *spec, struct error *error)
+{
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < spec->secrets.count; i++)
+		r = check_secret(spec->secrets.items[i], error);
+	if (r == 0 && spec->secrets.count && !spec->setup && !spec->setup_file) {
+		error_set(error, EINVAL, stage, "secrets are given, but no set-up to use them");
+		r = error_hint(error, "an agent never gets one: --setup COMMAND does");
+	}
+	return r;
+}
+
 static bool is_secret(const struct task_spec *spec, const char *name)
 {
 	size_t length = strlen(name);
@@ -272,17 +311,13 @@ int task_spec_finish(struct task_spec *spec, struct error *error)
 	if (r == 0)
 		r = check_assignments("agent-env", &spec->agent_environment, error);
 	if (r == 0)
-		r = check_assignments("secret", &spec->secrets, error);
+		r = check_secrets(spec, error);
 	for (size_t i = 0; r == 0 && i < spec->leaks_allowed.count; i++)
 		if (!is_secret(spec, spec->leaks_allowed.items[i])) {
 			error_set(error, EINVAL, stage, "on-leak: there is no secret '%.64s'",
 				spec->leaks_allowed.items[i]);
 			r = error_hint(error, "allow=NAME names one of --secret");
 		}
-	if (r == 0 && spec->secrets.count && !spec->setup && !spec->setup_file) {
-		error_set(error, EINVAL, stage, "secrets are given, but no set-up to use them");
-		r = error_hint(error, "an agent never gets one: --setup COMMAND does");
-	}
 	if (r == 0)
 		r = check_places(spec, error);
 	return r < 0 ? r : check_network_and_limits(spec, error);

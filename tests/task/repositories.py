@@ -61,17 +61,24 @@ class Steps:
             "COFFER_PROGRAM": str(support.COFFER),
         }
 
-    def run(self, *words, timeout=50, env=None, wrap=()):
-        done = subprocess.run(
-            [*wrap, str(DRIVER), *map(str, words)],
-            env={**self.environment, **(env or {})},
-            capture_output=True,
-            timeout=timeout * support.SLOWDOWN,
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
-        out = done.stdout.decode("utf-8", "backslashreplace")
-        step = Step(done.returncode, out, done.stderr.decode("utf-8", "backslashreplace"))
+    def run(self, *words, timeout=50, env=None, wrap=(), world=None):
+        command = [*wrap, str(DRIVER), *map(str, words)]
+        environment = {**self.environment, **(env or {})}
+        if world:
+            done = world.run(*command, env=environment, timeout=timeout)
+            code, out, said = done.code, done.out, done.err
+        else:
+            done = subprocess.run(
+                command,
+                env=environment,
+                capture_output=True,
+                timeout=timeout * support.SLOWDOWN,
+                stdin=subprocess.DEVNULL,
+                check=False,
+            )
+            code = done.returncode
+            out, said = (s.decode("utf-8", "backslashreplace") for s in (done.stdout, done.stderr))
+        step = Step(code, out, said)
         for line in out.splitlines():
             key, _, value = line.partition(": ")
             if key == "skipped":
@@ -118,7 +125,11 @@ class Steps:
             timeout=timeout,
         )  # fmt: skip
         step.values.update(
-            base=cloned.commit, clone_layer=cloned.layer, prepared=prepared, final=final, out_path=out
+            base=cloned.commit,
+            clone_layer=cloned.layer,
+            prepared=prepared,
+            final=final,
+            out_path=out,
         )
         # A killed one may leave a throw-away layer, no other does.
         names = self.state / "coffer" / "layers" / "names"

@@ -185,6 +185,8 @@ def test_mistakes_in_the_file_are_named(task, home_directory, text, said):
         (["--agent", "x", "--agent-allow-domain", "a b"], "a b"),
         (["--agent", "x", "--on-leak", "ignore"], "is not one of: fail, scrub"),
         (["--agent", "x", "--on-leak", "allow=NOBODY"], "there is no secret 'NOBODY'"),
+        (["--agent", "x", "--secret", "T=hunter2-typed-here"], "secret T: what follows"),
+        (["--agent", "x", "--secret", "hunter2-typed-here"], "it is NAME=SOURCE"),
         (["--agent", "x", "--home", "../up"], "cannot be a name"),
         (["--agent", "x", "--prompt-file", "nowhere"], "there is no file nowhere"),
         (["--agent", "x", "--branch-in", "nowhere"], "is not a directory"),
@@ -195,6 +197,7 @@ def test_mistakes_in_the_file_are_named(task, home_directory, text, said):
 def test_mistakes_in_flags_are_named(task, project, flags, said):
     result = task("run", project, *flags)
     assert result.code == 125 and said in result.err, result.describe()
+    assert "hunter2" not in result.err
     assert json.loads(task("list", "--json").out) == []
 
 

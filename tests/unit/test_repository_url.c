@@ -164,6 +164,7 @@ static const struct {
 	{"https://example.org/a", "ext::sh -c x", NULL},
 	{"https://example.org/a", "-u./x", NULL},
 	{"/srv/a", "../c", "../c"},
+	{"https:./e://p", "./../x", "https:./e://x"},
 };
 
 static void test_relative(void **state)
