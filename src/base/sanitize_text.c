@@ -186,20 +186,14 @@ static void not_text(struct text *text, const void *data, size_t length)
 	pass(text, data, length);
 }
 
-/* A C1 code, as UTF-8: what ESC and the code's letter are. */
-static void c1_control(struct text *text, unsigned character)
+/* A C1 code, as UTF-8. Few terminals take it for the beginning of a sequence; without it what
+ * follows is words in any of them. */
+static void c1_control(struct text *text)
 {
-	unsigned char letter = (unsigned char)(character - 0x40);
-	if (text->controls == SANITIZE_KEEP) {
+	if (text->controls == SANITIZE_KEEP)
 		pass(text, (const char *)text->character, text->character_bytes);
-		return;
-	}
-	if (character == STRING_END) {
+	else
 		text->removed++;
-		return;
-	}
-	begin_sequence(text, TEXT_ESCAPE);
-	sequence_byte(text, letter);
 }
 
 static void end_character(struct text *text)
@@ -211,7 +205,7 @@ static void end_character(struct text *text)
 	if (length != text->character_bytes)
 		not_text(text, text->character, text->character_bytes);
 	else if (character >= 0x80 && character < 0xa0)
-		c1_control(text, character);
+		c1_control(text);
 	else
 		pass(text, (const char *)text->character, length);
 	text->character_bytes = 0;

@@ -137,7 +137,7 @@ static void controls_are_taken_out(void **state)
 	expect("\xc2\x9b"
 	       "31mred\xc2\x9d"
 	       "0;x\xc2\x9c|",
-		"red|");
+		"31mred0;x|");
 	expect("\033]0;unterminated\nnext line\n", "\nnext line\n");
 	expect("\033[12", "");
 	expect("gr\xc3\xbc\xc3\x9f"
