@@ -165,7 +165,7 @@ def leftovers(state, ident):
 def test_kills_at_any_moment_lose_nothing_and_leave_nothing(task, start, project, state):
     rounds = 500 if os.environ.get("COFFER_SOAK") == "1" else 10
     marker = f"marker-{random.getrandbits(40):010x}"
-    run = ["run", project, "-q", "--secret", "T=env:HOME",
+    run = ["run", project, "-q", "--secret", "T=env:XDG_STATE_HOME",
            "--setup", f": {marker}; sleep 0.05; touch ~/ready", "--agent",
            f": {marker}; sleep 0.05; test -e ~/ready && {FIX}", "--check",
            f": {marker}; {CHECK}"]  # fmt: skip

@@ -38,7 +38,7 @@ def test_a_setup_is_reused_until_something_of_it_changes(task, home_directory):
     for flags in (
         ["--env", "A=1"],
         ["--allow-domain", "pypi.org"],
-        ["--secret", "T=env:HOME", "--on-leak", "allow=T"],
+        ["--secret", "T=env:XDG_STATE_HOME", "--on-leak", "allow=T"],
     ):
         assert run(*flags)[0] == "done", flags
     assert run(setup="date +%N >> ../home/agent/stamp")[0] == "done"
