@@ -339,6 +339,7 @@ static int take_trial(struct pack_result *result, const char *how)
 	} notes[] = {
 		{"keep-cr\n", "patch: lines end in CR LF: `git am --keep-cr`, or `git apply`"},
 		{"apply\n", "patch: `git am` cannot read it: `git apply`, or the bundle"},
+		{"untried\n", "patch: of too many files to be tried before it left"},
 		{"bundle\n", "patch: `git apply` gives another tree: the bundle"},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(notes); i++)

@@ -40,7 +40,10 @@ mails() {
 		gives "$out/mail/diff"
 }
 how=bundle
-if gives "$out/patch"; then
+# Git's time for it grows faster than the patch.
+if [ "$(git diff-tree -r --no-renames --name-only "$COMMIT" "$commit" | wc -l)" -gt 20000 ]; then
+	how=untried
+elif gives "$out/patch"; then
 	how=apply
 	if mails; then
 		how=am
