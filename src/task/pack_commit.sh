@@ -1,5 +1,5 @@
-# Makes a commit of changes (on standard input, as `git update-index -z --index-info` reads them) and
-# what leaves the task: patch and bundle.
+# Makes a commit of changes (on standard input, as `git update-index -z --index-info` reads them)
+# and what leaves the task: patch and bundle.
 #
 #	OUT, COMMIT   as in pack_tree.sh
 #	BRANCH, MESSAGE
