@@ -484,8 +484,8 @@ static int build_overlay(
 	return target < 0 ? target : mount_overlay(dir, target, "lower", "upper", "work", false);
 }
 
-/* Where the parts of overlays are attached: on a tmpfs below the old root, with which they go. Taken
- * off one by one each would wait for a grace period of the kernel, 0.3 to 1.6 ms. */
+/* Where the parts of overlays are attached: on a tmpfs below the old root, with which they go.
+ * Taken off one by one each would wait for a grace period of the kernel, 0.3 to 1.6 ms. */
 static int open_parts(struct assembly *assembly)
 {
 	static const char place[] = "/sys"; /* nothing of a layer lies there */

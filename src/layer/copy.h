@@ -6,9 +6,8 @@
 
 struct layer_copy_cost {
 	uint64_t entries;
-	uint64_t bytes; /* that the files take */
-	uint64_t
-		reflinked_bytes; /* of those: shared with the original until one of them is written */
+	uint64_t bytes;           /* that the files take */
+	uint64_t reflinked_bytes; /* of those: shared with the original */
 	uint64_t time_us;
 };
 

@@ -217,7 +217,7 @@ def test_make_install_into_the_system(kept, c_project):
     script = "make install && hi-from-a-layer; test $? = 7 && echo made > /etc/from-a-layer"
     kept("sh", "-c", script, flags=("--layer-system",), timeout=60).ok()
     again = kept("sh", "-c", "cat /etc/from-a-layer; hi-from-a-layer", flags=("--layer-system",))
-    assert again.out == "made\n" and again.code == 7
+    assert again.out == "made\n" and again.code == 7, again.describe()
     assert {p: (os.lstat(p).st_mtime_ns, sorted(os.listdir(p))) for p in places} == before
 
 
