@@ -172,7 +172,7 @@ static json_t *list_leaks(const struct task_spec *spec, const struct secret_find
 	}
 	for (size_t i = 0; r == 0 && i < findings->unreadable.count; i++)
 		r = add_leak(leaks, findings->unreadable.items[i], NULL, "unsearched",
-			spec->unsearched_allowed ? "allowed" : "refused");
+			spec->unsearched_refused ? "refused" : "kept");
 	if (r == 0)
 		return leaks;
 	json_decref(leaks);
@@ -233,8 +233,8 @@ static int complain_leaks(const json_t *leaks, uint64_t lost, struct error *erro
 			      "its layer was removed. --on-leak scrub takes them out, --on-leak "
 			      "allow=%s lets that one stay",
 			      name)
-		    : error_hint(error, "its layer was removed. --on-leak allow-unsearched lets "
-					"such files stay");
+		    : error_hint(error, "its layer was removed. Without --on-leak "
+					"refuse-unsearched such files stay, and are named");
 }
 
 static int search(struct task_work *work, const struct secret_values *values, struct error *error)

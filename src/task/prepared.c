@@ -149,7 +149,7 @@ static int make_key(
 	add_list(&key, "env", &spec->environment);
 	add_list(&key, "secret", &spec->secrets);
 	add_part(&key, "scrub", &spec->scrub, sizeof(spec->scrub));
-	add_part(&key, "unsearched", &spec->unsearched_allowed, sizeof(spec->unsearched_allowed));
+	add_part(&key, "unsearched", &spec->unsearched_refused, sizeof(spec->unsearched_refused));
 	add_list(&key, "leak", &spec->leaks_allowed);
 	add_list(&key, "allow-domain", &spec->domains);
 	add_list(&key, "setup-limit", &spec->setup_limits);

@@ -57,7 +57,7 @@ struct task_spec {
 	bool refresh;
 	bool scrub;                     /* --on-leak scrub; else it fails */
 	struct strv leaks_allowed;      /* names of secrets */
-	bool unsearched_allowed;        /* what could not be searched may stay */
+	bool unsearched_refused;        /* what could not be searched, too; else it is named */
 	char *branch_in, *pull_request; /* host paths; NULL */
 };
 void task_spec_release(struct task_spec *spec);

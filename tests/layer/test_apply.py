@@ -464,7 +464,8 @@ def test_root_gives_the_owner_what_is_theirs(store):
     (store.work / "dir" / "gone").write_text("x")
     for path in [store.work, *store.work.rglob("*")]:
         os.chown(path, owner.pw_uid, owner.pw_gid)
-    store.shell("echo y > dir/file; mkdir -p new/sub; echo z > new/sub/f; ln -s f new/l; rm dir/gone")
+    script = "echo y > dir/file; mkdir -p new/sub; echo z > new/sub/f; ln -s f new/l; rm dir/gone"
+    store.shell(script)
     store.apply()
     assert not (store.work / "dir" / "gone").exists()
     for name in ("dir/file", "new", "new/sub", "new/sub/f", "new/l"):
