@@ -147,7 +147,8 @@ enum {
 	MAX_RENAME_BYTES = 1024 * 1024,
 
 	/* Tasks: agents side by side, a prompt, a script of the set-up, what is told of one
-	 * (summary, result of an attempt), lock files of one repository, layers kept after a set-up. */
+	 * (summary, result of an attempt), lock files of one repository, layers kept after a
+	 * set-up. */
 	MAX_TASK_ATTEMPTS = 64,
 	MAX_TASK_PROMPT_BYTES = 8 * 1024 * 1024,
 	MAX_TASK_SETUP_BYTES = 8 * 1024 * 1024,
