@@ -123,7 +123,8 @@ static int tell_special(struct telling *telling, char status, const struct stat 
 	return tell_note(telling, status, text, true);
 }
 
-/* What of the mode git keeps is one bit; whoever applies the patch gives the rest by their umask. */
+/* What of the mode git keeps is one bit; whoever applies the patch gives the rest by their
+ * umask. */
 static bool is_usual(mode_t mode)
 {
 	return (mode & 07602) == 0600;
