@@ -155,9 +155,9 @@ enum {
 	MAX_TASK_LOCK_FILE_BYTES = 64 * 1024 * 1024,
 	MAX_TASK_PREPARED = 16,
 
-	/* A search for secrets: their number and bytes together (they travel through one pipe), archives
-	 * within archives, compressed streams read at one time at one depth, what is kept of names in
-	 * archives, and how much one file and all of them may come to when unpacked. */
+	/* A search for secrets: their number and bytes together (they travel through one pipe),
+	 * archives within archives, compressed streams read at one time at one depth, what is kept
+	 * of names in archives, and how much one file and all of them may come to when unpacked. */
 	MAX_SECRETS = 64,
 	MAX_SECRETS_BYTES = 32 * 1024,
 	MAX_SEARCH_NESTING = 8,
@@ -169,8 +169,8 @@ enum {
 	MAX_SEARCH_FINDINGS = 4096,
 	MAX_SEARCH_ANSWER_BYTES = 64 * 1024 * 1024,
 
-	/* What a sanitizer holds back: the longest path or secret; what it makes of one piece. A key's
-	 * block that nothing ends. */
+	/* What a sanitizer holds back: the longest path or secret; what it makes of one piece. A
+	 * key's block that nothing ends. */
 	MAX_SANITIZE_PENDING_BYTES = 64 * 1024,
 	MAX_SANITIZE_PIECE_BYTES = 64 * 1024 * 1024,
 	MAX_SHAPE_BYTES = 64 * 1024,

@@ -60,9 +60,13 @@ static int read_secrets(const struct task_spec *spec, struct secret_values *valu
 		if (r < 0)
 			return r;
 		const struct secret_value *added = &values->items[values->count - 1];
-		char *pair = NULL;
-		if (asprintf(&pair, "%s=%s", added->name, added->value) < 0 ||
-			strv_add_owned(file ? files : environment, pair) < 0)
+		cleanup_free char *pair = NULL;
+		if (asprintf(&pair, "%s=%s", added->name, added->value) < 0) {
+			pair = NULL;
+			return error_set_errno(error, ENOMEM, stage, "the secrets");
+		}
+		/* As a file each of them: those values the box's output is kept clean of. */
+		if (strv_add(files, pair) < 0 || (!file && strv_add(environment, pair) < 0))
 			return error_set_errno(error, ENOMEM, stage, "the secrets");
 	}
 	return 0;

@@ -1,8 +1,9 @@
-/* Theory of operation. What a set-up makes is kept, and found again by a key: the digest of all that
- * it depended on. A secret's value is not part of it: the layer was searched and holds none, and a
- * token that is renewed for each run would leave nothing to be found. Its name and source are, as is
- * what was allowed to stay behind. Who makes a layer has a row that says so; others with the same
- * key wait until it is ready, or until the maker's task is no longer locked, and then make it. */
+/* Theory of operation. What a set-up makes is kept, and found again by a key: the digest of all
+ * that it depended on. A secret's value is not part of it: the layer was searched and holds
+ * none, and a token that is renewed for each run would leave nothing to be found. Its name and
+ * source are, as is what was allowed to stay behind. Who makes a layer has a row that says so;
+ * others with the same key wait until it is ready, or until the maker's task is no longer
+ * locked, and then make it. */
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
