@@ -143,7 +143,7 @@ enum {
 	/* Pairing what was deleted with what was added: files of equal content, files of similar
 	 * content, and one such. */
 	MAX_RENAME_EXACT = 100000,
-	MAX_RENAME_SIMILAR = 1000,
+	MAX_RENAME_SIMILAR = 400,
 	MAX_RENAME_BYTES = 1024 * 1024,
 
 	/* Tasks: agents side by side, a prompt, a script of the set-up, what is told of one

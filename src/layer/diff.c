@@ -123,14 +123,11 @@ static int tell_special(struct telling *telling, char status, const struct stat 
 	return tell_note(telling, status, text, true);
 }
 
-/* What of the mode git keeps is one bit; what it is otherwise taken to be, these. */
+/* What of the mode git keeps is one bit; whoever applies the patch gives the rest by their
+ * umask. */
 static bool is_usual(mode_t mode)
 {
-	static const mode_t usual[] = {0644, 0755, 0664, 0775};
-	for (size_t i = 0; i < ARRAY_SIZE(usual); i++)
-		if ((mode & 07777) == usual[i])
-			return true;
-	return false;
+	return (mode & 07602) == 0600;
 }
 
 static int tell_attributes(struct telling *telling, const struct layer_change *change)

@@ -14,8 +14,8 @@
 enum {
 	PIECE_BYTES = 64,
 	SIMILAR_PERCENT = 50,
-	CHOICES = 4,                   /* kept for one addition */
-	SIMILAR_STEPS_MAX = 200000000, /* of comparing pieces */
+	CHOICES = 4,                  /* kept for one addition */
+	SIMILAR_STEPS_MAX = 40000000, /* of comparing pieces */
 	SIMILAR_TOTAL_BYTES = 64 << 20,
 };
 
