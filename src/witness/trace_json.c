@@ -1,0 +1,135 @@
+#include "witness/trace_internal.h"
+
+#include "base/cleanup.h"
+
+#include <sha2.h>
+#include <string.h>
+
+json_t *slice_json(struct slice slice, size_t max_bytes)
+{
+	slice = slice_until(slice, max_bytes);
+	/* Not in the middle of a character. */
+	if (slice.length == max_bytes)
+		while (slice.length && ((unsigned char)slice.data[slice.length - 1] & 0xc0) == 0x80)
+			slice.length--;
+	json_t *value = json_stringn(slice.data ? slice.data : "", slice.length);
+	if (value)
+		return value;
+	cleanup_buffer struct buffer text = BUFFER_INIT(8 * (max_bytes + 8));
+	cleanup_free char *copy = strndup(slice.data, slice.length);
+	if (!copy)
+		return NULL;
+	buffer_append_json(&text, copy);
+	return buffer_error(&text) < 0 ? NULL : json_loads(text.data, JSON_DECODE_ANY, NULL);
+}
+
+static json_t *optional(struct slice slice, size_t max_bytes)
+{
+	return slice.length ? slice_json(slice, max_bytes) : json_null();
+}
+
+static json_t *number(unsigned value)
+{
+	return value ? json_integer(value) : json_null();
+}
+
+static json_t *hexadecimal(const uint8_t bytes[static TRACE_FINGERPRINT_BYTES])
+{
+	char text[2 * TRACE_FINGERPRINT_BYTES + 1];
+	for (size_t i = 0; i < TRACE_FINGERPRINT_BYTES; i++)
+		snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+	return json_string(text);
+}
+
+static json_t *frame_json(const struct trace_frame *frame, const struct trace_options *options,
+	size_t *shown, size_t *budget_bytes)
+{
+	bool inside;
+	cleanup_close int fd = -1;
+	cleanup_free char *file = place_resolve(frame, options, &inside, &fd);
+	json_t *object = json_object();
+	struct slice name = slice_of(file);
+	json_object_set_new(object, "file", optional(name, MAX_TRACE_NAME_BYTES));
+	json_object_set_new(object, "line", number(frame->line));
+	json_object_set_new(object, "column", number(frame->column));
+	json_object_set_new(object, "function", optional(frame->function, MAX_TRACE_NAME_BYTES));
+	json_object_set_new(object, "note", optional(frame->note, MAX_TRACE_NAME_BYTES));
+	json_object_set_new(object, "inside", json_boolean(inside));
+	bool show = fd >= 0 && frame->line && *shown < MAX_TRACE_SOURCE_FRAMES;
+	*shown += show;
+	json_object_set_new(object, "source",
+		show ? place_source(fd, frame->line, budget_bytes) : json_array());
+	return object;
+}
+
+static json_t *follows_json(enum trace_follows follows)
+{
+	static const char *const names[] = {
+		[FOLLOWS_RAISED_FROM] = "raised_from",
+		[FOLLOWS_WHILE_HANDLING] = "while_handling",
+		[FOLLOWS_PART_OF_GROUP] = "part_of_group",
+	};
+	return names[follows] ? json_string(names[follows]) : json_null();
+}
+
+static json_t *trace_json(
+	const struct trace *trace, const struct trace_options *options, size_t *budget_bytes)
+{
+	json_t *object = json_object(), *frames = json_array();
+	size_t shown = 0;
+	json_object_set_new(object, "family", json_string(trace->family));
+	json_object_set_new(object, "kind", slice_json(trace->kind, MAX_TRACE_NAME_BYTES));
+	json_object_set_new(object, "message", slice_json(trace->message, MAX_TRACE_MESSAGE_BYTES));
+	json_object_set_new(object, "test", optional(trace->test, MAX_TRACE_NAME_BYTES));
+	json_object_set_new(object, "follows", follows_json(trace->follows));
+	json_object_set_new(object, "summary", json_boolean(trace->rank == RANK_SUMMARY));
+	json_object_set_new(
+		object, "stream", trace->stream ? json_string(trace->stream) : json_null());
+	json_object_set_new(object, "seen", json_integer(trace->seen));
+	json_object_set_new(object, "fingerprint", hexadecimal(trace->fingerprint));
+	for (size_t i = 0; i < trace->frames_count; i++)
+		json_array_append_new(
+			frames, frame_json(&trace->frames[i], options, &shown, budget_bytes));
+	json_object_set_new(object, "frames", frames);
+	json_object_set_new(object, "frames_lost", json_integer(trace->frames_lost));
+	return object;
+}
+
+static int compare_fingerprints(const void *a, const void *b)
+{
+	return memcmp(a, b, TRACE_FINGERPRINT_BYTES);
+}
+
+/* Of the set of failures: in whichever order they were printed. */
+static json_t *whole_fingerprint(const struct traces *traces)
+{
+	uint8_t parts[MAX_TRACES][TRACE_FINGERPRINT_BYTES], digest[SHA256_DIGEST_LENGTH];
+	size_t count = 0;
+	for (size_t i = 0; i < traces->count; i++)
+		memcpy(parts[count++], traces->items[i]->fingerprint, TRACE_FINGERPRINT_BYTES);
+	qsort(parts, count, TRACE_FINGERPRINT_BYTES, compare_fingerprints);
+	SHA2_CTX hash;
+	SHA256Init(&hash);
+	for (size_t i = 0; i < count; i++)
+		if (i == 0 || memcmp(parts[i], parts[i - 1], TRACE_FINGERPRINT_BYTES) != 0)
+			SHA256Update(&hash, parts[i], TRACE_FINGERPRINT_BYTES);
+	SHA256Final(digest, &hash);
+	return hexadecimal(digest);
+}
+
+json_t *traces_json(const struct traces *traces, const struct trace_options *options)
+{
+	if (!traces->count)
+		return json_null();
+	size_t budget_bytes = MAX_TRACE_SOURCE_BYTES;
+	json_t *object = json_object(), *failures = json_array();
+	for (size_t i = 0; i < traces->count; i++)
+		json_array_append_new(
+			failures, trace_json(traces->items[i], options, &budget_bytes));
+	json_object_set_new(object, "fingerprint", whole_fingerprint(traces));
+	json_object_set_new(object, "failures", failures);
+	json_object_set_new(object, "more", json_integer(traces->more));
+	if (traces->processes)
+		json_object_set(object, "processes", traces->processes);
+	return object;
+}
