@@ -179,16 +179,32 @@ static bool is_again(const struct trace *a, const struct trace *b)
 	       a->frames[0].line == b->frames[0].line && slice_same(a->test, b->test);
 }
 
+/* pytest writes Class.test above and Class::test in its summary. */
+static char next_of_test(struct slice *test)
+{
+	char c = test->data[0];
+	if (slice_skip(test, "::"))
+		return '.';
+	*test = slice_from(*test, 1);
+	return c;
+}
+
+static bool is_same_test(struct slice a, struct slice b)
+{
+	while (a.length && b.length)
+		if (next_of_test(&a) != next_of_test(&b))
+			return false;
+	return a.length == b.length;
+}
+
 /* A line of a summary names a test whose failure was told in full. */
 static bool is_summed_up(const struct traces *traces, const struct trace *trace)
 {
 	if (trace->rank != RANK_SUMMARY || !trace->test.length)
 		return false;
-	for (size_t i = 0; i < traces->count; i++) {
-		struct slice other = traces->items[i]->test;
-		if (slice_same(other, trace->test))
+	for (size_t i = 0; i < traces->count; i++)
+		if (is_same_test(traces->items[i]->test, trace->test))
 			return true;
-	}
 	return false;
 }
 

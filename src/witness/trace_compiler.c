@@ -103,6 +103,7 @@ bool linker_error(struct trace_reader *reader)
 	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		if (!slice_split(line, words[i], &place, &message))
 			continue;
+		slice_split(message, "; ", &message, &section);
 		struct trace trace = trace_begin("linker",
 			slice_of(i == 0 ? "undefined reference" : "multiple definition"), message);
 		if (!frame_of_place(place, &frame)) {

@@ -126,6 +126,7 @@ bool python_syntax(struct trace_reader *reader);
 bool python_link(struct trace_reader *reader);
 bool unittest_header(struct trace_reader *reader);
 bool pytest_section(struct trace_reader *reader);
+bool pytest_line(struct trace_reader *reader);
 bool pytest_summary(struct trace_reader *reader);
 bool node_bare_place(struct trace_reader *reader);
 bool node_error(struct trace_reader *reader);

@@ -45,28 +45,30 @@ bool make_error(struct trace_reader *reader)
 	return true;
 }
 
-/* "CMake Error at CMakeLists.txt:3 (message):", then the words, indented, and a blank line. */
-bool cmake_error(struct trace_reader *reader)
+/* "CMakeLists.txt:3 (message)" */
+static bool take_call(struct slice line, struct trace_frame *ret)
 {
-	struct slice line = reader_line(reader, 0), place, call, end;
-	if (!slice_skip(&line, "CMake Error"))
+	struct slice place, call, end;
+	if (!slice_split(line, " (", &place, &call) || !frame_of_place(place, ret))
 		return false;
-	struct trace trace = trace_begin("cmake", slice_of("error"), (struct slice){0});
-	struct trace_frame frame;
-	if (slice_skip(&line, " at ") && slice_split(line, " (", &place, &call) &&
-		frame_of_place(place, &frame)) {
-		slice_split(call, ")", &frame.function, &end);
-		trace_add_frame(&trace, &frame);
-	} else if (slice_skip(&line, ": ")) {
-		trace.message = line;
-	}
-	reader->at++;
+	slice_split(call, ")", &ret->function, &end);
+	return true;
+}
+
+static bool skip_line(struct trace_reader *reader, const char *line)
+{
+	bool there = slice_equals(reader_line(reader, 0), line);
+	reader->at += there;
+	return there;
+}
+
+/* Paragraphs, each line indented, with single blank lines between. */
+static void take_words(struct trace_reader *reader, struct trace *trace)
+{
 	struct slice first = {0}, last = {0};
-	for (size_t i = 0; i < 16; i++) {
-		line = reader_line(reader, 0);
-		if (line.length && !slice_indent(line))
-			break;
-		if (!line.length && first.data)
+	for (size_t i = 0; i < 2 * TRACE_LOOK_AHEAD && !reader_is_at_end(reader); i++) {
+		struct slice line = reader_line(reader, 0);
+		if (line.length ? !slice_indent(line) : !reader_line(reader, 1).length)
 			break;
 		if (line.length) {
 			last = slice_trim(line);
@@ -74,8 +76,30 @@ bool cmake_error(struct trace_reader *reader)
 		}
 		reader->at++;
 	}
-	if (first.data && !trace.message.length)
-		trace.message = slice_join(first, last);
+	if (first.data && !trace->message.length)
+		trace->message = slice_join(first, last);
+}
+
+/* "CMake Error at CMakeLists.txt:3 (message):", then the words, indented, and a blank line. */
+bool cmake_error(struct trace_reader *reader)
+{
+	struct slice line = reader_line(reader, 0);
+	if (!slice_skip(&line, "CMake Error"))
+		return false;
+	struct trace trace = trace_begin("cmake", slice_of("error"), (struct slice){0});
+	struct trace_frame frame;
+	if (slice_skip(&line, " at ") && take_call(line, &frame))
+		trace_add_frame(&trace, &frame);
+	else if (slice_skip(&line, ": "))
+		trace.message = line;
+	reader->at++;
+	take_words(reader, &trace);
+	if (skip_line(reader, "Call Stack (most recent call first):"))
+		while (slice_indent(reader_line(reader, 0)) &&
+			take_call(slice_trim(reader_line(reader, 0)), &frame)) {
+			trace_add_frame(&trace, &frame);
+			reader->at++;
+		}
 	reader_add(reader, &trace);
 	return true;
 }

@@ -9,7 +9,7 @@
 #include <string.h>
 
 struct pattern {
-	const char *family;
+	const char *family; /* NULL: known, and nothing to tell of */
 	const char *endings; /* the file's name ends with one of these, between blanks; NULL: any */
 	const char *form;
 	const char *kind; /* where the form has no %k */
@@ -47,9 +47,15 @@ static const struct pattern patterns[] = {
 	{"shell", NULL, "%f: line %l: %_ Segmentation fault%m", "Segmentation fault", RANK_CAUSE},
 	{"shell", NULL, "%f: line %l: %_ Aborted%m", "Aborted", RANK_CAUSE},
 	{"shell", NULL, "%f: line %l: %_ Killed%m", "Killed", RANK_CAUSE},
+	{"shell", NULL, "%f: line %l: %m: command not found", "command not found", RANK_CAUSE},
+	{"shell", NULL, "%f: line %l: %m: unbound variable", "unbound variable", RANK_CAUSE},
+	{"shell", NULL, "%f: line %l: syntax error%m", "syntax error", RANK_CAUSE},
+	{NULL, NULL, "%f: line %l: `%m'", NULL, RANK_CAUSE},
 	{"shell", NULL, "%f: line %l: %m", "error", RANK_CAUSE},
 	{"shell", NULL, "%f: %l: Syntax error: %m", "syntax error", RANK_CAUSE},
+	{"shell", NULL, "%f: %l: %m: not found", "command not found", RANK_CAUSE},
 	{"shell", ".sh sh bash dash ash zsh", "%f: %l: %m", "error", RANK_CAUSE},
+	{"shell", NULL, "%f:%l: command not found: %m", "command not found", RANK_CAUSE},
 	{"shell", ".sh sh bash zsh", "%f:%l: %m", "error", RANK_CAUSE},
 	{"shell", NULL, "env: %m: No such file or directory", "command not found", RANK_CAUSE},
 
@@ -58,6 +64,7 @@ static const struct pattern patterns[] = {
 	{"perl", ".pl .pm .t", "%m at %f line %l.", "die", RANK_CAUSE},
 	{"perl", ".pl .pm .t", "%m at %f line %l, near %_", "syntax error", RANK_CAUSE},
 	{"ruby", ".rb", "%f:%l: %m", "SyntaxError", RANK_CAUSE},
+	{"python", NULL, "%_: can't open file '%f': %m", "cannot open", RANK_CAUSE},
 
 	/* Builds. */
 	{"ninja", NULL, "ninja: error: %f:%l: %m", "error", RANK_CAUSE},
@@ -76,6 +83,13 @@ static const struct pattern patterns[] = {
 	/* Programs that say no more than this. */
 	{"program", NULL, "fatal: %m", "fatal", RANK_CAUSE},
 	{"program", NULL, "error: %m", "error", RANK_CAUSE},
+	{"program", NULL, "%m: No such file or directory", "no such file", RANK_CAUSE},
+	{"program", NULL, "%m: Permission denied", "permission denied", RANK_CAUSE},
+	{"program", NULL, "%m: Operation not permitted", "not permitted", RANK_CAUSE},
+	{"program", NULL, "%m: Read-only file system", "read-only", RANK_CAUSE},
+	{"program", NULL, "%m: No space left on device", "no space", RANK_CAUSE},
+	{"program", NULL, "%m: Connection refused", "connection refused", RANK_CAUSE},
+	{"program", NULL, "%m: command not found", "command not found", RANK_CAUSE},
 };
 
 static bool has_ending(struct slice file, const char *endings)
@@ -205,7 +219,8 @@ bool trace_match_patterns(struct trace_reader *reader)
 		if (!matches(patterns[i].form, line, &match) ||
 			!has_ending(match.frame.file, patterns[i].endings))
 			continue;
-		add_match(reader, &patterns[i], &match);
+		if (patterns[i].family)
+			add_match(reader, &patterns[i], &match);
 		reader->at++;
 		return true;
 	}

@@ -27,7 +27,7 @@ static bool is_no_path(const char *name)
 
 struct search {
 	const struct trace_options *options;
-	char *found; /* the first candidate inside the workspace, or the one that opened */
+	char *found; /* the candidate that opened; else the first that must be in the workspace */
 	int fd;
 };
 
@@ -43,18 +43,17 @@ static bool try_candidate(struct search *search, const char *base, const char *n
 		free(path);
 		return false;
 	}
-	int fd = options->open ? options->open(options->context, path) : -ENOENT;
-	if (fd >= 0) {
+	int fd = options->open ? options->open(options->context, path) : -1;
+	bool opened = fd >= 0;
+	/* A relative name that leads to no file may be no name of a file at all. */
+	if (opened || (!search->found && (*name == '/' || !options->open))) {
 		free(search->found);
 		search->found = path;
-		search->fd = fd;
-		return true;
-	}
-	if (search->found)
+		search->fd = opened ? fd : -1;
+	} else {
 		free(path);
-	else
-		search->found = path;
-	return false;
+	}
+	return opened;
 }
 
 /* "a.b.C.method" of C.java: below the roots of sources, in a/b. */

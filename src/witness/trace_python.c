@@ -33,18 +33,15 @@ static bool take_file(struct slice line, struct trace_frame *ret)
 	return true;
 }
 
-static bool is_marker(struct slice line)
+/* "  [Previous line repeated 994 more times]" */
+static bool take_repetition(struct slice line, struct trace *trace)
 {
+	unsigned times = 0;
 	line = slice_trim(line);
-	for (size_t i = 0; i < line.length; i++)
-		if (!strchr("^~ ", line.data[i]))
-			return false;
-	return line.length > 0;
-}
-
-static bool is_repetition(struct slice line)
-{
-	return slice_starts(slice_trim(line), "[Previous line repeated ");
+	if (!slice_skip(&line, "[Previous line repeated ") || !slice_skip_number(&line, &times))
+		return false;
+	trace->frames_lost += times;
+	return true;
 }
 
 /* The frames under a header; stops at the line of the exception. */
@@ -55,11 +52,7 @@ static void take_frames(struct trace_reader *reader, struct trace *trace)
 		struct trace_frame frame;
 		if (take_file(line, &frame)) {
 			trace_push_frame(trace, &frame);
-		} else if (is_marker(line) && trace->frames_count) {
-			/* Where in the line it is; an exact caret only under a SyntaxError. */
-			if (trace->frames[0].function.length == 0)
-				trace->frames[0].column = 0;
-		} else if (!slice_indent(line) && !is_repetition(line)) {
+		} else if (!take_repetition(line, trace) && !slice_indent(line)) {
 			return;
 		}
 		reader->at++;
@@ -141,6 +134,12 @@ bool unittest_header(struct trace_reader *reader)
 
 /* ---- pytest ---- */
 
+static bool is_exception(struct slice kind)
+{
+	return is_name(kind) && (slice_ends(kind, "Error") || slice_ends(kind, "Exception") ||
+					slice_ends(kind, "Failed"));
+}
+
 /* "____ test_x ____" */
 static bool section_name(struct slice line, struct slice *ret)
 {
@@ -156,7 +155,7 @@ static bool section_name(struct slice line, struct slice *ret)
 }
 
 /* "test_a.py:7: AssertionError" and "util.py:3: in check"; the innermost comes last. */
-static bool take_place(struct slice line, struct trace *trace)
+static bool take_place(struct slice line, struct slice defined, struct trace *trace)
 {
 	struct slice place, word;
 	struct trace_frame frame;
@@ -168,12 +167,25 @@ static bool take_place(struct slice line, struct trace *trace)
 	}
 	if (!slice_contains(place, ".py:") || !frame_of_place(place, &frame))
 		return false;
+	frame.function = defined;
 	if (slice_skip(&word, "in "))
 		frame.function = word;
-	else if (trace->frames_count == 0 || slice_same(trace->kind, word))
-		frame.function = trace->test;
+	else if (is_exception(word) && slice_equals(trace->kind, "failed"))
+		trace->kind = word;
 	trace_push_frame(trace, &frame);
 	return true;
+}
+
+/* "    def divide(a, b):" above the place in it */
+static void take_definition(struct slice line, struct slice *defined)
+{
+	struct slice name, arguments;
+	line = slice_trim(line);
+	slice_skip(&line, "> ");
+	line = slice_trim(line);
+	slice_skip(&line, "async ");
+	if (slice_skip(&line, "def ") && slice_split(line, "(", &name, &arguments))
+		*defined = name;
 }
 
 /* "E       AssertionError: x": the first one says what, those after it more of the same. */
@@ -186,8 +198,7 @@ static void take_mark(struct slice line, struct trace *trace)
 		return;
 	}
 	if (split_kind(said, &kind, &message) &&
-		(slice_ends(kind, "Error") || slice_ends(kind, "Exception") ||
-			slice_ends(kind, "Failed") || !trace->message.length)) {
+		(is_exception(kind) || !trace->message.length)) {
 		trace->kind = kind;
 		trace->message = message;
 	} else if (!trace->message.length) {
@@ -211,6 +222,7 @@ bool pytest_section(struct trace_reader *reader)
 	slice_skip(&trace.test, "ERROR at setup of ");
 	slice_skip(&trace.test, "ERROR at teardown of ");
 	slice_skip(&trace.test, "ERROR collecting ");
+	struct slice defined = {0};
 	while (!reader_is_at_end(reader)) {
 		struct slice line = reader_line(reader, 0);
 		if (section_name(line, &next) || is_ruler(line) ||
@@ -218,8 +230,10 @@ bool pytest_section(struct trace_reader *reader)
 			break;
 		if (slice_starts(line, "E  "))
 			take_mark(line, &trace);
+		else if (take_place(line, defined, &trace))
+			defined = (struct slice){0};
 		else
-			take_place(line, &trace);
+			take_definition(line, &defined);
 		reader->at++;
 	}
 	/* With --tb=native a traceback follows, which says more. */
@@ -227,6 +241,27 @@ bool pytest_section(struct trace_reader *reader)
 		reader->test = trace.test;
 		return true;
 	}
+	reader_add(reader, &trace);
+	return true;
+}
+
+/* --tb=line: "/x/test_a.py:4: AssertionError: x" and "/x/test_a.py:4: assert 1 == 2" */
+bool pytest_line(struct trace_reader *reader)
+{
+	struct slice line = reader_line(reader, 0), place, said, kind, message;
+	struct trace_frame frame;
+	if (!slice_split(line, ": ", &place, &said) || !slice_contains(place, ".py:") || !frame_of_place(place, &frame) ||
+		slice_contains(frame.file, " "))
+		return false;
+	if (slice_starts(said, "assert ")) {
+		kind = slice_of("AssertionError");
+		message = said;
+	} else if (!split_kind(said, &kind, &message) || !is_exception(kind)) {
+		return false;
+	}
+	reader->at++;
+	struct trace trace = trace_begin("pytest", kind, message);
+	trace_add_frame(&trace, &frame);
 	reader_add(reader, &trace);
 	return true;
 }

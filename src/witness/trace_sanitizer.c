@@ -64,6 +64,8 @@ static void add_to_stack(struct stacks *stacks, struct trace_frame *frame)
 	if (stacks->index > 1) {
 		if (stacks->noted++ == NOTED_FRAMES)
 			return;
+		if (!frame->file.length)
+			return;
 		frame->note = stacks->above;
 	}
 	trace_add_frame(stacks->trace, frame);
@@ -75,6 +77,9 @@ static void leave_stack(struct stacks *stacks, struct slice line)
 	line = slice_trim(line);
 	while (slice_ends(line, ":"))
 		line.length--;
+	struct slice rest, number;
+	slice_split(line, " at 0x", &line, &rest);
+	slice_split(line, " (tid=", &line, &number);
 	if (line.length)
 		stacks->above = line;
 }
@@ -238,6 +243,10 @@ bool valgrind_error(struct trace_reader *reader)
 	line = slice_trim(line);
 	struct slice kind = line, rest;
 	slice_split(line, " of size", &kind, &rest);
+	/* "16 bytes in 1 blocks are definitely lost in loss record 1 of 1" */
+	if (slice_split(line, " in loss record", &line, &rest) &&
+		!slice_split(line, " are ", &rest, &kind))
+		kind = line;
 	reader->at++;
 	struct trace trace = trace_begin("valgrind", kind, line);
 	take_valgrind_stacks(reader, &trace);

@@ -9,6 +9,7 @@ const struct trace_parser trace_parsers[] = {
 	{"python", "  File \"", python_syntax},
 	{"unittest", ": ", unittest_header},
 	{"pytest", "__ ", pytest_section},
+	{"pytest", ".py:", pytest_line},
 	{"pytest", "FAILED ", pytest_summary},
 	{"pytest", "ERROR ", pytest_summary},
 
@@ -36,7 +37,7 @@ const struct trace_parser trace_parsers[] = {
 	{"jest", "\xe2\x97\x8f ", jest_failure},
 	{"mocha", ") ", mocha_failure},
 	{"node", "Error", node_error},
-	{"node", "Exception", node_error},
+	{"node", ": ", node_error},
 	{"eslint", "error", eslint_stylish},
 
 	{"compiler", ": In ", compiler_function},
