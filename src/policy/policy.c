@@ -366,6 +366,14 @@ static int set_capture(
 	return 0;
 }
 
+static int set_trace(
+	struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	(void)key, (void)value, (void)error;
+	policy->trace = true;
+	return 0;
+}
+
 static int set_hide_secrets(
 	struct policy *policy, const char *key, const char *value, struct error *error)
 {
@@ -412,6 +420,7 @@ static const struct policy_key keys[] = {
 	{"allow-userns", NULL, "user namespaces inside (browsers' own sandboxes want them)"},
 	{"best-effort", NULL, "run even if something asked for cannot be enforced here"},
 	{"capture", NULL, "keep head and tail of the output in the report"},
+	{"trace", NULL, "when it fails: the report says what went wrong, and where"},
 	{"hide-secrets", NULL, "hide secret files of the workspace, not only protect them"},
 	{"python-path", "DIR", "strict: a directory for PYTHONPATH"},
 	{"net", "off|on|filtered", "off by default; on: all that is public; filtered: the rules"},
@@ -458,6 +467,7 @@ static const policy_setter setters[] = {
 	set_allow_userns,
 	set_best_effort,
 	set_capture,
+	set_trace,
 	set_hide_secrets,
 	set_python_path,
 	set_network, /* net */

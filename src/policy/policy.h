@@ -96,6 +96,7 @@ struct policy {
 	bool allow_userns;
 	bool best_effort;
 	bool capture;
+	bool trace;
 	bool hide_secrets; /* workspace secrets are hidden, not only read-only */
 
 	char *net_log; /* where each decision of egress is written: a file, or "-"; or NULL */

@@ -153,7 +153,9 @@ static bool grow(char **block, size_t *capacity_bytes, size_t max_bytes)
 static void keep_in_tail(struct channel *channel, const char *data, size_t length_bytes)
 {
 	struct captured *captured = &channel->captured;
-	size_t tail_max = channel->limit_bytes - channel->limit_bytes / 2;
+	size_t tail_max = channel->tail_bytes_max;
+	if (!tail_max)
+		tail_max = channel->limit_bytes - channel->limit_bytes / 2;
 	while (length_bytes) {
 		size_t room = channel->tail_capacity - captured->tail_bytes;
 		if (!room && !channel->tail_begin &&
@@ -288,6 +290,8 @@ static ssize_t fill(struct channel *channel)
 	ssize_t count = take(channel, channel->buffer, CHANNEL_BUFFER_BYTES);
 	if (count <= 0)
 		return count;
+	if (channel->tail_bytes_max)
+		keep_in_tail(channel, channel->buffer, count);
 	uint64_t room = room_within_limit(channel);
 	channel->buffer_begin = 0;
 	channel->buffer_end = (uint64_t)count < room ? (size_t)count : room;
@@ -325,10 +329,13 @@ static ssize_t step_read(struct channel *channel)
 	ssize_t count = take(channel, data, sizeof(data));
 	if (count <= 0)
 		return count;
-	if (channel->how == CHANNEL_KEEP)
+	if (channel->how == CHANNEL_KEEP) {
 		keep(channel, data, count);
-	else
-		channel->dropped_bytes += count;
+		return count;
+	}
+	if (channel->tail_bytes_max)
+		keep_in_tail(channel, data, count);
+	channel->dropped_bytes += count;
 	return count;
 }
 

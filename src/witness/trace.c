@@ -375,7 +375,7 @@ int traces_end(struct traces *traces, const struct trace_ending *ending)
 	}
 	traces->texts[traces->texts_count++] = message;
 	trace.message = slice_of(message);
-	trace.rank = ending->first ? RANK_ORIGIN : RANK_SUMMARY;
+	trace.rank = ending->first ? RANK_ORIGIN : RANK_ENDING;
 	if (traces->count == MAX_TRACES) { /* how it ended is always told */
 		free(traces->items[--traces->count]);
 		traces->more++;

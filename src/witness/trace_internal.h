@@ -30,7 +30,7 @@ enum trace_follows {
 };
 
 /* What comes first in the list. */
-enum trace_rank { RANK_ORIGIN, RANK_CAUSE, RANK_SUMMARY };
+enum trace_rank { RANK_ORIGIN, RANK_CAUSE, RANK_ENDING, RANK_SUMMARY };
 
 struct trace_frame {
 	struct slice file; /* as printed; empty: not known */
@@ -130,6 +130,7 @@ bool pytest_line(struct trace_reader *reader);
 bool pytest_summary(struct trace_reader *reader);
 bool node_bare_place(struct trace_reader *reader);
 bool node_error(struct trace_reader *reader);
+bool node_rejection(struct trace_reader *reader);
 bool node_thrown(struct trace_reader *reader);
 bool jest_failure(struct trace_reader *reader);
 bool mocha_failure(struct trace_reader *reader);

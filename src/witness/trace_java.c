@@ -103,7 +103,7 @@ bool maven_test(struct trace_reader *reader)
 	struct trace trace = trace_begin("maven", slice_of("failed"), message);
 	trace.test = frame.file;
 	frame.function = frame.file;
-	frame.file = type;
+	frame.file = (struct slice){0}; /* only the class is known */
 	trace.rank = RANK_SUMMARY;
 	trace_add_frame(&trace, &frame);
 	reader->at++;

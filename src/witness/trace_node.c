@@ -147,6 +147,23 @@ bool node_error(struct trace_reader *reader)
 	return true;
 }
 
+/* "UnhandledPromiseRejection: This error originated ... with the reason "x".", by some versions within [] */
+bool node_rejection(struct trace_reader *reader)
+{
+	struct slice line = reader_line(reader, 0), reason, end;
+	slice_skip(&line, "[");
+	if (!slice_skip(&line, "UnhandledPromiseRejection: "))
+		return false;
+	if (!slice_split(line, ".]", &line, &end) && slice_ends(line, "."))
+		line.length--;
+	if (slice_split(line, "with the reason ", &end, &reason))
+		line = reason;
+	reader->at++;
+	struct trace trace = trace_begin("node", slice_of("UnhandledPromiseRejection"), line);
+	reader_add(reader, &trace);
+	return true;
+}
+
 /* What is thrown need not be an Error; then node says only where, and what. */
 bool node_thrown(struct trace_reader *reader)
 {

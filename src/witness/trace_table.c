@@ -33,6 +33,7 @@ const struct trace_parser trace_parsers[] = {
 
 	{"node", "/", node_bare_place},
 	{"node", "(Use `node --trace-uncaught", node_thrown},
+	{"node", "UnhandledPromiseRejection: ", node_rejection},
 	{"tap", "not ok ", tap_failure},
 	{"jest", "\xe2\x97\x8f ", jest_failure},
 	{"mocha", ") ", mocha_failure},
