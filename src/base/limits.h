@@ -138,6 +138,10 @@ enum {
 	MAX_TRACE_SOURCE_FRAMES = 8,
 	MAX_TRACE_SOURCE_LINE_BYTES = 240,
 	MAX_TRACE_SOURCE_BYTES = 16 * 1024 * 1024,
+	/* Where the processes of a box stand: how many, threads of one, and all of it as JSON. */
+	MAX_STACK_PROCESSES = 16,
+	MAX_STACK_THREADS = 8,
+	MAX_STACKS_BYTES = 1024 * 1024,
 
 	/* One message between libcoffer and its supervisor. */
 	MAX_CONTROL_MESSAGE_BYTES = 8 * 1024 * 1024,

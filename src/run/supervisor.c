@@ -22,6 +22,7 @@
 #include "run/protocol.h"
 #include "run/traffic.h"
 #include "run/watch.h"
+#include "witness/stacks.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -667,6 +668,16 @@ static void check_memory_kills(struct supervisor *s)
 		end_with(s, CAUSE_OUT_OF_MEMORY, "memory");
 }
 
+/* Where each process stands, before anything is done about it. */
+static void look_at_processes(struct supervisor *s)
+{
+	pid_t pids[MAX_STACK_PROCESSES];
+	size_t count = process_tree_list(s->init, pids, MAX_STACK_PROCESSES);
+	if (count > MAX_STACK_PROCESSES)
+		count = MAX_STACK_PROCESSES;
+	s->processes = stacks_collect(pids, count, s->plan->owner_uid, s->plan->owner_gid);
+}
+
 /* What the clock says is due. */
 static void handle_clock(struct supervisor *s)
 {
@@ -685,6 +696,8 @@ static void handle_clock(struct supervisor *s)
 	}
 	if (s->deadline_us && now >= s->deadline_us) {
 		s->deadline_us = 0;
+		look_at_processes(s);
+		now = clock_now_us();
 		s->kill_us = now + s->plan->limits.grace_ms * 1000;
 		if (s->plan->limits.grace_ms) {
 			signal_box(s, SIGTERM);
@@ -963,6 +976,7 @@ static void release(struct supervisor *s)
 	git_commit_free(s->git, s->plan);
 	asker_free(s->asker);
 	traffic_free(s->traffic);
+	json_decref(s->processes);
 	connects_free(s->connects);
 	launched_release(&s->launched);
 	close_fd(&s->listener);

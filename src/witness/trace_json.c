@@ -117,6 +117,35 @@ static json_t *whole_fingerprint(const struct traces *traces)
 	return hexadecimal(digest);
 }
 
+static struct slice text_of(const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+	return (struct slice){json_string_value(value), json_string_length(value)};
+}
+
+/* What each process was doing, its files in terms of the workspace. Bounded by who collected it. */
+static json_t *processes_json(
+	const json_t *processes, const struct trace_options *options, size_t *budget_bytes)
+{
+	json_t *copy = json_deep_copy(processes), *process, *stack, *raw;
+	size_t i, k, n, shown = 0;
+	json_array_foreach(copy, i, process)
+	json_array_foreach(json_object_get(process, "stacks"), k, stack)
+	{
+		json_t *frames = json_array();
+		json_array_foreach(json_object_get(stack, "frames"), n, raw)
+		{
+			struct trace_frame frame = {.file = text_of(raw, "file"),
+				.line = (unsigned)json_integer_value(json_object_get(raw, "line")),
+				.function = text_of(raw, "function")};
+			json_array_append_new(
+				frames, frame_json(&frame, options, &shown, budget_bytes));
+		}
+		json_object_set_new(stack, "frames", frames);
+	}
+	return copy;
+}
+
 json_t *traces_json(const struct traces *traces, const struct trace_options *options)
 {
 	if (!traces->count)
@@ -130,6 +159,7 @@ json_t *traces_json(const struct traces *traces, const struct trace_options *opt
 	json_object_set_new(object, "failures", failures);
 	json_object_set_new(object, "more", json_integer(traces->more));
 	if (traces->processes)
-		json_object_set(object, "processes", traces->processes);
+		json_object_set_new(object, "processes",
+			processes_json(traces->processes, options, &budget_bytes));
 	return object;
 }

@@ -103,8 +103,8 @@ static void show_failure(const json_t *failure, struct buffer *to)
 
 static void show_processes(const json_t *processes, struct buffer *to)
 {
-	size_t i, k;
-	json_t *process, *frame;
+	size_t i, k, n;
+	json_t *process, *stack, *frame;
 	json_array_foreach((json_t *)processes, i, process)
 	{
 		buffer_append_format(to, "process %lld ",
@@ -117,9 +117,13 @@ static void show_processes(const json_t *processes, struct buffer *to)
 			add_plain(to, string_of(process, "syscall"), "");
 		}
 		buffer_append_string(to, "\n");
-		json_array_foreach(json_object_get(process, "frames"), k, frame)
-			if (k < SHOWN_FRAMES)
-				show_frame(frame, false, to);
+		json_array_foreach(json_object_get(process, "stacks"), k, stack)
+		{
+			buffer_append_format(to, "  %s\n", string_of(stack, "language"));
+			json_array_foreach(json_object_get(stack, "frames"), n, frame)
+				if (n < SHOWN_FRAMES)
+					show_frame(frame, false, to);
+		}
 	}
 }
 
