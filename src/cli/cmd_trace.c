@@ -14,9 +14,9 @@
 static void help(void)
 {
 	printf("usage: coffer trace [--json|--text] [--workspace DIRECTORY] [FILE]\n"
-	       "Finds what went wrong in what a tool printed (FILE, or standard input): kind, message "
-	       "and places\nof each failure, with the source lines around. JSON, but on a terminal "
-	       "text.\n\n"
+	       "Finds what went wrong in what a tool printed (FILE, or standard input): kind,\n"
+	       "message and places of each failure, with the source lines around. JSON, but on\n"
+	       "a terminal text.\n\n"
 	       "  --workspace DIRECTORY  what names of files are relative to (default: the current "
 	       "one)\n");
 }
@@ -104,8 +104,8 @@ static char *trace_of(const struct buffer *text, const char *workspace, bool jso
 		.context = &place};
 	struct traces *traces = traces_new();
 	char *result = NULL;
-	if (traces && traces_read(traces, NULL, text->data ? text->data : "",
-			      text->length_bytes) == 0) {
+	if (traces &&
+		traces_read(traces, NULL, text->data ? text->data : "", text->length_bytes) == 0) {
 		json_t *object = traces_json(traces, &options);
 		struct buffer block = BUFFER_INIT(MAX_REPORT_BYTES);
 		buffer_append_string(&block, "");
@@ -140,8 +140,8 @@ int cmd_trace(int argc, char *argv[])
 	cleanup_buffer struct buffer text = BUFFER_INIT(3 * MAX_TRACE_TEXT_BYTES);
 	int r = read_text(call.file, &text);
 	if (r < 0) {
-		cli_complain_text("%s: %s", call.file ? call.file : "standard input",
-			strerrordesc_np(-r));
+		cli_complain_text(
+			"%s: %s", call.file ? call.file : "standard input", strerrordesc_np(-r));
 		return EXIT_SETUP_FAILED;
 	}
 	bool json = call.json || (!call.text && !isatty(1));

@@ -366,8 +366,7 @@ static int set_capture(
 	return 0;
 }
 
-static int set_trace(
-	struct policy *policy, const char *key, const char *value, struct error *error)
+static int set_trace(struct policy *policy, const char *key, const char *value, struct error *error)
 {
 	(void)key, (void)value, (void)error;
 	policy->trace = true;

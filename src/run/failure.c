@@ -1,9 +1,9 @@
 /* Theory of operation. What a box printed is parsed in a process made for that: as the workspace's
  * owner where this one is root, without descriptors, with little time and no way to make files or
  * processes. It also reads the source lines, of files that the text names. The text may name any;
- * so a name is taken as the box would see it, and followed through the plan's own mounts (or grants,
- * where there are none) to the host: what was hidden from the box stays hidden here. Symbolic links
- * are not followed at all, since the box may have made them. */
+ * so a name is taken as the box would see it, and followed through the plan's own mounts (or
+ * grants, where there are none) to the host: what was hidden from the box stays hidden here.
+ * Symbolic links are not followed at all, since the box may have made them. */
 #include "run/failure.h"
 
 #include "base/cleanup.h"
@@ -221,8 +221,7 @@ static char *parse(const struct failure *failure, const char *inside)
 	if (r == 0 && describe_ending(failure, &words, &ending))
 		r = traces_end(traces, &ending);
 	json_t *object = r == 0 ? traces_json(traces, &options) : NULL;
-	char *json = object ? json_dumps(object,
-				      JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY)
+	char *json = object ? json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII | JSON_ENCODE_ANY)
 			    : NULL;
 	json_decref(object);
 	traces_free(traces);
@@ -247,9 +246,8 @@ static void confine_self(const struct plan *plan, int to)
 		if (setrlimit(limits[i].resource, &limit) < 0)
 			_exit(EXIT_FAILURE);
 	}
-	if (geteuid() == 0 &&
-		(setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 ||
-			setresuid(uid, uid, uid) < 0))
+	if (geteuid() == 0 && (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 ||
+				      setresuid(uid, uid, uid) < 0))
 		_exit(EXIT_FAILURE);
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		_exit(EXIT_FAILURE);

@@ -10,8 +10,8 @@ struct failure {
 	const struct plan *plan;
 	enum cause cause;
 	int exit_code;
-	int signal;        /* CAUSE_SIGNALED */
-	const char *limit; /* CAUSE_LIMIT */
+	int signal;           /* CAUSE_SIGNALED */
+	const char *limit;    /* CAUSE_LIMIT */
 	const char *texts[2]; /* what it printed, or the end of it; NULL: not known */
 	size_t lengths_bytes[2];
 	const struct mounts_stack *stacks; /* of the plan's layer */

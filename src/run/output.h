@@ -23,7 +23,7 @@ struct output_options {
 	uint64_t
 		limit_bytes; /* of each stream: capture keeps head + tail within it; passing on with
 	                        * a limit stops passing there and counts the rest. 0: no limit */
-	bool keep_tail; /* of what is passed on, the last TRACE_TAIL_BYTES are kept as well */
+	bool keep_tail;      /* of what is passed on, the last TRACE_TAIL_BYTES are kept as well */
 	bool terminal; /* one of stdio is a terminal: a PTY of the box's own will be attached */
 	bool terminal_is_set; /* whose settings and size are the caller's already */
 };
@@ -41,8 +41,8 @@ struct output; /* opaque */
  * - a network socket is relayed: it belongs to the host's network, and connect() to AF_UNSPEC and
  *   then to somewhere else would be a way out;
  * - pipes, connected unix sockets and character devices are handed over unless captured or a limit
- *   applies to them, or their tail is kept; stdout and stderr of one open file description share one relay, so that their
- *   order is kept (and one limit);
+ *   applies to them, or their tail is kept; stdout and stderr of one open file description share
+ *   one relay, so that their order is kept (and one limit);
  * - a terminal is never handed over: without options->terminal it is refused.
  * After it, output_child_fd(o, i) is what becomes descriptor i in the box (for a terminal: -1,
  * meaning "the PTY's slave"). Descriptors for 1 and 2 may be equal. */

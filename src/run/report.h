@@ -52,8 +52,8 @@ struct report {
 	char *egress_note;      /* what it had to say of the host, or NULL */
 	struct json_t *traffic; /* see run/traffic.h; owned; NULL: the box had no network */
 	char *layer;            /* JSON object: what the box's layer holds; owned; or NULL */
-	char *trace;            /* JSON: what went wrong (run/failure.h); owned; NULL: nothing did */
-	char *git_result;       /* JSON object of what a git layer wrote back; owned; or NULL */
+	char *trace;      /* JSON: what went wrong (run/failure.h); owned; NULL: nothing did */
+	char *git_result; /* JSON object of what a git layer wrote back; owned; or NULL */
 };
 
 const char *cause_name(enum cause cause);

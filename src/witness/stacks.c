@@ -119,8 +119,8 @@ static json_t *call_json(struct slice fact)
 			continue;
 		char first[32] = "";
 		arguments = slice_trim(fact);
-		snprintf(first, sizeof(first), "%.*s", (int)(arguments.length < 30 ? arguments.length : 30),
-			arguments.data);
+		snprintf(first, sizeof(first), "%.*s",
+			(int)(arguments.length < 30 ? arguments.length : 30), arguments.data);
 		fd = strtoul(first, NULL, 16);
 		if (!calls[i].of_fd)
 			return json_string(calls[i].name);

@@ -25,9 +25,9 @@ static int find_elf(Dwfl_Module *module, void **userdata, const char *name, Dwar
 	struct stat status;
 	if (name[0] != '/')
 		return -1; /* the kernel's own page */
-	cleanup_close int fd = sys_openat2(process_root, name + 1,
-		O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-		RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+	cleanup_close int fd =
+		sys_openat2(process_root, name + 1, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+			RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
 	if (fd < 0 || fstat(fd, &status) || !S_ISREG(status.st_mode) ||
 		status.st_size > MAX_PROGRAM_BYTES)
 		return -1;
@@ -52,6 +52,7 @@ struct walk {
 	Dwfl *dwfl;
 	json_t *stacks, *frames;
 	size_t threads;
+	pid_t pid;
 };
 
 static int take_frame(Dwfl_Frame *frame, void *context)
@@ -77,6 +78,19 @@ static int take_frame(Dwfl_Frame *frame, void *context)
 	return DWARF_CB_OK;
 }
 
+/* The thread's number in its own PID namespace, as the box and its programs know it. */
+static long inside_number(pid_t pid, pid_t tid)
+{
+	char path[64], line[256];
+	long number = tid;
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", (int)pid, (int)tid);
+	cleanup_fclose FILE *status = fopen(path, "re");
+	while (status && fgets(line, sizeof(line), status))
+		if (strncmp(line, "NSpid:", 6) == 0)
+			number = strtol(strrchr(line, '\t') + 1, NULL, 10);
+	return number;
+}
+
 static int take_thread(Dwfl_Thread *thread, void *context)
 {
 	struct walk *walk = context;
@@ -84,7 +98,8 @@ static int take_thread(Dwfl_Thread *thread, void *context)
 		return DWARF_CB_ABORT;
 	walk->frames = json_array();
 	dwfl_thread_getframes(thread, take_frame, walk);
-	stacks_add(walk->stacks, "native", dwfl_thread_tid(thread), walk->frames);
+	long number = inside_number(walk->pid, dwfl_thread_tid(thread));
+	stacks_add(walk->stacks, "native", number, walk->frames);
 	return DWARF_CB_OK;
 }
 
@@ -119,7 +134,7 @@ void native_stacks(pid_t pid, json_t *stacks,
 	struct python_place python = {0};
 	snprintf(path, sizeof(path), "/proc/%d/root", (int)pid);
 	process_root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct walk walk = {.dwfl = dwfl_begin(&callbacks), .stacks = stacks};
+	struct walk walk = {.dwfl = dwfl_begin(&callbacks), .stacks = stacks, .pid = pid};
 	if (process_root >= 0 && walk.dwfl && dwfl_linux_proc_report(walk.dwfl, pid) == 0 &&
 		dwfl_report_end(walk.dwfl, NULL, NULL) == 0 &&
 		dwfl_linux_proc_attach(walk.dwfl, pid, false) == 0) {

@@ -1,8 +1,8 @@
 /* Theory of operation. CPython keeps its threads in a list and each thread's frames in another; a
- * frame points to its code object, which has the names, and to the instruction it has reached, which
- * a compressed table turns into a line. All of it is read from the process's memory by offsets that
- * are fixed for each minor version (taken from the headers of the version; here 3.11, Debian 12's).
- * Memory of a stranger's: whatever a pointer says, only reading at it can fail. */
+ * frame points to its code object, which has the names, and to the instruction it has reached,
+ * which a compressed table turns into a line. All of it is read from the process's memory by
+ * offsets that are fixed for each minor version (taken from the headers of the version; here 3.11,
+ * Debian 12's). Memory of a stranger's: whatever a pointer says, only reading at it can fail. */
 #include "witness/stacks_helper.h"
 
 #include "base/cleanup.h"
@@ -114,7 +114,13 @@ static int take_signed(struct table *table)
 /* By how much an entry moves the line; *ret_columns: bytes that follow. False: it has no line. */
 static bool entry_moves(struct table *table, unsigned code, int *ret_delta)
 {
-	enum { SHORT_LAST = 9, ONE_LINE_FIRST = 10, ONE_LINE_LAST = 12, NO_COLUMNS = 13, LONG = 14 };
+	enum {
+		SHORT_LAST = 9,
+		ONE_LINE_FIRST = 10,
+		ONE_LINE_LAST = 12,
+		NO_COLUMNS = 13,
+		LONG = 14
+	};
 	*ret_delta = 0;
 	if (code <= SHORT_LAST) {
 		table->at += 1;
@@ -158,7 +164,8 @@ static unsigned read_line(const struct memory *memory, uint64_t code, uint64_t i
 	if (!table || !length || length > TABLE_BYTES || instruction < start ||
 		!read_at(memory, code + layout->code_first_line, &first_line, sizeof(first_line)))
 		return 0;
-	cleanup_free uint8_t *bytes = malloc(length + 2); /* an entry may seem to reach over the end */
+	cleanup_free uint8_t *bytes =
+		malloc(length + 2); /* an entry may seem to reach over the end */
 	if (!bytes || !read_at(memory, table + layout->bytes_data, bytes, length))
 		return 0;
 	return line_of((struct table){bytes, bytes + length}, first_line, instruction - start);
@@ -173,7 +180,8 @@ static void take_frames(const struct memory *memory, uint64_t frame, json_t *fra
 		char file[NAME_BYTES], name[NAME_BYTES];
 		uint64_t code = pointer_at(memory, frame + layout->frame_code);
 		uint64_t instruction = pointer_at(memory, frame + layout->frame_instruction);
-		if (!code || !read_text(memory, pointer_at(memory, code + layout->code_file), file) ||
+		if (!code ||
+			!read_text(memory, pointer_at(memory, code + layout->code_file), file) ||
 			!read_text(memory, pointer_at(memory, code + layout->code_name), name))
 			return;
 		frames_add(frames, file, read_line(memory, code, instruction), name);
@@ -200,7 +208,8 @@ void python_stacks(pid_t pid, const struct python_place *python, json_t *stacks)
 		uint64_t holder = pointer_at(&memory, thread + layout->thread_frame_holder);
 		uint64_t id = pointer_at(&memory, thread + layout->thread_native_id);
 		if (holder)
-			take_frames(&memory, pointer_at(&memory, holder + layout->holder_frame), frames);
+			take_frames(&memory, pointer_at(&memory, holder + layout->holder_frame),
+				frames);
 		stacks_add(stacks, "python", (long)id, frames);
 		thread = pointer_at(&memory, thread + layout->thread_next);
 	}

@@ -1,13 +1,12 @@
-/* Theory of operation. A text is cleaned of what only a terminal wants and cut into lines. Each line
- * is offered to the parsers whose needle it holds, then to the patterns of one-line diagnostics; a
- * parser that knows it takes it, and as many of the following as belong to it. What is found is
- * kept in the order in which it was printed, and at the end sorted stably by rank: what made
- * everything else happen, then failures, then what only sums them up ("make: *** Error 2"). */
+/* Theory of operation. A text is cleaned of what only a terminal wants and cut into lines. Each
+ * line is offered to the parsers whose needle it holds, then to the patterns of one-line
+ * diagnostics; a parser that knows it takes it, and as many of the following as belong to it. What
+ * is found is kept in the order in which it was printed, and at the end sorted stably by rank: what
+ * made everything else happen, then failures, then what only sums them up ("make: *** Error 2"). */
 #include "witness/trace_internal.h"
 
 #include <ctype.h>
 #include <errno.h>
-#include <sha2.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,6 +85,14 @@ void trace_push_frame(struct trace *trace, const struct trace_frame *frame)
 
 /* ---- fingerprints ---- */
 
+/* FNV-1a. Nobody gains by a collision but the program whose failure it is. */
+void hash_bytes(uint64_t *hash, const void *data, size_t length_bytes)
+{
+	const unsigned char *bytes = data;
+	for (size_t i = 0; i < length_bytes; i++)
+		*hash = (*hash ^ bytes[i]) * 0x100000001b3;
+}
+
 static bool is_hexadecimal(struct slice word)
 {
 	bool digit = false;
@@ -104,7 +111,7 @@ static bool is_word_byte(unsigned char c)
 
 /* What differs from run to run and from line to line is left out: numbers, addresses, hashes, and
  * paths but for their last part. */
-static void hash_normalized(SHA2_CTX *hash, struct slice text)
+static void hash_normalized(uint64_t *hash, struct slice text)
 {
 	text = slice_until(text, MAX_TRACE_MESSAGE_BYTES);
 	for (size_t i = 0; i < text.length;) {
@@ -115,22 +122,21 @@ static void hash_normalized(SHA2_CTX *hash, struct slice text)
 		word = slice_until(word, length);
 		i += length;
 		if (is_hexadecimal(word) || slice_starts(word, "0x")) {
-			SHA256Update(hash, (const uint8_t *)"@", 1);
+			hash_bytes(hash, "@", 1);
 		} else {
 			for (size_t k = 0; k < word.length; k++) {
 				bool digit = isdigit((unsigned char)word.data[k]);
 				bool again = digit && k && isdigit((unsigned char)word.data[k - 1]);
 				if (!again)
-					SHA256Update(hash,
-						(const uint8_t *)(digit ? "#" : word.data + k), 1);
+					hash_bytes(hash, digit ? "#" : word.data + k, 1);
 			}
 		}
 		if (length == 0) {
-			SHA256Update(hash, (const uint8_t *)text.data + i, 1);
+			hash_bytes(hash, text.data + i, 1);
 			i++;
 		}
 	}
-	SHA256Update(hash, (const uint8_t *)"", 1);
+	hash_bytes(hash, "", 1);
 }
 
 static struct slice last_part(struct slice path)
@@ -141,12 +147,13 @@ static struct slice last_part(struct slice path)
 }
 
 /* Words with a slash at their beginning are paths: /tmp/x1/a.c is a.c. */
-static void hash_message(SHA2_CTX *hash, struct slice message)
+static void hash_message(uint64_t *hash, struct slice message)
 {
 	message = slice_until(message, MAX_TRACE_MESSAGE_BYTES);
 	while (message.length) {
 		size_t length = 0;
-		while (length < message.length && !strchr(" \t\n'\"`()[]<>,;=", message.data[length]))
+		while (length < message.length &&
+			!strchr(" \t\n'\"`()[]<>,;=", message.data[length]))
 			length++;
 		struct slice word = slice_until(message, length);
 		hash_normalized(hash, slice_starts(word, "/") ? last_part(word) : word);
@@ -156,10 +163,8 @@ static void hash_message(SHA2_CTX *hash, struct slice message)
 
 static void set_fingerprint(struct trace *trace)
 {
-	SHA2_CTX hash;
-	uint8_t digest[SHA256_DIGEST_LENGTH];
-	SHA256Init(&hash);
-	SHA256Update(&hash, (const uint8_t *)trace->family, strlen(trace->family) + 1);
+	uint64_t hash = HASH_START;
+	hash_bytes(&hash, trace->family, strlen(trace->family) + 1);
 	hash_normalized(&hash, trace->kind);
 	hash_message(&hash, trace->message);
 	hash_message(&hash, trace->test);
@@ -167,16 +172,15 @@ static void set_fingerprint(struct trace *trace)
 		hash_normalized(&hash, trace->frames[i].function);
 		hash_normalized(&hash, last_part(trace->frames[i].file));
 	}
-	SHA256Final(digest, &hash);
-	memcpy(trace->fingerprint, digest, sizeof(trace->fingerprint));
+	trace->fingerprint = hash;
 }
 
 /* ---- the list ---- */
 
 static bool is_again(const struct trace *a, const struct trace *b)
 {
-	return memcmp(a->fingerprint, b->fingerprint, sizeof(a->fingerprint)) == 0 &&
-	       a->frames[0].line == b->frames[0].line && slice_same(a->test, b->test);
+	return a->fingerprint == b->fingerprint && a->frames[0].line == b->frames[0].line &&
+	       slice_same(a->test, b->test);
 }
 
 /* pytest writes Class.test above and Class::test in its summary. */

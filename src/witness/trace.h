@@ -30,7 +30,7 @@ struct trace_options {
 struct trace_ending {
 	const char *kind; /* static: "timed_out", "out_of_memory", "SIGSEGV", ... */
 	const char *message;
-	bool first; /* it is what made everything else happen */
+	bool first;              /* it is what made everything else happen */
 	const json_t *processes; /* where each stood (witness/stacks.h); borrowed; or NULL */
 };
 

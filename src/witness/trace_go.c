@@ -32,8 +32,7 @@ static bool take_frame(struct trace_reader *reader, struct trace_frame *ret)
 static bool is_runtime(const struct trace_frame *frame)
 {
 	return slice_starts(frame->function, "runtime.") ||
-	       slice_equals(frame->function, "panic") ||
-	       slice_starts(frame->function, "testing.");
+	       slice_equals(frame->function, "panic") || slice_starts(frame->function, "testing.");
 }
 
 static bool skip_to_goroutine(struct trace_reader *reader)
@@ -59,8 +58,7 @@ bool go_panic(struct trace_reader *reader)
 	}
 	struct slice again;
 	slice_split(message, " [recovered]", &message, &again);
-	struct trace trace =
-		trace_begin("go", slice_of(fatal ? "fatal error" : "panic"), message);
+	struct trace trace = trace_begin("go", slice_of(fatal ? "fatal error" : "panic"), message);
 	if (slice_starts(message, "runtime error: ")) {
 		trace.kind = slice_of("runtime error");
 		trace.message = slice_from(message, strlen("runtime error: "));

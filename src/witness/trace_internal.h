@@ -20,7 +20,8 @@
 
 #include <stdint.h>
 
-enum { TRACE_LOOK_AHEAD = 40, TRACE_FINGERPRINT_BYTES = 8 };
+enum { TRACE_LOOK_AHEAD = 40 };
+#define HASH_START 0xcbf29ce484222325U
 
 enum trace_follows {
 	FOLLOWS_NOTHING,
@@ -33,7 +34,7 @@ enum trace_follows {
 enum trace_rank { RANK_ORIGIN, RANK_CAUSE, RANK_ENDING, RANK_SUMMARY };
 
 struct trace_frame {
-	struct slice file; /* as printed; empty: not known */
+	struct slice file;     /* as printed; empty: not known */
 	unsigned line, column; /* from 1; 0: not known */
 	struct slice function;
 	struct slice note;      /* what the place has to do with it, where it is not a call */
@@ -49,7 +50,7 @@ struct trace {
 	struct trace_frame frames[MAX_TRACE_FRAMES]; /* the innermost first */
 	size_t frames_count;
 	unsigned frames_lost, seen;
-	uint8_t fingerprint[TRACE_FINGERPRINT_BYTES];
+	uint64_t fingerprint;
 };
 
 struct traces {
@@ -69,16 +70,16 @@ struct trace_reader {
 	size_t count, at;
 	bool failed; /* out of memory */
 
-	struct slice directory; /* make is in it */
+	struct slice directory;            /* make is in it */
 	struct slice in_file, in_function; /* "a.c: In function 'main':" */
-	struct trace_frame pending[4]; /* inclusions and instantiations before a diagnostic */
+	struct trace_frame pending[4];     /* inclusions and instantiations before a diagnostic */
 	size_t pending_count;
 	struct slice bare_file; /* node: FILE:LINE on a line of its own */
 	unsigned bare_line;
 	size_t bare_at;
-	struct slice test; /* the test whose output this is */
+	struct slice test;          /* the test whose output this is */
 	enum trace_follows follows; /* of the next exception */
-	struct trace *last; /* added last; NULL: none that further lines may add to */
+	struct trace *last;         /* added last; NULL: none that further lines may add to */
 };
 
 /* The line at offset from the current one; an empty one beyond the end. */
@@ -166,6 +167,7 @@ char *place_resolve(const struct trace_frame *frame, const struct trace_options 
 /* The lines around line: [{line, text}]; an empty array where there are none. Takes what it read
  * off *budget_bytes. */
 json_t *place_source(int fd, unsigned line, size_t *budget_bytes);
+void hash_bytes(uint64_t *hash, const void *data, size_t length_bytes);
 /* A JSON string of at most max_bytes; what is no UTF-8 becomes U+FFFD. */
 json_t *slice_json(struct slice slice, size_t max_bytes);
 

@@ -125,8 +125,7 @@ bool gradle_failure(struct trace_reader *reader)
 		last = line;
 		reader->at++;
 	}
-	struct trace trace =
-		trace_begin("gradle", slice_of("went wrong"), slice_join(first, last));
+	struct trace trace = trace_begin("gradle", slice_of("went wrong"), slice_join(first, last));
 	trace.rank = RANK_SUMMARY;
 	reader_add(reader, &trace);
 	return true;

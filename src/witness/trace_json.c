@@ -2,7 +2,7 @@
 
 #include "base/cleanup.h"
 
-#include <sha2.h>
+#include <inttypes.h>
 #include <string.h>
 
 json_t *slice_json(struct slice slice, size_t max_bytes)
@@ -33,11 +33,10 @@ static json_t *number(unsigned value)
 	return value ? json_integer(value) : json_null();
 }
 
-static json_t *hexadecimal(const uint8_t bytes[static TRACE_FINGERPRINT_BYTES])
+static json_t *hexadecimal(uint64_t fingerprint)
 {
-	char text[2 * TRACE_FINGERPRINT_BYTES + 1];
-	for (size_t i = 0; i < TRACE_FINGERPRINT_BYTES; i++)
-		snprintf(text + 2 * i, 3, "%02x", bytes[i]);
+	char text[17];
+	snprintf(text, sizeof(text), "%016" PRIx64, fingerprint);
 	return json_string(text);
 }
 
@@ -97,24 +96,21 @@ static json_t *trace_json(
 
 static int compare_fingerprints(const void *a, const void *b)
 {
-	return memcmp(a, b, TRACE_FINGERPRINT_BYTES);
+	uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+	return (left > right) - (left < right);
 }
 
 /* Of the set of failures: in whichever order they were printed. */
 static json_t *whole_fingerprint(const struct traces *traces)
 {
-	uint8_t parts[MAX_TRACES][TRACE_FINGERPRINT_BYTES], digest[SHA256_DIGEST_LENGTH];
-	size_t count = 0;
+	uint64_t parts[MAX_TRACES], hash = HASH_START;
 	for (size_t i = 0; i < traces->count; i++)
-		memcpy(parts[count++], traces->items[i]->fingerprint, TRACE_FINGERPRINT_BYTES);
-	qsort(parts, count, TRACE_FINGERPRINT_BYTES, compare_fingerprints);
-	SHA2_CTX hash;
-	SHA256Init(&hash);
-	for (size_t i = 0; i < count; i++)
-		if (i == 0 || memcmp(parts[i], parts[i - 1], TRACE_FINGERPRINT_BYTES) != 0)
-			SHA256Update(&hash, parts[i], TRACE_FINGERPRINT_BYTES);
-	SHA256Final(digest, &hash);
-	return hexadecimal(digest);
+		parts[i] = traces->items[i]->fingerprint;
+	qsort(parts, traces->count, sizeof(parts[0]), compare_fingerprints);
+	for (size_t i = 0; i < traces->count; i++)
+		if (i == 0 || parts[i] != parts[i - 1])
+			hash_bytes(&hash, &parts[i], sizeof(parts[i]));
+	return hexadecimal(hash);
 }
 
 static struct slice text_of(const json_t *object, const char *key)
@@ -130,7 +126,7 @@ static json_t *processes_json(
 	json_t *copy = json_deep_copy(processes), *process, *stack, *raw;
 	size_t i, k, n, shown = 0;
 	json_array_foreach(copy, i, process)
-	json_array_foreach(json_object_get(process, "stacks"), k, stack)
+		json_array_foreach(json_object_get(process, "stacks"), k, stack)
 	{
 		json_t *frames = json_array();
 		json_array_foreach(json_object_get(stack, "frames"), n, raw)

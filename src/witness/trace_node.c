@@ -1,8 +1,8 @@
-/* Theory of operation. JavaScript's errors are "Kind: message" and then lines "    at f (FILE:L:C)";
- * the first line may be a common word, so it counts only if a call follows within some lines. What
- * the parser of the language itself refuses has no call of its own: node prints FILE:LINE on a line
- * of its own before. jest, mocha and node's own runner indent the same and put a test's name in
- * front. */
+/* Theory of operation. JavaScript's errors are "Kind: message" and then lines "    at f
+ * (FILE:L:C)"; the first line may be a common word, so it counts only if a call follows within some
+ * lines. What the parser of the language itself refuses has no call of its own: node prints
+ * FILE:LINE on a line of its own before. jest, mocha and node's own runner indent the same and put
+ * a test's name in front. */
 #include "witness/trace_internal.h"
 
 #include <string.h>
@@ -147,7 +147,8 @@ bool node_error(struct trace_reader *reader)
 	return true;
 }
 
-/* "UnhandledPromiseRejection: This error originated ... with the reason "x".", by some versions within [] */
+/* "UnhandledPromiseRejection: This error originated ... with the reason "x".", by some versions
+ * within [] */
 bool node_rejection(struct trace_reader *reader)
 {
 	struct slice line = reader_line(reader, 0), reason, end;
@@ -296,7 +297,8 @@ static void take_yaml(struct trace_reader *reader, struct trace *trace)
 				trace_add_frame(trace, &frame);
 			}
 		}
-	}	if (frame_of_place(location, &frame)) {
+	}
+	if (frame_of_place(location, &frame)) {
 		frame.note = slice_of("the test");
 		trace_add_frame(trace, &frame);
 	}
@@ -311,7 +313,7 @@ bool tap_failure(struct trace_reader *reader)
 		return false;
 	name = line;
 	slice_skip(&name, " - ");
-	if (slice_contains(name, "# TODO") || slice_contains(name, "# SKIP"))
+	if (slice_contains(name, " # ")) /* a directive: left out, or known to fail */
 		return false;
 	reader->at++;
 	struct trace trace = trace_begin("tap", slice_of("failed"), (struct slice){0});

@@ -9,7 +9,7 @@
 #include <string.h>
 
 struct pattern {
-	const char *family; /* NULL: known, and nothing to tell of */
+	const char *family;  /* NULL: known, and nothing to tell of */
 	const char *endings; /* the file's name ends with one of these, between blanks; NULL: any */
 	const char *form;
 	const char *kind; /* where the form has no %k */
@@ -100,8 +100,8 @@ static bool has_ending(struct slice file, const char *endings)
 		ending = left;
 		if (!slice_split(left, " ", &ending, &left))
 			left.length = 0;
-		if (file.length >= ending.length &&
-			memcmp(file.data + file.length - ending.length, ending.data, ending.length) == 0)
+		if (file.length >= ending.length && memcmp(file.data + file.length - ending.length,
+							    ending.data, ending.length) == 0)
 			return true;
 	}
 	return false;

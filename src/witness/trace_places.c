@@ -1,6 +1,6 @@
 /* Theory of operation. A name in a stranger's text may be anything, /etc/shadow too. It becomes a
- * path only by working on the string; only what then lies below the workspace is opened, and that by
- * the caller's function, which knows what the command itself was allowed to see. */
+ * path only by working on the string; only what then lies below the workspace is opened, and that
+ * by the caller's function, which knows what the command itself was allowed to see. */
 #include "witness/trace_internal.h"
 
 #include "base/cleanup.h"
@@ -78,7 +78,8 @@ static bool try_java(struct search *search, const struct trace_frame *frame, con
 	for (size_t i = 0; i < ARRAY_SIZE(java_roots); i++) {
 		char path[MAX_PATH_BYTES];
 		int n = snprintf(path, sizeof(path), "%s/%s/%s", java_roots[i], package, name);
-		if (n < (int)sizeof(path) && try_candidate(search, search->options->workspace, path))
+		if (n < (int)sizeof(path) &&
+			try_candidate(search, search->options->workspace, path))
 			return true;
 	}
 	return false;

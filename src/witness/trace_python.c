@@ -59,8 +59,8 @@ static void take_frames(struct trace_reader *reader, struct trace *trace)
 	}
 }
 
-/* "ValueError: message", or a message of several lines: those up to a blank one belong to it as long
- * as they are indented. */
+/* "ValueError: message". Where a message goes on in further lines cannot be told from what the
+ * program printed next. */
 static bool take_exception(struct trace_reader *reader, struct trace *trace)
 {
 	struct slice line = behind_margin(reader_line(reader, 0)), message;
@@ -115,8 +115,8 @@ bool python_syntax(struct trace_reader *reader)
 bool python_link(struct trace_reader *reader)
 {
 	struct slice line = reader_take(reader);
-	reader->follows = slice_contains(line, "direct cause") ? FOLLOWS_RAISED_FROM
-							       : FOLLOWS_WHILE_HANDLING;
+	reader->follows =
+		slice_contains(line, "direct cause") ? FOLLOWS_RAISED_FROM : FOLLOWS_WHILE_HANDLING;
 	return true;
 }
 
@@ -197,8 +197,7 @@ static void take_mark(struct slice line, struct trace *trace)
 		trace_push_frame(trace, &frame);
 		return;
 	}
-	if (split_kind(said, &kind, &message) &&
-		(is_exception(kind) || !trace->message.length)) {
+	if (split_kind(said, &kind, &message) && (is_exception(kind) || !trace->message.length)) {
 		trace->kind = kind;
 		trace->message = message;
 	} else if (!trace->message.length) {
@@ -250,8 +249,8 @@ bool pytest_line(struct trace_reader *reader)
 {
 	struct slice line = reader_line(reader, 0), place, said, kind, message;
 	struct trace_frame frame;
-	if (!slice_split(line, ": ", &place, &said) || !slice_contains(place, ".py:") || !frame_of_place(place, &frame) ||
-		slice_contains(frame.file, " "))
+	if (!slice_split(line, ": ", &place, &said) || !slice_contains(place, ".py:") ||
+		!frame_of_place(place, &frame) || slice_contains(frame.file, " "))
 		return false;
 	if (slice_starts(said, "assert ")) {
 		kind = slice_of("AssertionError");

@@ -107,9 +107,8 @@ bool sanitizer_report(struct trace_reader *reader)
 {
 	static const char *const ends[] = {"SUMMARY: ", "==ABORTING", "Shadow bytes", NULL};
 	struct slice line = reader_line(reader, 0), name, said, kind, rest;
-	if (!slice_split(line, "ERROR: ", &name, &said) ||
-		!slice_split(said, ": ", &name, &said) || !slice_ends(name, "Sanitizer") ||
-		slice_equals(name, "LeakSanitizer"))
+	if (!slice_split(line, "ERROR: ", &name, &said) || !slice_split(said, ": ", &name, &said) ||
+		!slice_ends(name, "Sanitizer") || slice_equals(name, "LeakSanitizer"))
 		return false;
 	reader->at++;
 	kind = said;

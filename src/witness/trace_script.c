@@ -24,8 +24,8 @@ bool ruby_exception(struct trace_reader *reader)
 	struct slice line = reader_line(reader, 0), place, message, kind;
 	struct trace_frame frame;
 	if (!slice_split(line, ": ", &place, &message) || !ruby_place(place, &frame) ||
-		!slice_contains(place, ":in ") || !slice_split_last(message, " (", &message, &kind) ||
-		!slice_ends(kind, ")"))
+		!slice_contains(place, ":in ") ||
+		!slice_split_last(message, " (", &message, &kind) || !slice_ends(kind, ")"))
 		return false;
 	kind.length--;
 	if (!is_name(kind))

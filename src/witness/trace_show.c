@@ -120,9 +120,8 @@ static void show_processes(const json_t *processes, struct buffer *to)
 		json_array_foreach(json_object_get(process, "stacks"), k, stack)
 		{
 			buffer_append_format(to, "  %s\n", string_of(stack, "language"));
-			json_array_foreach(json_object_get(stack, "frames"), n, frame)
-				if (n < SHOWN_FRAMES)
-					show_frame(frame, false, to);
+			json_array_foreach(json_object_get(stack, "frames"), n,
+				frame) if (n < SHOWN_FRAMES) show_frame(frame, false, to);
 		}
 	}
 }

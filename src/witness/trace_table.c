@@ -1,5 +1,5 @@
-/* The table of parsers: a line that holds the needle is offered to the function, in this order. What
- * is a diagnostic in one line stands in trace_pattern.c instead. */
+/* The table of parsers: a line that holds the needle is offered to the function, in this order.
+ * What is a diagnostic in one line stands in trace_pattern.c instead. */
 #include "witness/trace_internal.h"
 
 const struct trace_parser trace_parsers[] = {

@@ -77,9 +77,11 @@ static void test_fingerprints(void **state)
 		{"a.c:1: error: p\nb.c:1: error: q\n", "b.c:7: error: q\na.c:9: error: p\n", 1},
 		{"a.c:1: error: p\nb.c:1: error: q\n", "a.c:1: error: p\n", 0},
 		{"Traceback (most recent call last):\n  File \"a.py\", line 1, in f\nE: 1\n",
-			"Traceback (most recent call last):\n  File \"a.py\", line 7, in f\nE: 1\n", 1},
+			"Traceback (most recent call last):\n  File \"a.py\", line 7, in f\nE: 1\n",
+			1},
 		{"Traceback (most recent call last):\n  File \"a.py\", line 1, in f\nE: 1\n",
-			"Traceback (most recent call last):\n  File \"a.py\", line 1, in g\nE: 1\n", 0},
+			"Traceback (most recent call last):\n  File \"a.py\", line 1, in g\nE: 1\n",
+			0},
 	};
 	for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
 		char *a = fingerprint_of(pairs[i].a), *b = fingerprint_of(pairs[i].b);
@@ -150,11 +152,10 @@ static void test_frames_are_bounded(void **state)
 		buffer_append_format(&text, "  File \"a.py\", line %d, in f\n    f()\n", i);
 	buffer_append_string(&text, "ValueError: deep\n");
 	json_t *trace = trace_of(text.data, NULL);
-	assert_int_equal(json_array_size(json_object_get(failure(trace, 0), "frames")),
-		MAX_TRACE_FRAMES);
-	/* The innermost are kept. */
 	assert_int_equal(
-		json_integer_value(json_object_get(frame(trace, 0, 0), "line")), 500);
+		json_array_size(json_object_get(failure(trace, 0), "frames")), MAX_TRACE_FRAMES);
+	/* The innermost are kept. */
+	assert_int_equal(json_integer_value(json_object_get(frame(trace, 0, 0), "line")), 500);
 	assert_int_equal(json_integer_value(json_object_get(failure(trace, 0), "frames_lost")),
 		500 - MAX_TRACE_FRAMES);
 	json_decref(trace);
