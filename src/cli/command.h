@@ -8,6 +8,7 @@
 #include "config/approval.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 
 enum {
 	EXIT_REFUSED = 126,      /* by the gate */
@@ -30,6 +31,8 @@ void cli_complain_text(const char *format, ...) __attribute__((format(printf, 1,
 /* Prints text (freed here; NULL: there was no memory for it), with a newline behind JSON. The exit
  * code. */
 int cli_print(char *text, bool json);
+/* Text as a terminal may have it: control characters escaped. */
+void cli_put(FILE *to, const char *text);
 /* One line to stderr that informs. */
 void cli_say(const char *text);
 
@@ -46,6 +49,7 @@ struct cli_options {
 	bool layer;               /* --layer */
 	const char *layer_name;   /* its NAME; or NULL */
 	const char *layer_on;     /* --layer-on */
+	bool speculate;           /* --speculate */
 	bool quiet, json, help;
 	char **argv; /* the command, behind "--" or the first word that is no flag */
 };

@@ -373,6 +373,14 @@ static int set_trace(struct policy *policy, const char *key, const char *value, 
 	return 0;
 }
 
+static int set_pass_controls(
+	struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	(void)key, (void)value, (void)error;
+	policy->pass_controls = true;
+	return 0;
+}
+
 static int set_hide_secrets(
 	struct policy *policy, const char *key, const char *value, struct error *error)
 {
@@ -420,6 +428,7 @@ static const struct policy_key keys[] = {
 	{"best-effort", NULL, "run even if something asked for cannot be enforced here"},
 	{"capture", NULL, "keep head and tail of the output in the report"},
 	{"trace", NULL, "when it fails: the report says what went wrong, and where"},
+	{"pass-controls", NULL, "strict, cloud: leave terminal control sequences in the output"},
 	{"hide-secrets", NULL, "hide secret files of the workspace, not only protect them"},
 	{"python-path", "DIR", "strict: a directory for PYTHONPATH"},
 	{"net", "off|on|filtered", "off by default; on: all that is public; filtered: the rules"},
@@ -467,6 +476,7 @@ static const policy_setter setters[] = {
 	set_best_effort,
 	set_capture,
 	set_trace,
+	set_pass_controls,
 	set_hide_secrets,
 	set_python_path,
 	set_network, /* net */
@@ -513,6 +523,8 @@ int policy_set(struct policy *policy, const char *key, const char *value, struct
 {
 	if (strcmp(key, "grant-write") == 0 && value)
 		return policy_grant_write(policy, value, error);
+	if (strcmp(key, "net-hold") == 0)
+		return set_network(policy, key, value, error);
 	int r = places_set(&policy->places, key, value, error);
 	if (r != -ENOKEY)
 		return r;
