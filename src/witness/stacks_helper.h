@@ -2,6 +2,7 @@
  *
  *	stacks_helper.c  the order: privileges, processes, the answer
  *	stacks_native.c  through libdw: what the tables of the mapped programs say
+ *	stacks_frames.c  what they add to it
  *	stacks_python.c  the interpreter's own frames, from its memory */
 #ifndef COFFER_WITNESS_STACKS_HELPER_H
 #define COFFER_WITNESS_STACKS_HELPER_H
@@ -24,6 +25,8 @@ struct python_place {
 void native_stacks(pid_t pid, json_t *stacks,
 	void (*look)(pid_t pid, const struct python_place *python, json_t *stacks));
 void python_stacks(pid_t pid, const struct python_place *python, json_t *stacks);
+/* The same from a descriptor of the memory. */
+void python_stacks_in(int memory_fd, const struct python_place *python, json_t *stacks);
 
 /* {"language", "thread", "frames"}; takes frames. */
 void stacks_add(json_t *stacks, const char *language, long thread, json_t *frames);

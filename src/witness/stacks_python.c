@@ -189,17 +189,14 @@ static void take_frames(const struct memory *memory, uint64_t frame, json_t *fra
 	}
 }
 
-void python_stacks(pid_t pid, const struct python_place *python, json_t *stacks)
+void python_stacks_in(int memory_fd, const struct python_place *python, json_t *stacks)
 {
-	struct memory memory = {.fd = -1};
-	char path[32];
+	struct memory memory = {.fd = memory_fd};
 	for (size_t i = 0; i < ARRAY_SIZE(layouts); i++)
 		if (layouts[i].minor == python->minor)
 			memory.layout = &layouts[i];
 	if (!memory.layout)
 		return;
-	snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
-	cleanup_close int fd = memory.fd = open(path, O_RDONLY | O_CLOEXEC);
 	const struct layout *layout = memory.layout;
 	uint64_t interpreter = pointer_at(&memory, python->runtime + layout->runtime_interpreters);
 	uint64_t thread = pointer_at(&memory, interpreter + layout->interpreter_threads);
@@ -213,4 +210,13 @@ void python_stacks(pid_t pid, const struct python_place *python, json_t *stacks)
 		stacks_add(stacks, "python", (long)id, frames);
 		thread = pointer_at(&memory, thread + layout->thread_next);
 	}
+}
+
+void python_stacks(pid_t pid, const struct python_place *python, json_t *stacks)
+{
+	char path[32];
+	snprintf(path, sizeof(path), "/proc/%d/mem", (int)pid);
+	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd >= 0)
+		python_stacks_in(fd, python, stacks);
 }
