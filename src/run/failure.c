@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+enum { STACK_DIRECTORIES_MAX = 256 };
 enum { PARSE_MS = 5000, PARSE_CPU_S = 3, PARSE_MEMORY_BYTES = 512 * 1024 * 1024 };
 
 bool failure_happened(enum cause cause, int exit_code)
@@ -34,13 +35,35 @@ bool failure_happened(enum cause cause, int exit_code)
 
 /* ---- the files of the box ---- */
 
-/* A regular file below a directory of the host, through no link. */
-static int open_below(const char *directory, const char *path)
+struct view {
+	const struct failure *failure;
+	/* The directories of all stacks in order, each with its upper first: they lie where only
+	 * coffer's own user can go, so they are opened before this process is somebody else. */
+	int directories[STACK_DIRECTORIES_MAX];
+	size_t directories_count;
+};
+
+static int open_directory(const char *path)
+{
+	return open(path, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+static void open_stacks(struct view *view)
+{
+	for (size_t i = 0; i < view->failure->stacks_count; i++) {
+		const struct mounts_stack *stack = &view->failure->stacks[i];
+		cleanup_free char *upper = path_join(stack->top, "upper");
+		for (size_t k = 0; upper && k <= stack->below.count; k++)
+			if (view->directories_count < STACK_DIRECTORIES_MAX)
+				view->directories[view->directories_count++] =
+					open_directory(k == 0 ? upper : stack->below.items[k - 1]);
+	}
+}
+
+/* A regular file below a directory, through no link. */
+static int open_regular(int top, const char *path)
 {
 	const char *name = path + strspn(path, "/");
-	cleanup_close int top = open(directory, O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (top < 0)
-		return -errno;
 	cleanup_close int fd = sys_openat2(top, name, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC,
 		RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS);
 	struct stat status;
@@ -51,20 +74,25 @@ static int open_below(const char *directory, const char *path)
 	return steal_fd(&fd);
 }
 
+static int open_below(const char *directory, const char *path)
+{
+	cleanup_close int top = open_directory(directory);
+	return top < 0 ? -errno : open_regular(top, path);
+}
+
 /* The nearest of a layer's directories that has the name has the say, also by a whiteout, which is
  * no regular file. */
-static int open_in_stack(
-	const struct failure *failure, const struct plan_mount *mount, const char *below)
+static int open_in_stack(const struct view *view, const struct plan_mount *mount, const char *below)
 {
+	const struct mounts_stack *stacks = view->failure->stacks;
+	size_t first = 0, i = 0;
 	int r = -ENOENT;
-	if (mount->stack >= failure->stacks_count)
+	if (mount->stack >= view->failure->stacks_count)
 		return r;
-	const struct mounts_stack *stack = &failure->stacks[mount->stack];
-	cleanup_free char *upper = path_join(stack->top, "upper");
-	if (upper)
-		r = open_below(upper, below);
-	for (size_t i = 0; r == -ENOENT && i < stack->below.count; i++)
-		r = open_below(stack->below.items[i], below);
+	for (; i < mount->stack; i++)
+		first += 1 + stacks[i].below.count;
+	for (size_t k = first; r == -ENOENT && k <= first + stacks[i].below.count; k++)
+		r = k < view->directories_count ? open_regular(view->directories[k], below) : -EIO;
 	return r == -ENOENT && mount->source ? open_below(mount->source, below) : r;
 }
 
@@ -94,8 +122,8 @@ static bool is_granted(const struct plan *plan, const char *path)
 
 static int open_of_box(void *context, const char *path)
 {
-	const struct failure *failure = context;
-	const struct plan *plan = failure->plan;
+	const struct view *view = context;
+	const struct plan *plan = view->failure->plan;
 	if (plan->tier == TIER_NONE)
 		return open_below("/", path);
 	if (plan->tier == TIER_LANDLOCK)
@@ -105,7 +133,7 @@ static int open_of_box(void *context, const char *path)
 		return plan->private_root ? -ENOENT : open_below("/", path);
 	const char *below = path + strlen(mount->target);
 	if (mount->kind == MOUNT_LAYER)
-		return open_in_stack(failure, mount, below);
+		return open_in_stack(view, mount, below);
 	if ((mount->kind != MOUNT_BIND && mount->kind != MOUNT_OVERLAY) || !mount->source)
 		return -EACCES;
 	return *below ? open_below(mount->source, below) : -EISDIR;
@@ -202,14 +230,15 @@ static bool describe_ending(
 /* ---- parsing ---- */
 
 /* JSON text, or NULL. */
-static char *parse(const struct failure *failure, const char *inside)
+static char *parse(struct view *view, const char *inside)
 {
+	const struct failure *failure = view->failure;
 	static const char *const streams[] = {"stderr", "stdout"};
 	struct traces *traces = traces_new();
 	struct trace_options options = {.workspace = inside,
 		.directory = failure->plan->directory,
 		.open = open_of_box,
-		.context = (void *)failure};
+		.context = view};
 	struct trace_ending ending;
 	struct ending_words words;
 	int r = traces ? 0 : -ENOMEM;
@@ -229,17 +258,19 @@ static char *parse(const struct failure *failure, const char *inside)
 }
 
 /* Only what parsing needs is left to the process. */
-static void confine_self(const struct plan *plan, int to)
+static void confine_self(const struct view *view, int to)
 {
+	const struct plan *plan = view->failure->plan;
 	static const struct {
 		int resource;
 		rlim_t value;
 	} limits[] = {{RLIMIT_CPU, PARSE_CPU_S}, {RLIMIT_AS, PARSE_MEMORY_BYTES}, {RLIMIT_FSIZE, 0},
 		{RLIMIT_NPROC, 0}, {RLIMIT_CORE, 0}};
-	int keep[] = {to};
+	int keep[STACK_DIRECTORIES_MAX + 1] = {to};
 	uid_t uid = plan->owner_uid;
 	gid_t gid = plan->owner_gid;
-	if (fd_close_all_but(keep, ARRAY_SIZE(keep)) < 0)
+	memcpy(keep + 1, view->directories, view->directories_count * sizeof(keep[0]));
+	if (fd_close_all_but(keep, view->directories_count + 1) < 0)
 		_exit(EXIT_FAILURE);
 	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
 		struct rlimit limit = {limits[i].value, limits[i].value};
@@ -275,15 +306,17 @@ char *failure_trace(const struct failure *failure)
 {
 	int ends[2];
 	cleanup_free char *inside = workspace_inside(failure->plan);
-	if (!failure->texts[0] && !failure->texts[1])
-		return parse(failure, inside);
+	struct view view = {.failure = failure};
+	if (!failure->texts[0] && !failure->texts[1] && !failure->processes)
+		return parse(&view, inside); /* nothing of the box's is in it */
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return NULL;
 	cleanup_close int from = ends[0];
 	pid_t pid = fork();
 	if (pid == 0) {
-		confine_self(failure->plan, ends[1]);
-		char *json = parse(failure, inside);
+		open_stacks(&view);
+		confine_self(&view, ends[1]);
+		char *json = parse(&view, inside);
 		_exit(json && fd_write_full(ends[1], json, strlen(json)) == 0 ? EXIT_SUCCESS
 									      : EXIT_FAILURE);
 	}

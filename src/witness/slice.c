@@ -95,7 +95,7 @@ struct slice slice_from(struct slice slice, size_t start)
 {
 	if (start > slice.length)
 		start = slice.length;
-	return (struct slice){slice.data + start, slice.length - start};
+	return start ? (struct slice){slice.data + start, slice.length - start} : slice;
 }
 
 struct slice slice_until(struct slice slice, size_t end)
@@ -136,5 +136,7 @@ bool slice_is_ruler(struct slice slice, char c, size_t length_min)
 
 struct slice slice_join(struct slice a, struct slice b)
 {
+	if (!a.data || !b.data)
+		return a;
 	return (struct slice){a.data, (size_t)(b.data + b.length - a.data)};
 }

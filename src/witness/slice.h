@@ -34,7 +34,8 @@ struct slice slice_trim(struct slice slice);
 size_t slice_indent(struct slice slice);
 /* The part that consists of c alone: for rulers. */
 bool slice_is_ruler(struct slice slice, char c, size_t length_min);
-/* One slice over both and whatever stands between them; b comes after a in the same text. */
+/* One slice over both and whatever stands between them: b comes after a in the same text, or is
+ * nothing at all. */
 struct slice slice_join(struct slice a, struct slice b);
 
 #endif

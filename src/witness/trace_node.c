@@ -63,7 +63,7 @@ static size_t find_call(const struct trace_reader *reader, size_t from)
 	struct trace_frame frame;
 	for (size_t i = from; i < TRACE_LOOK_AHEAD; i++) {
 		struct slice line = reader_line(reader, i);
-		if (slice_contains(line, "    at ") && take_call(line, &frame))
+		if (slice_indent(line) && take_call(line, &frame))
 			return i;
 	}
 	return 0;

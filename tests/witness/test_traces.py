@@ -201,6 +201,32 @@ exit 1
     assert "hidden" not in json.dumps(result.report["trace"])
 
 
+def test_source_lines_are_those_of_the_layer(run_coffer, broken):
+    """What the box wrote is on a layer, the host's file is another."""
+    script = "sed -i 's/table = {}/table = []/' helper.py; exec /usr/bin/python3 -B main.py"
+    name = f"trace-{os.getpid()}"
+    try:
+        result = run_coffer("run", f"--layer={name}", "--trace", "--", "sh", "-c", script,
+                            cwd=broken)
+        if result.code == support.SETUP_FAILED:
+            pytest.skip(f"no layers here: {result.err}")
+        failure = result.report["trace"]["failures"][0]
+        assert failure["kind"] == "TypeError"
+        assert {"line": 2, "text": "    table = []"} in failure["frames"][0]["source"]
+        assert failure["frames"][1]["source"], "of the host's, below the layer"
+    finally:
+        run_coffer("discard", name, cwd=broken)
+
+
+def test_paths_of_a_strict_box(run_coffer, broken):
+    result = run_coffer("run", "--profile", "strict", "--limit", "cpu=none", "--",
+                        "/usr/bin/python3", "-B", "main.py", cwd=broken)
+    if result.code == support.SETUP_FAILED:
+        pytest.skip(f"no strict box here: {result.err}")
+    inner = result.report["trace"]["failures"][0]["frames"][0]
+    assert inner["file"] == "helper.py" and inner["source"][-1]["line"] == 3
+
+
 def test_output_is_passed_on_whole(run_coffer, workspace):
     """--trace looks at what passes and changes nothing: order, bytes, both streams."""
     script = "import os\nfor i in range(3000):\n os.write(1, b'o%d\\n' % i * 20)\n" \
