@@ -1,7 +1,7 @@
 /* Theory of operation. What /proc tells of a process costs some microseconds and is read here. A
  * stack of user space means stopping the process, reading its memory and the tables of the programs
  * that it maps: strangers' bytes all of it, for a large library. So that is another program, which
- * gives up its privileges but for looking, has little time and memory, and whose answer is taken as
+ * goes into the box and becomes its user, has little time and memory, and whose answer is taken as
  * a stranger's too. */
 #include "witness/stacks.h"
 
@@ -222,8 +222,8 @@ static json_t *receive(int from)
 	return buffer_error(&text) < 0 || !text.data ? NULL : json_loads(text.data, 0, NULL);
 }
 
-/* Whom the helper becomes: memory of a process may be read by its own user only, and in a box as
- * root that is nobody of the host's. What cannot be dumped belongs to root, and tells nothing. */
+/* Whom the helper becomes where this process is root and there is no namespace to enter: memory of
+ * a process may be read by its own user only. What cannot be dumped belongs to root. */
 static void find_user(const pid_t *pids, size_t count, uid_t *uid, gid_t *gid)
 {
 	for (size_t i = 0; i < count; i++) {
