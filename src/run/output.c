@@ -206,8 +206,8 @@ static int relay(struct output *output, int index, bool keep, struct error *erro
 	uint64_t limit_bytes = output->options.limit_bytes;
 	if (!keep) {
 		caller = caller_endpoint(output, index);
-		bool through = output->options.keep_tail ||
-			       (index > 0 && output->options.sanitizing);
+		bool through =
+			index > 0 && (output->options.sanitizing || output->options.keep_tail);
 		how = caller.kind == ENDPOINT_SOCKET || through ? CHANNEL_COPY : CHANNEL_SPLICE;
 	} else if (!limit_bytes) {
 		limit_bytes = DEFAULT_CAPTURE_BYTES;
