@@ -1,5 +1,6 @@
-/* A root's records are coffer's own, but a disk may have been full, and a person may edit. Whatever the
- * file holds: nothing is read beside it, and each path that is found is the one that was asked for. */
+/* A root's records are coffer's own, but a disk may have been full, and a person may edit.
+ * Whatever the file holds: nothing is read beside it, and each path that is found is the one
+ * that was asked for. */
 #include "layer/records.h"
 
 #include <stdint.h>

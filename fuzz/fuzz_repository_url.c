@@ -7,7 +7,8 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* What git is told is never an option, a helper or a line of its own, and is read again as itself. */
+/* What git is told is never an option, a helper or a line of its own, and is read again as itself.
+ */
 static void check(const struct repository_url *url)
 {
 	bool local = url->transport == REPOSITORY_LOCAL;

@@ -1,6 +1,6 @@
-/* Two texts that a stranger wrote: applying the hunks to the first gives the second, and the counts say
- * what the hunks hold. The input is two texts with a byte of 0xff between them, behind one byte that
- * says how many lines of context are wanted. */
+/* Two texts that a stranger wrote: applying the hunks to the first gives the second, and the
+ * counts say what the hunks hold. The input is two texts with a byte of 0xff between them,
+ * behind one byte that says how many lines of context are wanted. */
 #include "layer/text_diff.h"
 
 #include <stdbool.h>

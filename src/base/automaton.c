@@ -4,8 +4,8 @@
  * stream passes through a few dozen states near the root, at one look-up a byte; a deterministic
  * automaton made in advance would have more states than there is memory for.
  *
- * Bytes that no edge names are of one kind (0); every other byte is a kind of its own. An entry is 0
- * while it is not known, else where the state's row begins (its number times the kinds: what the
+ * Bytes that no edge names are of one kind (0); every other byte is a kind of its own. An entry is
+ * 0 while it is not known, else where the state's row begins (its number times the kinds: what the
  * loop waits for is one look-up, not a product), negative where a pattern ends: so one comparison
  * finds both.
  *
@@ -209,8 +209,7 @@ static int sort_edges(struct automaton *automaton)
 	size_t count = automaton->edges_count, nodes = automaton->nodes_count;
 	size_t bytes = count * sizeof(struct edge);
 	struct edge *other = malloc(bytes + 1);
-	cleanup_free uint32_t *starts =
-		calloc((nodes > 256 ? nodes : 256) + 1, sizeof(*starts));
+	cleanup_free uint32_t *starts = calloc((nodes > 256 ? nodes : 256) + 1, sizeof(*starts));
 	if (!other || !starts) {
 		free(other);
 		return -ENOMEM;
@@ -228,8 +227,7 @@ static int allocate_states(struct automaton *automaton)
 	automaton->sets_room = 1024;
 	automaton->buckets_count = 4096;
 	size_t nodes = automaton->nodes_count;
-	automaton->table =
-		calloc(automaton->states_room * automaton->kinds_count, sizeof(int32_t));
+	automaton->table = calloc(automaton->states_room * automaton->kinds_count, sizeof(int32_t));
 	automaton->states = calloc(automaton->states_room, sizeof(struct state));
 	automaton->sets = calloc(automaton->sets_room, sizeof(uint32_t));
 	automaton->buckets = calloc(automaton->buckets_count, sizeof(uint32_t));
@@ -340,8 +338,8 @@ static uint32_t intern(struct automaton *automaton, const uint32_t *nodes, uint3
 	return (uint32_t)automaton->states_count++;
 }
 
-/* Forgets every state but the start and those where cursors stand. Their sets are moved to the front
- * in the order in which they lie, so that none is overwritten before it was moved. */
+/* Forgets every state but the start and those where cursors stand. Their sets are moved to the
+ * front in the order in which they lie, so that none is overwritten before it was moved. */
 static bool forget(struct automaton *automaton)
 {
 	size_t count = 0;

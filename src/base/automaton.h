@@ -55,8 +55,8 @@ size_t automaton_depth(const struct automaton_cursor *cursor);
 /* Memory was short while looking: what was said since then counts for nothing. 0 or -errno. */
 int automaton_error(const struct automaton *automaton);
 
-/* The pattern `value` ends with data's last byte: where the longest way of it there begins. SIZE_MAX:
- * it does not end there, or began before the data does (or memory is short). */
+/* The pattern `value` ends with data's last byte: where the longest way of it there begins.
+ * SIZE_MAX: it does not end there, or began before the data does (or memory is short). */
 size_t automaton_first_byte(
 	struct automaton *automaton, uint32_t value, const char *data, size_t length_bytes);
 

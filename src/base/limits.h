@@ -140,14 +140,14 @@ enum {
 	/* A text that is compared by lines; a larger file is shown as binary. */
 	MAX_TEXT_DIFF_BYTES = 64 * 1024 * 1024,
 	MAX_TEXT_DIFF_LINES = 4 * 1000 * 1000,
-	/* Pairing what was deleted with what was added: files of equal content, files of similar content,
-	 * and one such. */
+	/* Pairing what was deleted with what was added: files of equal content, files of similar
+	 * content, and one such. */
 	MAX_RENAME_EXACT = 100000,
 	MAX_RENAME_SIMILAR = 1000,
 	MAX_RENAME_BYTES = 1024 * 1024,
 
-	/* Tasks: agents side by side, a prompt, a script of the set-up, what is told of one (summary,
-	 * result of an attempt), lock files of one repository, layers kept after a set-up. */
+	/* Tasks: agents side by side, a prompt, a script of the set-up, what is told of one
+	 * (summary, result of an attempt), lock files of one repository, layers kept after a set-up. */
 	MAX_TASK_ATTEMPTS = 64,
 	MAX_TASK_PROMPT_BYTES = 8 * 1024 * 1024,
 	MAX_TASK_SETUP_BYTES = 8 * 1024 * 1024,
@@ -155,9 +155,9 @@ enum {
 	MAX_TASK_LOCK_FILE_BYTES = 64 * 1024 * 1024,
 	MAX_TASK_PREPARED = 16,
 
-	/* A search for secrets: their number and bytes together (they travel through one pipe), archives
-	 * within archives, compressed streams read at one time at one depth, what is kept of names in
-	 * archives, and how much one file and all of them may come to when unpacked. */
+	/* A search for secrets: their number and bytes together (they travel through one pipe),
+	 * archives within archives, compressed streams read at one time at one depth, what is kept
+	 * of names in archives, and how much one file and all of them may come to when unpacked. */
 	MAX_SECRETS = 64,
 	MAX_SECRETS_BYTES = 32 * 1024,
 	MAX_SEARCH_NESTING = 8,
@@ -169,8 +169,8 @@ enum {
 	MAX_SEARCH_FINDINGS = 4096,
 	MAX_SEARCH_ANSWER_BYTES = 64 * 1024 * 1024,
 
-	/* What a sanitizer holds back: the longest path or secret; what it makes of one piece. A key's
-	 * block that nothing ends. */
+	/* What a sanitizer holds back: the longest path or secret; what it makes of one piece. A
+	 * key's block that nothing ends. */
 	MAX_SANITIZE_PENDING_BYTES = 64 * 1024,
 	MAX_SANITIZE_PIECE_BYTES = 64 * 1024 * 1024,
 	MAX_SHAPE_BYTES = 64 * 1024,
@@ -184,8 +184,8 @@ enum {
 	MAX_GITMODULES_BYTES = 1024 * 1024,
 	MAX_GIT_LIST_BYTES = 16 * 1024 * 1024,
 
-	/* What leaves a task: one file of a patch, all that it changes, the patch itself, what is said
-	 * of things that are left out; its commit's message. */
+	/* What leaves a task: one file of a patch, all that it changes, the patch itself, what is
+	 * said of things that are left out; its commit's message. */
 	MAX_PACK_FILE_BYTES = 64 * 1024 * 1024,
 	MAX_PACK_BYTES = 1024 * 1024 * 1024,
 	MAX_PACK_SKIPPED = 200,

@@ -1,13 +1,14 @@
 /* Theory of operation. A stream goes through two stages. The first (sanitize_text.c) says what is
- * text and takes control codes out, so that none can be used to tear a path apart; the second, here,
- * looks for patterns: paths, values of secrets, beginnings of well-known keys.
+ * text and takes control codes out, so that none can be used to tear a path apart; the second,
+ * here, looks for patterns: paths, values of secrets, beginnings of well-known keys.
  *
- * Patterns are chains of one automaton. Most of a stream is skipped by a table of pairs of bytes with
- * which patterns begin. From such a pair on bytes are held as long as they are the beginning of a
- * pattern (the automaton's depth says how many); what is complete is replaced once no pattern that
- * began earlier, or is longer, can still come: the leftmost, and of those the longest.
+ * Patterns are chains of one automaton. Most of a stream is skipped by a table of pairs of bytes
+ * with which patterns begin. From such a pair on bytes are held as long as they are the beginning
+ * of a pattern (the automaton's depth says how many); what is complete is replaced once no pattern
+ * that began earlier, or is longer, can still come: the leftmost, and of those the longest.
  *
- * A path ends where a component does: the byte after it is part of the pattern and is given back. */
+ * A path ends where a component does: the byte after it is part of the pattern and is given
+ * back. */
 #include "base/sanitize.h"
 
 #include "base/automaton.h"
@@ -80,8 +81,8 @@ static void mark_beginning(struct sanitizer *sanitizer, const char *bytes)
 static int add_pattern(struct sanitizer *sanitizer, enum pattern_kind kind, const char *bytes,
 	size_t length_bytes, char *replacement, const struct secret_shape *shape)
 {
-	struct pattern *patterns = reallocarray(
-		sanitizer->patterns, sanitizer->patterns_count + 1, sizeof(*patterns));
+	struct pattern *patterns =
+		reallocarray(sanitizer->patterns, sanitizer->patterns_count + 1, sizeof(*patterns));
 	char *copy = malloc(length_bytes + 1);
 	if (patterns)
 		sanitizer->patterns = patterns;
@@ -107,8 +108,7 @@ static int add_path(struct sanitizer *sanitizer, const struct sanitize_pair *pai
 		length--;
 	if (length < 2)
 		return 0; /* the root is everybody's */
-	return add_pattern(
-		sanitizer, PATTERN_PATH, pair->from, length, strdup(pair->to), NULL);
+	return add_pattern(sanitizer, PATTERN_PATH, pair->from, length, strdup(pair->to), NULL);
 }
 
 static char *in_brackets(const char *name)
@@ -249,17 +249,16 @@ static bool qualifies(const struct sanitizer *sanitizer, const struct candidate 
 		return true;
 	if (!candidate->begin && !sanitizer->has_before)
 		return true;
-	unsigned char before = candidate->begin
-				       ? (unsigned char)sanitizer->pending.data[candidate->begin - 1]
-				       : sanitizer->before;
+	unsigned char before =
+		candidate->begin ? (unsigned char)sanitizer->pending.data[candidate->begin - 1]
+				 : sanitizer->before;
 	return !isalnum(before) && before != '_';
 }
 
 static void consider(struct sanitizer *sanitizer)
 {
 	uint32_t values[64];
-	size_t found =
-		automaton_accepted(&sanitizer->cursor, values, ARRAY_SIZE(values));
+	size_t found = automaton_accepted(&sanitizer->cursor, values, ARRAY_SIZE(values));
 	for (size_t i = 0; i < found; i++) {
 		enum trail trail = (values[i] - 1) % TRAILS;
 		const struct pattern *pattern = &sanitizer->patterns[(values[i] - 1) / TRAILS];
@@ -268,8 +267,7 @@ static void consider(struct sanitizer *sanitizer)
 			continue; /* began before what was given out */
 		struct candidate candidate = {
 			.pattern = pattern, .begin = sanitizer->pending.length_bytes - read};
-		struct candidate *best =
-			trail >= TRAIL_END ? &sanitizer->at_end : &sanitizer->best;
+		struct candidate *best = trail >= TRAIL_END ? &sanitizer->at_end : &sanitizer->best;
 		if (!qualifies(sanitizer, &candidate))
 			continue;
 		if (!best->pattern || candidate.begin < best->begin ||
@@ -322,8 +320,8 @@ static size_t run(struct sanitizer *sanitizer, const char *data, size_t length)
 	size_t i = 0;
 	while (i < length && !sanitizer->again.length_bytes) {
 		if (sanitizer->swallowing) {
-			size_t taken = secret_shape_swallow(sanitizer->swallowing,
-				&sanitizer->shape_end, data + i, length - i);
+			size_t taken = secret_shape_swallow(
+				sanitizer->swallowing, &sanitizer->shape_end, data + i, length - i);
 			i += taken;
 			if (i < length)
 				sanitizer->swallowing = NULL;
@@ -465,8 +463,8 @@ void sanitizer_feed(struct sanitizer *sanitizer, const char *data, size_t length
 		return;
 	finish(sanitizer);
 	sanitizer->binary = sanitizer->has_before = false;
-	sanitizer->text.settled = sanitizer->text.terminal ||
-				  sanitizer->text.controls == SANITIZE_KEEP;
+	sanitizer->text.settled =
+		sanitizer->text.terminal || sanitizer->text.controls == SANITIZE_KEEP;
 }
 
 void sanitizer_flush(struct sanitizer *sanitizer, struct buffer *to)

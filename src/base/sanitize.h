@@ -1,7 +1,8 @@
 /* What leaves a box in a stream, made harmless and anonymous: host paths become box paths, secrets
  * are masked, a terminal's control sequences are taken out. Only in text: from the first byte that
  * no text has (a NUL or another code that is for no terminal either, what is not UTF-8) a stream is
- * binary and passes as it is, but for secrets, which are overwritten. Pieces may be cut anywhere. */
+ * binary and passes as it is, but for secrets, which are overwritten. Pieces may be cut
+ * anywhere. */
 #ifndef COFFER_BASE_SANITIZE_H
 #define COFFER_BASE_SANITIZE_H
 
@@ -22,10 +23,11 @@ struct sanitize_secret {
 };
 
 enum sanitize_controls {
-	SANITIZE_KEEP,    /* all pass */
-	SANITIZE_DISPLAY, /* those that color, erase and move the cursor pass; none that makes a
-	                   * terminal answer, or sets what outlives the program (titles, clipboard) */
-	SANITIZE_STRIP,   /* none but tab, line feed, carriage return, form feed, vertical tab */
+	SANITIZE_KEEP, /* all pass */
+	/* Those that color, erase and move the cursor pass; none that makes a terminal answer, or
+	 * sets what outlives the program (titles, clipboard). */
+	SANITIZE_DISPLAY,
+	SANITIZE_STRIP, /* none but tab, line feed, carriage return, form feed, vertical tab */
 };
 
 /* All of it is copied. */

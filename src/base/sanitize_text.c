@@ -1,12 +1,12 @@
-/* Theory of operation. Runs of plain ASCII are nearly everything, and are told sixteen bytes at a time. The
- * rest goes byte by byte: UTF-8 is checked, control codes go through a small machine that knows the
- * forms of ECMA-48 (ESC x, CSI, and strings up to ST), and a byte that is in no text ends all this for
- * the rest of the stream.
+/* Theory of operation. Runs of plain ASCII are nearly everything, and are told sixteen bytes at a
+ * time. The rest goes byte by byte: UTF-8 is checked, control codes go through a small machine that
+ * knows the forms of ECMA-48 (ESC x, CSI, and strings up to ST), and a byte that is in no text ends
+ * all this for the rest of the stream.
  *
- * An archive may begin with a few bytes that are fit for a terminal (a bell, a backspace) before the
- * first that is not. So that it comes out byte for byte, the first 8 KiB of a stream are held from
- * their first control code on until it is clear what they are; a terminal gets no archives, and
- * waits for nothing. */
+ * An archive may begin with a few bytes that are fit for a terminal (a bell, a backspace) before
+ * the first that is not. So that it comes out byte for byte, the first 8 KiB of a stream are held
+ * from their first control code on until it is clear what they are; a terminal gets no archives,
+ * and waits for nothing. */
 #include "base/sanitize_text.h"
 
 #include "base/cleanup.h"
@@ -80,8 +80,9 @@ static bool is_for_display(const char *sequence, size_t length)
 	if (length < 2)
 		return false;
 	if (sequence[1] != '[')
-		return length == 2 ? strchr("78=>DEHM", final) != NULL
-				   : length == 3 && strchr("()", sequence[1]) && strchr("B0", final);
+		return length == 2
+			       ? strchr("78=>DEHM", final) != NULL
+			       : length == 3 && strchr("()", sequence[1]) && strchr("B0", final);
 	const char *parameters = sequence + 2;
 	size_t count = length - 3;
 	if (final == 'h' || final == 'l')
@@ -185,20 +186,14 @@ static void not_text(struct text *text, const void *data, size_t length)
 	pass(text, data, length);
 }
 
-/* A C1 code, as UTF-8: what ESC and the code's letter are. */
-static void c1_control(struct text *text, unsigned character)
+/* A C1 code, as UTF-8. Few terminals take it for the beginning of a sequence; without it what
+ * follows is words in any of them. */
+static void c1_control(struct text *text)
 {
-	unsigned char letter = (unsigned char)(character - 0x40);
-	if (text->controls == SANITIZE_KEEP) {
+	if (text->controls == SANITIZE_KEEP)
 		pass(text, (const char *)text->character, text->character_bytes);
-		return;
-	}
-	if (character == STRING_END) {
+	else
 		text->removed++;
-		return;
-	}
-	begin_sequence(text, TEXT_ESCAPE);
-	sequence_byte(text, letter);
 }
 
 static void end_character(struct text *text)
@@ -210,7 +205,7 @@ static void end_character(struct text *text)
 	if (length != text->character_bytes)
 		not_text(text, text->character, text->character_bytes);
 	else if (character >= 0x80 && character < 0xa0)
-		c1_control(text, character);
+		c1_control(text);
 	else
 		pass(text, (const char *)text->character, length);
 	text->character_bytes = 0;

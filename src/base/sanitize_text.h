@@ -15,7 +15,7 @@ struct text {
 	bool terminal;
 	bool binary;
 	uint64_t position; /* bytes of the stream so far */
-	bool settled; /* what it is: nothing more is held */
+	bool settled;      /* what it is: nothing more is held */
 	bool holds;
 	struct buffer held; /* from the first control code on, while it is not settled */
 	size_t held_checked;

@@ -10,9 +10,9 @@
 struct secret_shape {
 	const char *name;
 	const char *prefix;
-	size_t least_bytes;   /* after it, of */
-	const char *others;   /* letters, digits and these; NULL: everything up to `until` */
-	const char *until;    /* and then to the end of a line or to five dashes */
+	size_t least_bytes; /* after it, of */
+	const char *others; /* letters, digits and these; NULL: everything up to `until` */
+	const char *until;  /* and then to the end of a line or to five dashes */
 };
 
 const struct secret_shape *secret_shapes(size_t *ret_count);

@@ -1,6 +1,6 @@
-/* Theory of operation. A variable and a file are simply read. A command is a shell in a process group
- * of its own, with its output in a pipe and nothing else of this process: it ends with its time, with
- * whoever waits for it, and with this process, and so does whatever it started. */
+/* Theory of operation. A variable and a file are simply read. A command is a shell in a process
+ * group of its own, with its output in a pipe and nothing else of this process: it ends with its
+ * time, with whoever waits for it, and with this process, and so does whatever it started. */
 #include "base/secret_source.h"
 
 #include "base/cleanup.h"
@@ -76,8 +76,8 @@ static int read_variable(const struct secret_source *source, const char *name,
 	if (!value)
 		return fail(source, error, ENOENT, "the variable %.128s is not set", name);
 	if (keep(reading, value, strlen(value)) < 0)
-		return fail(source, error, EFBIG, "the variable %.128s is longer than %d bytes", name,
-			SECRET_BYTES_MAX);
+		return fail(source, error, EFBIG, "the variable %.128s is longer than %d bytes",
+			name, SECRET_BYTES_MAX);
 	return 0;
 }
 
@@ -115,8 +115,8 @@ static void end_command(int signal)
 	_exit(128 + signal);
 }
 
-/* What ends this process while the command runs, and was left to its default: it is caught, since the
- * command's own children would not be told of it. */
+/* What ends this process while the command runs, and was left to its default: it is caught, since
+ * the command's own children would not be told of it. */
 static const int ending_signals[] = {SIGTERM, SIGINT, SIGHUP};
 
 struct watching {
@@ -153,8 +153,7 @@ static int watch_end(const struct watching *watching)
 	for (size_t i = 0; i < ARRAY_SIZE(ending_signals); i++)
 		if (watching->caught[i] && sigaction(ending_signals[i], &action, NULL) < 0)
 			r = -errno;
-	if (watching->parent_death &&
-		prctl(PR_SET_PDEATHSIG, watching->parent_death, 0, 0, 0) < 0)
+	if (watching->parent_death && prctl(PR_SET_PDEATHSIG, watching->parent_death, 0, 0, 0) < 0)
 		r = -errno;
 	return r;
 }
@@ -177,8 +176,7 @@ static noreturn void run_command(const char *command, int output, pid_t parent)
 	_exit(127);
 }
 
-static int start_command(
-	const char *command, int output, struct watching *watching, pid_t *ret)
+static int start_command(const char *command, int output, struct watching *watching, pid_t *ret)
 {
 	sigset_t end, before;
 	sigemptyset(&end);
@@ -316,8 +314,8 @@ static int check(
 		if (source->lines && (c == '\n' || c == '\r' || c == '\t'))
 			continue;
 		if (c == '\n' || c == '\r')
-			return fail(
-				source, error, EINVAL, "%.256s has more than one line", source->from);
+			return fail(source, error, EINVAL, "%.256s has more than one line",
+				source->from);
 		if (c < ' ' || c == 0x7f)
 			return fail(source, error, EINVAL,
 				"%.256s holds a control character (byte %zu)", source->from, i + 1);

@@ -33,7 +33,6 @@ struct secret_source {
 };
 
 /* Errors name the secret and the source, never the value. */
-int secret_source_read(
-	const struct secret_source *source, struct locked *ret, struct error *error);
+int secret_source_read(const struct secret_source *source, struct locked *ret, struct error *error);
 
 #endif

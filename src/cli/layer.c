@@ -1,6 +1,7 @@
 #include "cli/layer.h"
 
 #include "base/cleanup.h"
+#include "layer/apply.h"
 #include "layer/layer.h"
 #include "library/library.h"
 
@@ -37,6 +38,10 @@ int cli_layer_open(struct cli_options *options, struct cli_layer *ret)
 		return 0;
 	struct layer *layer = NULL;
 	struct error error = {0};
+	/* What a kill left of another layer's apply is no reason not to run. */
+	if (layer_recover(&error) < 0)
+		complain(&error);
+	error = (struct error){0};
 	int r = options->layer_name ? reopen(options, &layer, &error) : -ENOENT;
 	if (r == -ENOENT) {
 		const struct layer_options wanted = {.name = options->layer_name,

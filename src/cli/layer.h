@@ -18,7 +18,7 @@ int cli_layer_open(struct cli_options *options, struct cli_layer *ret);
  * ran. */
 void cli_layer_close(struct cli_layer *layer, const struct cli_options *options,
 	const struct coffer_report *report);
-/* The same where the report is another process's: what the layer holds, and whether anything ran. */
+/* The same where the report is another process's: what the layer holds, whether anything ran. */
 struct report_layer;
 void cli_layer_conclude(struct cli_layer *layer, const struct cli_options *options,
 	const struct report_layer *holds, bool ran);

@@ -2,8 +2,8 @@
  * without the terminal: nobody is asked for anything while the command runs ahead. This process
  * stays outside, passes the output on, and is whom the box's supervisor asks for names (wanted.c):
  * it answers nobody. When the command has ended, or does nothing any more but wait for what is held
- * (no processor time for a second), or when a person wants to see it (^C, SIGUSR1), the diff and the
- * connections are shown and one question is asked. For that while the box is stopped, as by ^Z.
+ * (no processor time for a second), or when a person wants to see it (^C, SIGUSR1), the diff and
+ * the connections are shown and one question is asked. For that while the box is stopped, as by ^Z.
  *
  * Without a terminal there is nobody to ask: what waits is refused, so that the command comes to an
  * end, the layer is kept, and nothing is applied. */

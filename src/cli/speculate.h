@@ -1,5 +1,5 @@
-/* `coffer run --speculate`: the command runs at once, on a layer and with every connection held, and
- * what it did is shown before anything of it counts. */
+/* `coffer run --speculate`: the command runs at once, on a layer and with every connection held,
+ * and what it did is shown before anything of it counts. */
 #ifndef COFFER_CLI_SPECULATE_H
 #define COFFER_CLI_SPECULATE_H
 
@@ -9,8 +9,8 @@ struct speculation_run {
 	struct cli_options *options;
 	struct cli_layer *layer;
 	int report_fd; /* or -1 */
-	/* Runs the box in a process of its own, whose standard descriptors are set up, and writes the
-	 * report to report_fd. Returns the exit code. */
+	/* Runs the box in a process of its own, whose standard descriptors are set up, and writes
+	 * the report to report_fd. Returns the exit code. */
 	int (*run)(void *context, int report_fd);
 	void *context;
 };

@@ -1,7 +1,7 @@
-/* Theory of operation, in the order of layer_apply(): what an earlier apply left is finished; all
- * changes are checked; steps are made of them; new content is staged under names that are on disk
- * before; everything is checked once more, since staging may have taken long; the journal becomes one
- * to go on with; from there on the way is that of recover.c, after a kill or not. */
+/* Theory of operation, in the order of layer_apply(): what an earlier apply left is finished;
+ * all changes are checked; steps are made of them; new content is staged under names that are on
+ * disk before; everything is checked once more, since staging may have taken long; the journal
+ * becomes one to go on with; from there on the way is that of recover.c, after a kill or not. */
 #include "layer/apply_internal.h"
 
 #include "base/cleanup.h"
@@ -70,7 +70,8 @@ static int write_journal(struct apply *apply, int directory, enum apply_phase ph
 	if (r == 0)
 		return 0;
 	error_set_errno(apply->error, -r, stage, "the journal in %.512s", apply->layer->directory);
-	return error_hint(apply->error, "the host is as it was, and the layer still has everything");
+	return error_hint(
+		apply->error, "the host is as it was, and the layer still has everything");
 }
 
 /* Until the journal is complete, everything that fails is taken back. */
@@ -79,8 +80,7 @@ static int stage_all(struct apply *apply)
 	cleanup_close int directory =
 		open(apply->layer->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (directory < 0)
-		return error_set_errno(
-			apply->error, errno, stage, "%s", apply->layer->directory);
+		return error_set_errno(apply->error, errno, stage, "%s", apply->layer->directory);
 	int r = recover_mark(apply->layer, apply->error);
 	if (r == 0)
 		r = write_journal(apply, directory, APPLY_STAGING);
@@ -101,7 +101,8 @@ static int commit(struct apply *apply)
 	if (r == 0)
 		return ended < 0 ? ended : 0;
 	if (ended < 0)
-		error_hint(apply->error, "and what was written beside could not be removed yet: %.400s",
+		error_hint(apply->error,
+			"and what was written beside could not be removed yet: %.400s",
 			own.message);
 	return r;
 }
@@ -118,7 +119,8 @@ static int look(struct apply *apply)
 		return r;
 	if (apply->result->refusals_count == 0)
 		return 0;
-	error_set(apply->error, ECANCELED, stage, "%zu of %zu changes cannot be applied, so none was",
+	error_set(apply->error, ECANCELED, stage,
+		"%zu of %zu changes cannot be applied, so none was",
 		apply->result->refusals_count + apply->result->refusals_lost, apply->items_count);
 	return -ECANCELED;
 }
@@ -126,8 +128,7 @@ static int look(struct apply *apply)
 int layer_apply(struct layer *layer, const struct apply_options *options, struct apply_result *ret,
 	struct error *error)
 {
-	struct apply apply = {
-		.layer = layer, .options = options, .result = ret, .error = error};
+	struct apply apply = {.layer = layer, .options = options, .result = ret, .error = error};
 	*ret = (struct apply_result){0};
 	int r = recover_layer(layer, error);
 	if (r >= 0)

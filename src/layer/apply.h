@@ -40,8 +40,8 @@ struct apply_result {
 	bool empty;          /* nothing is left in the layer */
 };
 
-/* The layer is open for writing. With any refusal nothing is applied (-ECANCELED, and the result says
- * all of them). What was applied leaves the layer, unless others stand on it. */
+/* The layer is open for writing. With any refusal nothing is applied (-ECANCELED, and the result
+ * says all of them). What was applied leaves the layer, unless others stand on it. */
 int layer_apply(struct layer *layer, const struct apply_options *options, struct apply_result *ret,
 	struct error *error);
 void apply_result_release(struct apply_result *result);

@@ -21,8 +21,7 @@ static const char stage[] = "apply";
 static int open_view(struct apply *apply, struct layer *owner, const struct layer_root *root)
 {
 	struct apply_journal *journal = &apply->journal;
-	void *views = reallocarray(
-		apply->views, journal->roots_count + 1, sizeof(*apply->views));
+	void *views = reallocarray(apply->views, journal->roots_count + 1, sizeof(*apply->views));
 	void *roots = views ? reallocarray(journal->roots, journal->roots_count + 1,
 				      sizeof(*journal->roots))
 			    : NULL;
@@ -51,7 +50,8 @@ static bool has_root(const struct apply *apply, const char *path)
 	return false;
 }
 
-/* Those of the layer, then those that only parents have; `owner` is closed with the last of them. */
+/* Those of the layer, then those that only parents have; `owner` is closed with the last of
+ * them. */
 static int open_views_of(struct apply *apply, struct layer *of, bool own, bool *ret_used)
 {
 	int r = 0;
@@ -84,10 +84,11 @@ int apply_open_views(struct apply *apply)
 	}
 	if (r == 0 && apply->journal.roots_count == 0) {
 		error_set(apply->error, ENOENT, stage,
-			"layer %s lies on nothing of the host's, so there is nothing to apply it to",
+			"layer %s lies on nothing of the host's: nothing to apply it to",
 			apply->layer->name ? apply->layer->name : apply->layer->id);
-		r = error_hint(apply->error, "`coffer layers export` takes it elsewhere; for a task, "
-					     "`coffer task apply`");
+		r = error_hint(apply->error,
+			"`coffer layers export` takes it elsewhere; for a task, "
+			"`coffer task apply`");
 	}
 	if (r < 0)
 		return r;
@@ -125,9 +126,8 @@ static enum choice choose(const struct apply *apply, unsigned root, const char *
 	char *const *paths = apply->options->paths;
 	if (!paths)
 		return CHOICE_YES;
-	cleanup_free char *host =
-		*path ? path_join(apply->journal.roots[root].base, path)
-		      : strdup(apply->journal.roots[root].base);
+	cleanup_free char *host = *path ? path_join(apply->journal.roots[root].base, path)
+					: strdup(apply->journal.roots[root].base);
 	enum choice choice = CHOICE_NO;
 	for (size_t i = 0; host && paths[i]; i++) {
 		if (path_is_below(host, paths[i]))
@@ -196,7 +196,8 @@ static int decide(const struct layer_change *change, struct apply_item *item)
 	}
 	if (item->differences & LAYER_CONTENT)
 		return 0;
-	/* Names of one inode on the host: the box saw this one change alone, and others may lie anywhere. */
+	/* Names of one inode on the host: the box saw this one change alone, and others may lie
+	 * anywhere. */
 	bool linked = type == S_IFREG && change->before.st.st_nlink > 1;
 	if (linked && change->after.st.st_nlink > 1)
 		return 0;
@@ -252,9 +253,11 @@ static int check_kind(struct apply *apply, const struct apply_item *item)
 		!(item->before.present && item->before.st.st_uid == item->after.st.st_uid &&
 			item->action == ACTION_ATTRIBUTES))
 		return apply_refuse(apply, item, APPLY_SPECIAL,
-			"it belongs to user %u, and only root can give that", item->after.st.st_uid);
+			"it belongs to user %u, and only root can give that",
+			item->after.st.st_uid);
 	if ((mode & 07777 & ~apply_mode(item)) && !S_ISLNK(mode) && item->action == ACTION_STAGE)
-		return apply_skip(apply, item, "its set-user-id and set-group-id bits are left out");
+		return apply_skip(
+			apply, item, "its set-user-id and set-group-id bits are left out");
 	return 0;
 }
 
@@ -307,16 +310,17 @@ static int collect(const struct layer_change *change, void *context)
 	return decide(change, item);
 }
 
-/* Directories above that nothing chosen is in after all are forgotten: none of their refusals count. */
+/* Directories above that nothing chosen is in after all are forgotten: none of their refusals
+ * count. */
 static void drop_bare(struct apply *apply)
 {
 	size_t kept = apply->items_count;
 	for (size_t i = apply->items_count; i > 0; i--) {
 		struct apply_item *item = &apply->items[i - 1];
-		const struct apply_item *next = kept < apply->items_count ? &apply->items[kept] : NULL;
-		bool needed = !item->bare ||
-			      (next && next->root == item->root &&
-				      apply_is_within(next->path, item->path));
+		const struct apply_item *next =
+			kept < apply->items_count ? &apply->items[kept] : NULL;
+		bool needed = !item->bare || (next && next->root == item->root &&
+						     apply_is_within(next->path, item->path));
 		if (needed)
 			apply->items[--kept] = *item;
 		else
@@ -351,7 +355,8 @@ int apply_check(struct apply *apply)
 		if (r == -E2BIG && apply->items_count == MAX_LAYER_APPLY_CHANGES) {
 			error_set(apply->error, E2BIG, stage, "the layer has more than %d changes",
 				MAX_LAYER_APPLY_CHANGES);
-			return error_hint(apply->error, "apply it in parts: coffer apply NAME PATH");
+			return error_hint(
+				apply->error, "apply it in parts: coffer apply NAME PATH");
 		}
 		if (r < 0 && walked.errno_value)
 			*apply->error = walked;

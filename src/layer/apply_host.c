@@ -12,8 +12,8 @@
 
 static const char stage[] = "apply";
 
-int apply_host_open(
-	const char *base, uint64_t device, uint64_t inode, struct apply_host *ret, struct error *error)
+int apply_host_open(const char *base, uint64_t device, uint64_t inode, struct apply_host *ret,
+	struct error *error)
 {
 	*ret = (struct apply_host){.parent = -1};
 	ret->root = sys_openat2(AT_FDCWD, base, O_RDONLY | O_DIRECTORY | O_CLOEXEC,

@@ -13,8 +13,8 @@ struct apply_host {
 };
 
 /* device, inode 0: whatever is there. -ESTALE: another directory than that one. */
-int apply_host_open(
-	const char *base, uint64_t device, uint64_t inode, struct apply_host *ret, struct error *error);
+int apply_host_open(const char *base, uint64_t device, uint64_t inode, struct apply_host *ret,
+	struct error *error);
 void apply_host_close(struct apply_host *host);
 
 /* As root in somebody else's tree, all that follows is done with that one's rights: whoever owns a

@@ -69,7 +69,8 @@ int apply_skip(struct apply *apply, const struct apply_item *item, const char *w
 
 /* Whether path, below a root, is `above` or lies in it; "" is above all. */
 bool apply_is_within(const char *path, const char *above);
-/* The mode that the host gets: never set-id bits, but for those that its directory has and keeps. */
+/* The mode that the host gets: never set-id bits, but for those that its directory has and
+ * keeps. */
 mode_t apply_mode(const struct apply_item *item);
 
 #endif

@@ -1,7 +1,8 @@
-/* Theory of operation. A journal is written whole, synced, and gets its name by rename: so one that
- * is there is complete. The fields are strings that end with NUL, in an order that writer and reader
- * share; attributes' values, which may hold anything, come with their length. It lies where only its
- * owner may write; all the same nothing that is read from it is believed without a bound. */
+/* Theory of operation. A journal is written whole, synced, and gets its name by rename: so one
+ * that is there is complete. The fields are strings that end with NUL, in an order that writer
+ * and reader share; attributes' values, which may hold anything, come with their length. It lies
+ * where only its owner may write; all the same nothing that is read from it is believed without
+ * a bound. */
 #include "layer/apply_journal.h"
 
 #include "base/cleanup.h"

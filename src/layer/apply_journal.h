@@ -29,9 +29,9 @@ struct apply_identity {
 };
 
 enum apply_step_kind {
-	STEP_PLACE,    /* what was staged gets a name that nothing has */
-	STEP_EXCHANGE, /* it changes places with what is there, atomically */
-	STEP_REMOVE,   /* what is there gets the staged name */
+	STEP_PLACE,      /* what was staged gets a name that nothing has */
+	STEP_EXCHANGE,   /* it changes places with what is there, atomically */
+	STEP_REMOVE,     /* what is there gets the staged name */
 	STEP_ATTRIBUTES, /* in place */
 	STEP_KINDS,
 };

@@ -71,9 +71,9 @@ static int see(const struct apply_journal *journal, size_t number, struct apply_
 	return r < 0 ? r : look(ret->parent, ret->staged_name, &ret->has_staged, &ret->staged);
 }
 
-/* While somebody moves directories about, one that is not to be reached now may be so a moment later.
- * What is left behind would be found by nobody; so this is worth some patience, though not without
- * end. */
+/* While somebody moves directories about, one that is not to be reached now may be so a moment
+ * later. What is left behind would be found by nobody; so this is worth some patience, though
+ * not without end. */
 static int see_patiently(const struct apply_journal *journal, size_t number,
 	struct apply_host *host, unsigned *patience, struct sight *ret)
 {
@@ -154,7 +154,8 @@ static int set_xattrs(const char *path, const struct apply_step *step, int side)
 	return 0;
 }
 
-/* In place, by a descriptor that was compared: so not of whatever the name leads to a moment later. */
+/* In place, by a descriptor that was compared: so not of whatever the name leads to a moment
+ * later. */
 static int set_attributes(const struct apply_step *step, struct apply_host *host, int side)
 {
 	cleanup_close int fd = upper_open(host->root, step->path, O_PATH);
@@ -170,7 +171,11 @@ static int set_attributes(const struct apply_step *step, struct apply_host *host
 	const struct timespec times[] = {
 		{.tv_nsec = UTIME_OMIT}, apply_timespec(wanted->modified_ns)};
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	int r = set_xattrs(path, step, side);
+	/* Attributes of a user's want the right to write. */
+	bool shut = step->xattrs_count > 0 && !(st.st_mode & S_IWUSR);
+	int r = shut && chmod(path, (st.st_mode & 07777) | S_IWUSR) < 0 ? -errno : 0;
+	if (r == 0)
+		r = set_xattrs(path, step, side);
 	if (r == 0 && (st.st_uid != wanted->uid || st.st_gid != wanted->gid)) {
 		/* An owner is given by root, to the very inode that was looked at. */
 		apply_host_leave(host);
@@ -178,7 +183,9 @@ static int set_attributes(const struct apply_step *step, struct apply_host *host
 			r = -errno;
 		apply_host_enter(host);
 	}
-	if (r == 0 && (st.st_mode & 07777) != wanted->mode && chmod(path, wanted->mode) < 0)
+	/* Whatever came of it, nothing stays open. */
+	if ((shut || (st.st_mode & 07777) != wanted->mode) && chmod(path, wanted->mode) < 0 &&
+		r == 0)
 		r = -errno;
 	if (r == 0 && utimensat(AT_FDCWD, path, times, 0) < 0)
 		r = -errno;
@@ -211,6 +218,10 @@ int apply_place(const struct apply_journal *journal, struct apply_host *hosts, s
 			return error_set(error, EBUSY, stage,
 				"%.512s/%.400s was changed on the host at the very moment",
 				journal->roots[step->root].base, step->path);
+		if (r == -EINVAL && step->kind != STEP_ATTRIBUTES)
+			return error_set(error, ENOTSUP, stage,
+				"the file system of %.512s cannot exchange two files in one step",
+				journal->roots[step->root].base);
 		if (r < 0)
 			return error_set_errno(error, -r, stage, "%.512s/%.400s",
 				journal->roots[step->root].base, step->path);
@@ -236,8 +247,7 @@ static bool undo_step(const struct apply_journal *journal, size_t number, struct
 		if (sight.has_staged)
 			r = rename_to(&sight, false, RENAME_NOREPLACE);
 	} else if (!waits(step, &sight) && placed && step->staged.inode) {
-		r = rename_to(&sight, true,
-			sight.has_staged ? RENAME_EXCHANGE : RENAME_NOREPLACE);
+		r = rename_to(&sight, true, sight.has_staged ? RENAME_EXCHANGE : RENAME_NOREPLACE);
 	} else if (step->kind == STEP_EXCHANGE && sight.has_staged && !waits(step, &sight) &&
 		   step->staged.inode) {
 		/* Somebody else has put a thing there since. The host's old one is kept beside. */
@@ -327,8 +337,8 @@ int apply_sync(const struct apply_journal *journal, struct apply_host *hosts)
 	}
 	for (size_t i = 0; i < journal->directories_count; i++) {
 		const struct apply_directory *directory = &journal->directories[i];
-		cleanup_close int fd = upper_open(hosts[directory->root].root, directory->path,
-			O_RDONLY | O_DIRECTORY);
+		cleanup_close int fd = upper_open(
+			hosts[directory->root].root, directory->path, O_RDONLY | O_DIRECTORY);
 		if (fd >= 0 && fsync(fd) < 0 && errno != EINVAL)
 			r = -errno;
 	}

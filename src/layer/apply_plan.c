@@ -47,8 +47,8 @@ static int add_names(struct apply_step *step, int fd, const int fds[2])
 			known = strcmp(step->xattrs[i].name, name) == 0;
 		if (known)
 			continue;
-		void *larger = reallocarray(
-			step->xattrs, step->xattrs_count + 1, sizeof(*step->xattrs));
+		void *larger =
+			reallocarray(step->xattrs, step->xattrs_count + 1, sizeof(*step->xattrs));
 		if (!larger)
 			return -ENOMEM;
 		step->xattrs = larger;
@@ -121,7 +121,7 @@ static int check_parent(struct apply *apply, const struct apply_item *item)
 	const char *name;
 	apply_host_enter(host);
 	int parent = apply_host_parent(host, item->path, &name);
-	int r = parent < 0 ? parent
+	int r = parent < 0                                            ? parent
 		: faccessat(parent, ".", W_OK | X_OK, AT_EACCESS) < 0 ? -errno
 								      : 0;
 	apply_host_leave(host);
@@ -129,8 +129,8 @@ static int check_parent(struct apply *apply, const struct apply_item *item)
 		return apply_refuse(apply, item, APPLY_LINK,
 			"on its way stands a link, or what is no directory of this file system");
 	if (r < 0)
-		return apply_refuse(apply, item, APPLY_DENIED, "its directory: %s",
-			strerrordesc_np(-r));
+		return apply_refuse(
+			apply, item, APPLY_DENIED, "its directory: %s", strerrordesc_np(-r));
 	return 0;
 }
 
@@ -181,7 +181,7 @@ static int add_step(struct apply *apply, struct apply_item *item)
 		return plan_attributes(item, step);
 	}
 	step->kind = item->action == ACTION_REMOVE ? STEP_REMOVE
-		     : item->before.present	   ? STEP_EXCHANGE
+		     : item->before.present        ? STEP_EXCHANGE
 						   : STEP_PLACE;
 	return note_parent(apply, item);
 }

@@ -19,8 +19,8 @@ static char *host_path(const struct apply *apply, const struct apply_item *item)
 bool apply_is_within(const char *path, const char *above)
 {
 	size_t length = strlen(above);
-	return length == 0 || (strncmp(path, above, length) == 0 &&
-				      (path[length] == '/' || path[length] == '\0'));
+	return length == 0 ||
+	       (strncmp(path, above, length) == 0 && (path[length] == '/' || path[length] == '\0'));
 }
 
 int apply_refuse(struct apply *apply, const struct apply_item *item, enum apply_problem problem,
@@ -72,9 +72,9 @@ int apply_skip(struct apply *apply, const struct apply_item *item, const char *w
 
 static const char *type_name(mode_t mode)
 {
-	return S_ISDIR(mode)	? "a directory"
-	       : S_ISLNK(mode)	? "a symbolic link"
-	       : S_ISREG(mode)	? "a file"
+	return S_ISDIR(mode)    ? "a directory"
+	       : S_ISLNK(mode)  ? "a symbolic link"
+	       : S_ISREG(mode)  ? "a file"
 	       : S_ISFIFO(mode) ? "a FIFO"
 	       : S_ISSOCK(mode) ? "a socket"
 				: "a device";
@@ -119,10 +119,10 @@ static const char *what_happened(const struct layer_record *record, const struct
 		return "removed on the host since";
 	if ((record->base.st.st_mode ^ now->st.st_mode) & S_IFMT)
 		return "something else on the host since";
-	if (!S_ISDIR(now->st.st_mode) && (record->base.st.st_ino != now->st.st_ino ||
-						 record->base.st.st_size != now->st.st_size ||
-						 apply_time_ns(record->base.st.st_mtim) !=
-							 apply_time_ns(now->st.st_mtim)))
+	if (!S_ISDIR(now->st.st_mode) &&
+		(record->base.st.st_ino != now->st.st_ino ||
+			record->base.st.st_size != now->st.st_size ||
+			apply_time_ns(record->base.st.st_mtim) != apply_time_ns(now->st.st_mtim)))
 		return "changed on the host since";
 	return "changed in mode, owner or attributes on the host since";
 }
@@ -136,6 +136,7 @@ int apply_refuse_conflict(struct apply *apply, const struct apply_item *item)
 	describe(record ? &record->base : &nothing, then);
 	describe(&item->before, now);
 	describe(&item->after, layer);
-	return apply_refuse(apply, item, APPLY_CONFLICT, "%s: it was %s; now it is %s; the layer has %s",
+	return apply_refuse(apply, item, APPLY_CONFLICT,
+		"%s: it was %s; now it is %s; the layer has %s",
 		what_happened(record, &item->before), record ? then : "not known", now, layer);
 }

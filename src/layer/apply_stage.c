@@ -1,8 +1,8 @@
-/* Theory of operation. New content is written under a name that the journal on disk already says,
- * beside its place: whatever ends this, it is found and removed. A directory that is new is filled
- * under its staged name and comes into place as one. Files that are links of one another in the layer
- * become so on the host. What is written is the owner's from its creation; another owner is given
- * last, by descriptor. */
+/* Theory of operation. New content is written under a name that the journal on disk already
+ * says, beside its place: whatever ends this, it is found and removed. A directory that is new
+ * is filled under its staged name and comes into place as one. Files that are links of one
+ * another in the layer become so on the host. What is written is the owner's from its creation;
+ * another owner is given last, by descriptor. */
 #include "layer/apply_internal.h"
 
 #include "base/cleanup.h"
@@ -38,7 +38,8 @@ static char *staging_path(const struct apply *apply, const struct apply_item *it
 
 /* ---- owner, mode, times ---- */
 
-/* Only of what this program has just made: the owner of the tree may have put another thing there. */
+/* Only of what this program has just made: the owner of the tree may have put another thing
+ * there. */
 static int give_owner(
 	const struct apply_host *host, int fd, const struct apply_item *item, bool settled)
 {
@@ -75,8 +76,8 @@ static int finish_file(struct apply_host *host, int from, int to, const struct a
 
 /* ---- one entry ---- */
 
-static int stage_file(
-	struct staging *staging, struct apply_host *host, const struct apply_item *item, const char *path)
+static int stage_file(struct staging *staging, struct apply_host *host,
+	const struct apply_item *item, const char *path)
 {
 	cleanup_close int from = layer_entry_open(&item->after, item->path);
 	const char *name;
@@ -84,10 +85,10 @@ static int stage_file(
 		return from;
 	apply_host_enter(host);
 	int parent = apply_host_parent(host, path, &name);
-	cleanup_close int to = parent < 0 ? -1
-					  : openat(parent, name,
-						    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-						    0600);
+	cleanup_close int to =
+		parent < 0 ? -1
+			   : openat(parent, name,
+				     O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	int r = parent < 0 ? parent : to < 0 ? -errno : 0;
 	apply_host_leave(host);
 	if (r == 0)
@@ -119,12 +120,12 @@ static int stage_special(struct apply_host *host, const struct apply_item *item,
 	const char *name;
 	apply_host_enter(host);
 	int parent = apply_host_parent(host, path, &name);
-	/* The layer's link is read by a descriptor that is open; the target needs no rights of root's. */
+	/* The layer's link is read by a descriptor that is open; the target needs no rights of
+	 * root's. */
 	int r = parent < 0 ? parent : make_special(parent, name, item);
 	if (r == 0 && utimensat(parent, name, times, AT_SYMLINK_NOFOLLOW) < 0)
 		r = -errno;
-	cleanup_close int fd =
-		r < 0 ? -1 : openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	cleanup_close int fd = r < 0 ? -1 : openat(parent, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (r == 0 && fd < 0)
 		r = -errno;
 	apply_host_leave(host);
@@ -142,8 +143,8 @@ static int stage_directory(struct apply_host *host, const char *path)
 }
 
 /* 1: it is a link to what was there before. */
-static int stage_link(
-	struct staging *staging, struct apply_host *host, const struct apply_item *item, const char *path)
+static int stage_link(struct staging *staging, struct apply_host *host,
+	const struct apply_item *item, const char *path)
 {
 	const struct stat *st = &item->after.st;
 	struct link_table *links = &staging->links[item->root];
@@ -219,8 +220,8 @@ static int note_present(struct staging *staging)
 		const struct stat *st = &item->after.st;
 		if (item->after.present && S_ISREG(st->st_mode) && st->st_nlink > 1 &&
 			(item->action == ACTION_NONE || item->action == ACTION_ATTRIBUTES))
-			r = link_table_add(&staging->links[item->root], st->st_dev, st->st_ino,
-				item->path);
+			r = link_table_add(
+				&staging->links[item->root], st->st_dev, st->st_ino, item->path);
 	}
 	return r;
 }
@@ -259,7 +260,7 @@ static int identify_staged(struct apply *apply)
 			return fail(apply, item, -ENOMEM);
 		apply_host_enter(host);
 		int parent = apply_host_parent(host, path, &name);
-		int r = parent < 0 ? parent
+		int r = parent < 0                                            ? parent
 			: fstatat(parent, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ? -errno
 									      : 0;
 		apply_host_leave(host);
@@ -283,8 +284,8 @@ int apply_stage(struct apply *apply)
 		r = identify_staged(apply);
 	for (size_t i = 0; r == 0 && !staging.sync_each && i < apply->journal.roots_count; i++)
 		if (syncfs(apply->hosts[i].root) < 0)
-			r = error_set_errno(apply->error, errno, stage, "%s",
-				apply->journal.roots[i].base);
+			r = error_set_errno(
+				apply->error, errno, stage, "%s", apply->journal.roots[i].base);
 	for (size_t i = 0; i < apply->journal.roots_count; i++)
 		link_table_release(&staging.links[i]);
 	free(staging.links);

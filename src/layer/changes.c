@@ -1,8 +1,8 @@
-/* Theory of operation. For an overlay the walk's two sides are the base and the whole stack, which
- * have the base in common; so just the uppers are read. A copy has nothing in common with its base:
- * both are walked, and what was recorded when the copy was complete tells who changed what. A file's
- * ctime cannot be set by a program: a copied file whose ctime is older than that moment is as it was
- * copied, and is not read. */
+/* Theory of operation. For an overlay the walk's two sides are the base and the whole stack,
+ * which have the base in common; so just the uppers are read. A copy has nothing in common with
+ * its base: both are walked, and what was recorded when the copy was complete tells who changed
+ * what. A file's ctime cannot be set by a program: a copied file whose ctime is older than that
+ * moment is as it was copied, and is not read. */
 #include "layer/changes.h"
 
 #include "base/cleanup.h"

@@ -9,8 +9,8 @@
 
 struct layer_records;
 
-/* One root opened: every descriptor is a directory, entered only beneath itself and through no link,
- * because what is in it is hostile. */
+/* One root opened: every descriptor is a directory, entered only beneath itself and through no
+ * link, because what is in it is hostile. */
 struct layer_view {
 	const struct layer_root *root;
 	int base;    /* -1: nothing lies below */
@@ -53,9 +53,10 @@ struct layer_change {
 };
 
 /* Calls back for each change, a directory before what is in it, names in the order of bytes; a
- * directory that came or went is told, and so is each thing in it. A callback that returns anything
- * but 0 ends the walk with that. Depth and path length are bounded (limits.h): -ELOOP, -ENAMETOOLONG
- * are errors that name the place. Memory grows with the widest directory, not with the layer. */
+ * directory that came or went is told, and so is each thing in it. A callback that returns
+ * anything but 0 ends the walk with that. Depth and path length are bounded (limits.h): -ELOOP,
+ * -ENAMETOOLONG are errors that name the place. Memory grows with the widest directory, not with
+ * the layer. */
 typedef int (*layer_change_fn)(const struct layer_change *change, void *context);
 int layer_view_changes(const struct layer_view *view, layer_change_fn callback, void *context,
 	struct error *error);

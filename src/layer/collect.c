@@ -1,7 +1,7 @@
 /* Theory of operation. Garbage is what no name, no other layer, no open file and no list of the
- * caller's leads to. One pass finds the layers that nothing stands on; removing them may free others,
- * so passes go on until one finds nothing. Every removal is layer_discard()'s: name, rename, empty;
- * and what a kill leaves of that (.dead-*) is found here the next time. */
+ * caller's leads to. One pass finds the layers that nothing stands on; removing them may free
+ * others, so passes go on until one finds nothing. Every removal is layer_discard()'s: name,
+ * rename, empty; and what a kill leaves of that (.dead-*) is found here the next time. */
 #include "layer/copies.h"
 
 #include "base/cleanup.h"

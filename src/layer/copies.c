@@ -1,7 +1,8 @@
-/* Theory of operation. What a layer holds is kept by sealing it: the layer goes on as a new, empty
- * one on top of it, and takes the name along. A name is a link, and moves by rename(): at each moment
- * it leads to a layer that is complete, the old or the new. The order of steps is such that a kill
- * between two leaves at most a layer without a name that nothing stands on (collect.c).
+/* Theory of operation. What a layer holds is kept by sealing it: the layer goes on as a new,
+ * empty one on top of it, and takes the name along. A name is a link, and moves by rename(): at
+ * each moment it leads to a layer that is complete, the old or the new. The order of steps is
+ * such that a kill between two leaves at most a layer without a name that nothing stands on
+ * (collect.c).
  *
  * Below a running overlay nothing can be pushed in. Such a layer is held still and copied. */
 #include "layer/copies.h"
@@ -102,7 +103,8 @@ static int step_aside(int store, struct layer *layer, struct error *error)
 
 /* ---- layers in which a box runs ---- */
 
-/* The supervisor that has it; 0: nobody. Opened for reading without its lock, which that one has. */
+/* The supervisor that has it; 0: nobody. Opened for reading without its lock, which that one
+ * has. */
 static int find_owner(const struct layer *layer, pid_t *ret, struct error *error)
 {
 	cleanup_free char *path = path_join(layer->directory, "lock");
@@ -197,7 +199,8 @@ static int go_on_from(const struct layer *from, const char *name, const char *pu
 	if (r < 0 || !name)
 		return r;
 	(*ret)->name = strdup(name);
-	return (*ret)->name ? layer_save(*ret, error) : error_set_errno(error, ENOMEM, stage, "%s", name);
+	return (*ret)->name ? layer_save(*ret, error)
+			    : error_set_errno(error, ENOMEM, stage, "%s", name);
 }
 
 /* ---- the three verbs ---- */
@@ -265,7 +268,8 @@ int layer_restore(const char *which, const char *snapshot, struct error *error)
 		r = error_hint(error, "`coffer snapshot %s NAME` makes one", snapshot);
 	}
 	if (r == 0 && layer->sealed) {
-		error_set(error, EINVAL, stage, "layer %s is a snapshot, or others stand on it", which);
+		error_set(error, EINVAL, stage, "layer %s is a snapshot, or others stand on it",
+			which);
 		r = error_hint(error, "`coffer fork %s NEW` goes on from it", which);
 	}
 	if (r == 0)

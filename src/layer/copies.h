@@ -27,10 +27,10 @@ int layer_export(const char *which, int fd, char **ret_digest, struct error *err
 struct layer_garbage {
 	uint64_t layers, bytes;
 };
-/* Removes layers without a name that nothing stands on and nobody has open, and what kills left; but
- * not what a person's run has written and nobody has looked at (`coffer discard`). May be killed at
- * any moment. keep: ids that something else refers to; NULL: they are not known, so that layers which
- * a task made stay. */
+/* Removes layers without a name that nothing stands on and nobody has open, and what kills left;
+ * but not what a person's run has written and nobody has looked at (`coffer discard`). May be
+ * killed at any moment. keep: ids that something else refers to; NULL: they are not known, so
+ * that layers which a task made stay. */
 int layer_collect(char *const keep[], struct layer_garbage *ret, struct error *error);
 
 #endif

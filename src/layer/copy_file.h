@@ -6,8 +6,8 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-/* Shares the blocks where the file system can (*ret_bytes: 0), else copies, holes staying holes. `to`
- * is empty; it gets the size of `from`. 0 or -errno. ret_bytes may be NULL; it is added to. */
+/* Shares the blocks where the file system can (*ret_bytes: 0), else copies, holes staying holes.
+ * `to` is empty; it gets the size of `from`. 0 or -errno. ret_bytes may be NULL; it is added to. */
 int copy_content(int from, int to, uint64_t *ret_bytes);
 
 /* Makes the user.* attributes of `to` those of `from`. overlayfs's own: copied, too, with `marks`,

@@ -32,8 +32,8 @@ static int copy_file(struct copy *copy, const struct upper_entry *entry, int dir
 	cleanup_close int from = upper_open(entry->directory, entry->name, O_RDONLY | O_NONBLOCK);
 	if (from < 0)
 		return from;
-	cleanup_close int to = openat(directory, entry->name,
-		O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	cleanup_close int to = openat(
+		directory, entry->name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (to < 0)
 		return -errno;
 	int r = copy_content(from, to, copy->bytes);
@@ -57,8 +57,8 @@ static int copy_special(const struct upper_entry *entry, int directory)
 	} else if (mknodat(directory, entry->name, st->st_mode, st->st_rdev) < 0) {
 		return -errno;
 	}
-	if (geteuid() == 0 && fchownat(directory, entry->name, st->st_uid, st->st_gid,
-				      AT_SYMLINK_NOFOLLOW) < 0)
+	if (geteuid() == 0 &&
+		fchownat(directory, entry->name, st->st_uid, st->st_gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return -errno;
 	return utimensat(directory, entry->name, times, AT_SYMLINK_NOFOLLOW) < 0 ? -errno : 0;
 }
@@ -141,8 +141,8 @@ static int copy_root(const struct layer_root *from, const struct layer_root *to,
 	return r < 0 ? error_set_errno(error, -r, stage, "%s", to->directory) : 0;
 }
 
-int copy_layer_content(const struct layer *from, const struct layer *to, uint64_t *ret_bytes,
-	struct error *error)
+int copy_layer_content(
+	const struct layer *from, const struct layer *to, uint64_t *ret_bytes, struct error *error)
 {
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < from->roots_count; i++)

@@ -1,8 +1,8 @@
-/* Theory of operation. The changes of a root are walked in order and told to a format one by one, so
- * that nothing but one file is held at a time. Renames need a walk before that, in which what was
- * deleted and what was added are paired (diff_rename.c); the second walk then leaves out the one and
- * tells of the other. What is neither file nor link, what a patch cannot say of a file, and
- * directories that are empty, for which git has no form, become notes. */
+/* Theory of operation. The changes of a root are walked in order and told to a format one by
+ * one, so that nothing but one file is held at a time. Renames need a walk before that, in which
+ * what was deleted and what was added are paired (diff_rename.c); the second walk then leaves
+ * out the one and tells of the other. What is neither file nor link, what a patch cannot say of
+ * a file, and directories that are empty, for which git has no form, become notes. */
 #include "layer/diff_internal.h"
 
 #include "base/cleanup.h"
@@ -262,7 +262,7 @@ static int tell_file(struct telling *telling, char status, const struct layer_ch
 		r = tell_unread(telling, status, -r);
 	else if (r == 1)
 		r = telling->writer->file(&telling->diff, &file);
-	else if (r == 0 && !(change->differences & ~(unsigned)LAYER_CONTENT))
+	else if (r == 0 && !telling->between && !(change->differences & ~(unsigned)LAYER_CONTENT))
 		r = tell_note(telling, 'M', "touched, with the same content", false);
 	diff_content_release(&file.before);
 	diff_content_release(&file.after);
@@ -312,7 +312,8 @@ static int tell_modified(struct telling *telling, const struct layer_change *cha
 	if (change->differences & LAYER_TYPE) {
 		struct layer_change gone = one_side(change, false), come = one_side(change, true);
 		int r = tell_side(telling, &gone);
-		/* An empty directory that became something else: that it went goes without saying. */
+		/* An empty directory that became something else: that it went goes without
+		 * saying. */
 		telling->empty.status = 0;
 		return r < 0 ? r : tell_side(telling, &come);
 	}
@@ -330,8 +331,12 @@ static int tell(const struct layer_change *change, void *context)
 	if (r == 0)
 		r = change->kind == LAYER_MODIFIED ? tell_modified(telling, change)
 						   : tell_side(telling, change);
+	/* Of another type: what came has its own mode, not another one. */
+	struct layer_change come = *change;
+	if (change->differences & LAYER_TYPE)
+		come = one_side(change, true);
 	if (r == 0 && change->after.present)
-		r = tell_attributes(telling, change);
+		r = tell_attributes(telling, &come);
 	if (r == 0 && ferror(telling->diff.to))
 		r = -EIO;
 	return r;

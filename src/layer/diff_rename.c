@@ -1,8 +1,8 @@
-/* Theory of operation. A file that went and one that came are one that was renamed if they hold the
- * same bytes, or mostly the same: more than half of the larger one's, counted by lines (or pieces of
- * 64 bytes) wherever they stand. Equal ones are found by size and digest, for any number of files;
- * similar ones by comparing each with each, for so few that it takes no time to speak of. Links, and
- * what changed its type, are told as they are. */
+/* Theory of operation. A file that went and one that came are one that was renamed if they hold
+ * the same bytes, or mostly the same: more than half of the larger one's, counted by lines (or
+ * pieces of 64 bytes) wherever they stand. Equal ones are found by size and digest, for any
+ * number of files; similar ones by comparing each with each, for so few that it takes no time to
+ * speak of. Links, and what changed its type, are told as they are. */
 #include "layer/diff_internal.h"
 
 #include "base/cleanup.h"

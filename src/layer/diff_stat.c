@@ -1,5 +1,5 @@
-/* As `git diff --stat --summary` shows it. How wide the columns are is known only at the end, so each
- * line is put aside in a file without a name, and read again. */
+/* As `git diff --stat --summary` shows it. How wide the columns are is known only at the end, so
+ * each line is put aside in a file without a name, and read again. */
 #include "layer/diff_internal.h"
 
 #include "base/cleanup.h"

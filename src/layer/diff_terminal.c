@@ -1,7 +1,7 @@
-/* Theory of operation. A patch for a person's eyes goes through a stream of its own: whole lines are
- * looked at, so that a hunk's lines are told from headers by the hunk's own count (a removed "-- x"
- * looks like a header), and every byte on which a terminal would act is written as an escape. Names
- * have been quoted before; it is the content that is a stranger's. */
+/* Theory of operation. A patch for a person's eyes goes through a stream of its own: whole lines
+ * are looked at, so that a hunk's lines are told from headers by the hunk's own count (a removed
+ * "-- x" looks like a header), and every byte on which a terminal would act is written as an
+ * escape. Names have been quoted before; it is the content that is a stranger's. */
 #include "layer/diff_internal.h"
 
 #include "base/utf8.h"

@@ -1,9 +1,10 @@
-/* Theory of operation. A layer and those that it stands on become the layers of an OCI image: one tar
- * each, the lowest first, in which a whiteout is a file ".wh.NAME" and an opaque directory has one
- * called ".wh..wh..opq". Names of blobs are digests of what is in them, which have to be known before
- * the first byte of each goes out (the way may be a pipe): so each is made twice, once for its digest
- * and once for the reader, and has to come out the same. What belongs to the owner of the root is
- * written as root's, so that the same content gives the same digest for every user. */
+/* Theory of operation. A layer and those that it stands on become the layers of an OCI image:
+ * one tar each, the lowest first, in which a whiteout is a file ".wh.NAME" and an opaque
+ * directory has one called ".wh..wh..opq". Names of blobs are digests of what is in them, which
+ * have to be known before the first byte of each goes out (the way may be a pipe): so each is
+ * made twice, once for its digest and once for the reader, and has to come out the same. What
+ * belongs to the owner of the root is written as root's, so that the same content gives the same
+ * digest for every user. */
 #include "layer/copies.h"
 
 #include "base/cleanup.h"
@@ -107,8 +108,8 @@ static int put_content(struct tar_sink *sink, int fd, uint64_t size_bytes)
 	return sink->error;
 }
 
-static int put_directory(struct writing *writing, const struct upper_entry *entry,
-	struct tar_entry *tar)
+static int put_directory(
+	struct writing *writing, const struct upper_entry *entry, struct tar_entry *tar)
 {
 	cleanup_close int fd = upper_open(entry->root, entry->path, O_RDONLY | O_DIRECTORY);
 	if (fd < 0)
@@ -196,8 +197,9 @@ static int put_entry(const struct upper_entry *entry, void *context)
 			writing->root, entry->path);
 		return -ENOTSUP;
 	}
-	cleanup_free char *name = *entry->path ? tar_name(writing->root, entry->path, "", entry->name)
-					       : strdup(writing->root);
+	cleanup_free char *name = *entry->path
+					  ? tar_name(writing->root, entry->path, "", entry->name)
+					  : strdup(writing->root);
 	if (!name)
 		return -ENOMEM;
 	struct tar_entry tar = {.name = name,
@@ -231,7 +233,8 @@ static int put_root(const struct layer_root *root, struct tar_sink *sink, struct
 {
 	struct writing writing = {.sink = sink, .root = root->path + 1, .error = error};
 	cleanup_free char *path = path_join(root->directory, "upper");
-	cleanup_close int fd = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW) : -1;
+	cleanup_close int fd =
+		path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW) : -1;
 	struct stat st;
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return error_set_errno(error, path ? errno : ENOMEM, stage, "%s", root->path);
@@ -285,8 +288,7 @@ static char *roots_text(const struct layer *const stack[], size_t count)
 }
 
 /* The layers of the stack are given topmost first, and named lowest first. */
-static char *config_text(
-	const struct layer *const stack[], const struct blob *blobs, size_t count)
+static char *config_text(const struct layer *const stack[], const struct blob *blobs, size_t count)
 {
 	cleanup_free char *roots = roots_text(stack, count);
 	json_t *digests = json_array();
@@ -377,8 +379,8 @@ static int put_layers(struct tar_sink *sink, const struct layer *const stack[],
 			r = error_set_errno(error, -inner.error, stage, "writing");
 		tar_sink_digest(&inner, digest);
 		if (r == 0 && strcmp(digest, blob->digest) != 0)
-			r = error_set(error, ESTALE, stage, "layer %s was changed while it was read",
-				stack[i - 1]->id);
+			r = error_set(error, ESTALE, stage,
+				"layer %s was changed while it was read", stack[i - 1]->id);
 		if (r < 0)
 			return r;
 		tar_put_padding(sink, blob->bytes);
@@ -439,7 +441,8 @@ int layer_export(const char *which, int fd, char **ret_digest, struct error *err
 		return r;
 	if (top->kind == LAYER_COPY) {
 		layer_close(top);
-		error_set(error, ENOTSUP, stage, "layer %s is a copy of the whole, no layer", which);
+		error_set(
+			error, ENOTSUP, stage, "layer %s is a copy of the whole, no layer", which);
 		return error_hint(error, "`coffer diff` writes a patch of it");
 	}
 	size_t count = 1 + top->parents.count;
@@ -453,8 +456,8 @@ int layer_export(const char *which, int fd, char **ret_digest, struct error *err
 	for (size_t i = 1; r == 0 && i < count; i++)
 		r = layer_peek(top->parents.items[i - 1], &stack[i], error);
 	if (r == 0)
-		r = export_stack((const struct layer *const *)stack, blobs, count, fd, ret_digest,
-			error);
+		r = export_stack(
+			(const struct layer *const *)stack, blobs, count, fd, ret_digest, error);
 	for (size_t i = 1; stack && i < count; i++)
 		layer_close(stack[i]);
 	layer_close(top);

@@ -1,9 +1,10 @@
-/* Theory of operation. A box of the container tier is a PID namespace whose init descends from the
- * supervisor. A guard process stops all that is in it with SIGSTOP (which init of a namespace cannot
- * ignore when it comes from outside), until two looks in a row find nothing new and nothing that
- * runs. The guard then waits for its control pipe to close: the kernel closes that whatever becomes
- * of this program, so a kill cannot leave a box stopped. If the guard is killed instead, this program
- * finds its list of the stopped in memory that both share, and goes on from there. */
+/* Theory of operation. A box of the container tier is a PID namespace whose init descends from
+ * the supervisor. A guard process stops all that is in it with SIGSTOP (which init of a
+ * namespace cannot ignore when it comes from outside), until two looks in a row find nothing new
+ * and nothing that runs. The guard then waits for its control pipe to close: the kernel closes
+ * that whatever becomes of this program, so a kill cannot leave a box stopped. If the guard is
+ * killed instead, this program finds its list of the stopped in memory that both share, and goes
+ * on from there. */
 #include "layer/freeze.h"
 
 #include "base/cleanup.h"
@@ -122,8 +123,8 @@ static struct process *find(const struct processes *list, pid_t pid)
 	return NULL;
 }
 
-/* Marks what is in a PID namespace below the supervisor. Linear in what the box has, times its depth:
- * a parent in the namespace is a short way from its init, because orphans become init's. */
+/* Marks what is in a PID namespace below the supervisor. Linear in what the box has, times its
+ * depth: a parent in the namespace is a short way from its init, because orphans become init's. */
 static size_t mark(const struct processes *list, pid_t supervisor)
 {
 	const struct process *top = find(list, supervisor);
@@ -247,8 +248,8 @@ int freeze_box(pid_t supervisor, struct freeze *ret, struct error *error)
 {
 	int ends[2], r = 0;
 	*ret = (struct freeze){.control = -1};
-	shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
-		0);
+	shared = mmap(
+		NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED)
 		return error_set_errno(error, errno, stage, "memory");
 	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) < 0)

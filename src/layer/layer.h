@@ -3,7 +3,8 @@
  * Layers lie in a store, DIR = $XDG_STATE_HOME/coffer/layers (root: /var/lib/coffer/layers):
  *
  *	DIR/names/NAME                a link to ../ID: the layer that a person calls NAME
- *	DIR/ID/layer.json             its description; replaced whole, never written in place
+ *	DIR/ID/layer.json             its description; replaced whole, never written in place;
+ *	                              layer.json.before is the one before
  *	DIR/ID/lock                   flock(): shared by readers, exclusive for whoever changes it
  *	DIR/ID/roots/KEY/             KEY is a digest of the root's path inside the box
  *	DIR/ID/roots/KEY/upper, work  the overlay's; upper has the mode and owner of what is below
@@ -55,7 +56,7 @@ struct layer {
 enum layer_access {
 	LAYER_READ,  /* shared; may wait some ms for a run to begin or end, then -EBUSY */
 	LAYER_WRITE, /* exclusive; -EBUSY with who has it */
-	LAYER_LOOK,  /* without the lock: of a layer in which a box runs; it may change at any moment */
+	LAYER_LOOK,  /* without the lock, while a box runs in it: it may change at any moment */
 };
 
 /* Names are 1 to 64 of [A-Za-z0-9._-], not beginning with "." or "-". */

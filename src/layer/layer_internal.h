@@ -29,18 +29,19 @@ int layer_find_id(
 	int store, const char *which, char ret_id[LAYER_ID_BYTES + 1], struct error *error);
 
 /* Fills what layer.json says; id and directory are set. Of the names there, only the one that
- * DIR/names gives it counts: a kill between a name's move and the description's leaves them apart. */
+ * DIR/names gives it counts: a kill between a name's move and the description's leaves them
+ * apart. */
 int layer_load(struct layer *layer, struct error *error);
 /* Reads a layer's description without its lock: it may change the next moment. */
 int layer_peek(const char *id, struct layer **ret, struct error *error);
 
-/* Makes a layer with the roots of `below` (open for writing) and on top of it, which is not sealed by
- * this. `name` is only written down: layer_point_name() gives it. Opened for writing. */
+/* Makes a layer with the roots of `below` (open for writing) and on top of it, which is not
+ * sealed by this. `name` is only written down: layer_point_name() gives it. Opened for writing. */
 int layer_create_above(const struct layer *below, const char *name, const char *purpose,
 	struct layer **ret, struct error *error);
 /* The same, but beside `model` (any kind; need not be open): on what that stands on. */
-int layer_create_like(const struct layer *model, const char *purpose, struct layer **ret,
-	struct error *error);
+int layer_create_like(
+	const struct layer *model, const char *purpose, struct layer **ret, struct error *error);
 /* Gives a layer that is open for writing a name that no other has (-EEXIST). */
 int layer_give_name(int store, struct layer *layer, const char *name, struct error *error);
 /* No run changes the layer any more. purpose NULL: as it is. */

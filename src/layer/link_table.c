@@ -31,8 +31,8 @@ const char *link_table_find(const struct link_table *table, dev_t device, ino_t 
 
 static int grow(struct link_table *table)
 {
-	struct link_table larger = {.capacity = table->capacity ? table->capacity * 2 : 64,
-		.count = table->count};
+	struct link_table larger = {
+		.capacity = table->capacity ? table->capacity * 2 : 64, .count = table->count};
 	larger.slots = calloc(larger.capacity, sizeof(*larger.slots));
 	if (!larger.slots)
 		return -ENOMEM;

@@ -11,8 +11,8 @@
 #define OCI_TYPE_MANIFEST "application/vnd.oci.image.manifest.v1+json"
 #define OCI_TYPE_CONFIG "application/vnd.oci.image.config.v1+json"
 #define OCI_TYPE_LAYER "application/vnd.oci.image.layer.v1.tar"
-/* Which directories the image's are roots of, and what of the host lies below each: an object with a
- * string or null for each path. */
+/* Which directories the image's are roots of, and what of the host lies below each: an object
+ * with a string or null for each path. */
 #define OCI_ROOTS_LABEL "coffer.roots"
 
 #endif

@@ -1,7 +1,7 @@
-/* Theory of operation. In a user namespace of its own a process has every capability over the files of
- * the users that are mapped there; if that is only the user who it is anyway, all it gains is to pass
- * by the modes of that user's own files. So nothing in an upper needs to be changed to be read, and
- * what somebody else owns stays as shut as it was. */
+/* Theory of operation. In a user namespace of its own a process has every capability over the
+ * files of the users that are mapped there; if that is only the user who it is anyway, all it
+ * gains is to pass by the modes of that user's own files. So nothing in an upper needs to be
+ * changed to be read, and what somebody else owns stays as shut as it was. */
 #include "layer/reach.h"
 
 #include "base/fd.h"

@@ -4,8 +4,8 @@
 
 #include <stdbool.h>
 
-/* Lets this process enter a user namespace of its own when it meets such a thing: for processes that
- * do nothing but read layers and end. */
+/* Lets this process enter a user namespace of its own when it meets such a thing: for processes
+ * that do nothing but read layers and end. */
 void reach_allow(void);
 /* After EACCES: whether a second try may succeed. */
 bool reach_own(void);

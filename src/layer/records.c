@@ -1,7 +1,8 @@
 /* Theory of operation. A root's records lie in one file that is mapped, not read: a header, one
- * record after another, each with its path, and an index of their offsets in the order of the paths,
- * in which a path is found by bisection. Writing is one pass in the order of the walk. The file is
- * coffer's own, and yet every offset is checked when it is followed: a disk may have been full. */
+ * record after another, each with its path, and an index of their offsets in the order of the
+ * paths, in which a path is found by bisection. Writing is one pass in the order of the walk.
+ * The file is coffer's own, and yet every offset is checked when it is followed: a disk may have
+ * been full. */
 #include "layer/records.h"
 
 #include "base/cleanup.h"
@@ -25,7 +26,7 @@ struct header {
 struct stored {
 	uint64_t inode, size;
 	int64_t modified_ns, changed_ns;
-	uint32_t mode; /* 0: nothing is there */
+	uint32_t mode;  /* 0: nothing is there */
 	uint32_t marks; /* of enum mark */
 };
 

@@ -1,6 +1,6 @@
-/* Theory of operation. A layer with a journal is named in STORE/applying before it has one, so a start
- * looks into one directory and no further where there is nothing to do. The journal's name tells the
- * phase; each phase may be begun again from its start. */
+/* Theory of operation. A layer with a journal is named in STORE/applying before it has one, so a
+ * start looks into one directory and no further where there is nothing to do. The journal's name
+ * tells the phase; each phase may be begun again from its start. */
 #include "layer/recover.h"
 
 #include "base/cleanup.h"
@@ -27,7 +27,8 @@ int recover_mark(const struct layer *layer, struct error *error)
 		return r;
 	cleanup_free char *marker = path_join(markers, layer->id);
 	if (!marker || (mkdirat(store, markers, 0700) < 0 && errno != EEXIST))
-		return error_set_errno(error, marker ? errno : ENOMEM, stage, "%s/%s", path, markers);
+		return error_set_errno(
+			error, marker ? errno : ENOMEM, stage, "%s/%s", path, markers);
 	cleanup_close int fd = openat(store, marker, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	return fd < 0 ? error_set_errno(error, errno, stage, "%s/%s", path, marker) : 0;
 }
@@ -68,8 +69,8 @@ static int empty_directory(int directory)
 	return r;
 }
 
-/* Whether the base does not show through a directory on the way: without what is in the upper there,
- * nothing would be there. */
+/* Whether the base does not show through a directory on the way: without what is in the upper
+ * there, nothing would be there. */
 static bool is_hidden(int upper, const char *path)
 {
 	char at[PATH_MAX];
@@ -134,7 +135,8 @@ static int begin_anew(struct layer *layer, struct error *error)
 	for (size_t i = 0; r == 0 && i < layer->roots_count; i++) {
 		cleanup_close int root =
 			open(layer->roots[i].directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		cleanup_close int upper = root < 0 ? -1 : upper_open(root, "upper", O_RDONLY | O_DIRECTORY);
+		cleanup_close int upper =
+			root < 0 ? -1 : upper_open(root, "upper", O_RDONLY | O_DIRECTORY);
 		r = upper < 0 ? (root < 0 ? -errno : upper) : empty_directory(upper);
 		if (r == 0 && unlinkat(root, "base", 0) < 0 && errno != ENOENT)
 			r = -errno;
@@ -146,7 +148,8 @@ static int begin_anew(struct layer *layer, struct error *error)
 	return layer_save(layer, error);
 }
 
-static int leave_layer(struct layer *layer, const struct apply_journal *journal, struct error *error)
+static int leave_layer(
+	struct layer *layer, const struct apply_journal *journal, struct error *error)
 {
 	if (journal->whole && !journal->keep && !layer->sealed && layer->kind == LAYER_OVERLAY)
 		return begin_anew(layer, error);
@@ -163,16 +166,19 @@ static int leave_layer(struct layer *layer, const struct apply_journal *journal,
 /* ---- the phases ---- */
 
 /* What was exchanged and put back has another ctime; it is still what the layer was made on. */
-static int renew_undone(struct layer *layer, const struct apply_journal *journal, struct error *error)
+static int renew_undone(
+	struct layer *layer, const struct apply_journal *journal, struct error *error)
 {
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < journal->roots_count; i++) {
 		const struct layer_root *root = find_root(layer, journal->roots[i].path);
-		cleanup_close int base = open(journal->roots[i].base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		cleanup_close int base =
+			open(journal->roots[i].base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		cleanup_strv struct strv same = {0};
 		for (size_t k = 0; base >= 0 && k < journal->steps_count; k++) {
 			const struct apply_step *step = &journal->steps[k];
-			cleanup_close int fd = step->root == i ? upper_open(base, step->path, O_PATH) : -1;
+			cleanup_close int fd =
+				step->root == i ? upper_open(base, step->path, O_PATH) : -1;
 			struct stat st;
 			if (fd >= 0 && fstat(fd, &st) == 0 && apply_is_same(&st, &step->host) &&
 				strv_add(&same, step->path) < 0)
@@ -194,7 +200,7 @@ static int take_back(struct layer *layer, int directory, enum apply_phase phase,
 		renew_undone(layer, journal, &ignored);
 	if (left > 0)
 		error_hint(error,
-			"%zu of what was to be put back was changed meanwhile: what the host had is "
+			"%zu of what was to be put back was changed meanwhile: what was there is "
 			"beside it, as .coffer-apply-%s-*",
 			left, journal->id);
 	return apply_journal_remove(directory, phase);
@@ -225,12 +231,14 @@ static int run_phases(struct layer *layer, int directory, enum apply_phase phase
 		apply_sync(journal, hosts);
 		r = leave_layer(layer, journal, error);
 		if (r == 0 && apply_journal_remove(directory, phase) < 0)
-			r = error_set_errno(error, errno, stage, "the journal of layer %s", layer->id);
+			r = error_set_errno(
+				error, errno, stage, "the journal of layer %s", layer->id);
 		return r < 0 ? r : 1;
 	}
 	r = take_back(layer, directory, phase, journal, hosts, error);
-	return r < 0 ? error_set_errno(error, -r, stage, "taking back what was staged")
-	     : failed < 0 ? failed : 1;
+	return r < 0        ? error_set_errno(error, -r, stage, "taking back what was staged")
+	       : failed < 0 ? failed
+			    : 1;
 }
 
 int recover_layer(struct layer *layer, struct error *error)

@@ -1,12 +1,13 @@
 /* Theory of operation. A layer does not hold what it replaces: that is still the host's, who may
  * change it any time. So at the end of a run everything that the layer's own upper says something
  * about is looked up on the host and written down, once: a record is kept for as long as the layer
- * has something there. Later, a host file that does not look like its record was changed by somebody
- * else.
+ * has something there. Later, a host file that does not look like its record was changed by
+ * somebody else.
  *
- * Changes during the run show by their ctime, which no program can set. The kernel takes it from a
- * clock that lags by some ms, and so it may be older than the run although the change was younger. For
- * so long, what the layer has there decides: if that was made later, the box has seen the change. */
+ * Changes during the run show by their ctime, which no program can set. The kernel takes it from
+ * a clock that lags by some ms, and so it may be older than the run although the change was
+ * younger. For so long, what the layer has there decides: if that was made later, the box has
+ * seen the change. */
 #include "layer/settle.h"
 
 #include "base/cleanup.h"
@@ -42,8 +43,8 @@ uint64_t layer_clock_lag_us(void)
 
 /* ---- was it changed in the run? ---- */
 
-/* When what hides the base's path was made in the upper: the thing there itself, or what a directory
- * above it has become. 0: not known. */
+/* When what hides the base's path was made in the upper: the thing there itself, or what a
+ * directory above it has become. 0: not known. */
 static uint64_t born_us(const struct layer_view *view, const char *path)
 {
 	char at[MAX_PATH_BYTES];
@@ -78,8 +79,9 @@ static bool changed_since(const struct layer_change *change, uint64_t since_us)
 	return changed_us >= since_us || born_us(change->view, change->path) <= changed_us;
 }
 
-/* Whether the host may have removed it in the run. Overlayfs marks what it has copied up; a rename
- * takes the mark along, so that it says little unless something of the directory has changed, too. */
+/* Whether the host may have removed it in the run. Overlayfs marks what it has copied up; a
+ * rename takes the mark along, so that it says little unless something of the directory has
+ * changed, too. */
 static bool lost_in_run(const struct layer_change *change, uint64_t since_us)
 {
 	char at[MAX_PATH_BYTES];
@@ -95,7 +97,7 @@ static bool lost_in_run(const struct layer_change *change, uint64_t since_us)
 		cleanup_close int above = sys_openat2(change->view->base, top ? "." : at,
 			O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC, beneath);
 		if (above >= 0 && fstat(above, &st) == 0)
-			return layer_time_us(&st.st_ctim) + layer_clock_lag_us() >= since_us;
+			return layer_time_us(&st.st_ctim) >= since_us;
 	}
 	return false;
 }
@@ -195,8 +197,8 @@ static int record_copied(const struct layer_change *change, void *context)
 	return records_add(settling->writer, change->path, &record);
 }
 
-/* A moment that every file which was copied is older than, and none that is changed from now on: when
- * the clock from which files get their times has reached what the precise one shows now. */
+/* A moment that every file which was copied is older than, and none that is changed from now on:
+ * when the clock from which files get their times has reached what the precise one shows now. */
 static uint64_t wait_for_clock(void)
 {
 	uint64_t now_us = layer_now_us();

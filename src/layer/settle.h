@@ -5,17 +5,17 @@
 
 #include "layer/changes.h"
 
-/* For each path that the layer has something about and no record says anything of yet: what the base
- * has there now (type, mode, inode, size, mtime, ctime, or that there is nothing), and whether its
- * ctime shows that it changed after the run began. Written beside the root and renamed into place;
- * idempotent, so whoever opens a layer that is not settled settles it first. Needs LAYER_WRITE.
- * Cheap: one lstat() a path. ret_counts (may be NULL): what the layer itself changes of what lies
- * below it. A LAYER_COPY is settled once more before its first run, when the copy is complete: then
- * everything that was copied is recorded. */
+/* For each path that the layer has something about and no record says anything of yet: what the
+ * base has there now (type, mode, inode, size, mtime, ctime, or that there is nothing), and
+ * whether its ctime shows that it changed after the run began. Written beside the root and
+ * renamed into place; idempotent, so whoever opens a layer that is not settled settles it first.
+ * Needs LAYER_WRITE. Cheap: one lstat() a path. ret_counts (may be NULL): what the layer itself
+ * changes of what lies below it. A LAYER_COPY is settled once more before its first run, when
+ * the copy is complete: then everything that was copied is recorded. */
 int layer_settle(struct layer *layer, struct layer_counts *ret_counts, struct error *error);
 
-/* Once the host has what the layer has at `paths` (below the root; "" is all) and below: what it has
- * there now is recorded instead. Needs LAYER_WRITE. */
+/* Once the host has what the layer has at `paths` (below the root; "" is all) and below: what it
+ * has there now is recorded instead. Needs LAYER_WRITE. */
 int layer_renew(struct layer *layer, const struct layer_root *root, const struct strv *paths,
 	struct error *error);
 

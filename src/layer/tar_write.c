@@ -1,7 +1,7 @@
-/* Theory of operation. A ustar header holds 100 bytes of a name, seconds, and numbers in octal. What
- * does not fit (longer names, other bytes than ASCII, parts of a second, large numbers, attributes)
- * goes before it into a pax header of its own, whose records win. Nothing of the moment of writing is
- * in it: neither user names nor the time of day. */
+/* Theory of operation. A ustar header holds 100 bytes of a name, seconds, and numbers in octal.
+ * What does not fit (longer names, other bytes than ASCII, parts of a second, large numbers,
+ * attributes) goes before it into a pax header of its own, whose records win. Nothing of the
+ * moment of writing is in it: neither user names nor the time of day. */
 #include "layer/tar_write.h"
 
 #include "base/cleanup.h"

@@ -1,13 +1,14 @@
-/* Theory of operation. Lines become numbers: equal lines of both texts the same one, by a hash table
- * whose key is drawn anew in each process, so that nobody can prepare a text that makes it slow. What
- * both texts begin and end with is set aside, and so is every line that only one of them has: that is
- * changed, whatever the rest is.
+/* Theory of operation. Lines become numbers: equal lines of both texts the same one, by a hash
+ * table whose key is drawn anew in each process, so that nobody can prepare a text that makes it
+ * slow. What both texts begin and end with is set aside, and so is every line that only one of them
+ * has: that is changed, whatever the rest is.
  *
- * Between what is left, Myers's shortest edit script is searched from both ends at once, in space
- * that is linear in the number of lines. Where they meet, the problem falls into two smaller ones. A
- * search that has cost too much is ended where it has come furthest: the script is then correct, but
- * perhaps not the shortest, and the time is linear, too. At last, groups of added or removed lines
- * are moved down as far as they go, so that the same change always looks the same. */
+ * Between what is left, Myers's shortest edit script is searched from both ends at once, in
+ * space that is linear in the number of lines. Where they meet, the problem falls into two
+ * smaller ones. A search that has cost too much is ended where it has come furthest: the script
+ * is then correct, but perhaps not the shortest, and the time is linear, too. At last, groups of
+ * added or removed lines are moved down as far as they go, so that the same change always looks
+ * the same. */
 #include "layer/text_diff.h"
 
 #include "base/limits.h"
@@ -351,7 +352,7 @@ static void compare_boxes(struct search *search, struct side sides[2])
 
 static int search_script(struct side sides[2])
 {
-	enum { COST_MAX = 512, BUDGET_STEPS = 400000000 };
+	enum { COST_MAX = 512, BUDGET_STEPS = 100000000 };
 	size_t diagonals = (size_t)sides[0].kept_count + sides[1].kept_count + 3;
 	int32_t *reach = malloc(2 * diagonals * sizeof(*reach));
 	if (!reach)

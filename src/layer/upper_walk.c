@@ -7,6 +7,7 @@
 #include "base/limits.h"
 #include "base/strv.h"
 #include "base/sys.h"
+#include "layer/reach.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -22,7 +23,7 @@ int upper_open(int root, const char *path, int flags)
 	do /* a rename elsewhere may make the kernel unsure for a moment */
 		fd = sys_openat2(root, *path ? path : ".",
 			(uint64_t)(unsigned)(flags | O_NOFOLLOW | O_CLOEXEC), BENEATH);
-	while (fd < 0 && errno == EAGAIN);
+	while (fd < 0 && (errno == EAGAIN || (errno == EACCES && reach_own())));
 	return fd < 0 ? -errno : fd;
 }
 
@@ -114,8 +115,8 @@ static int set_path(struct walk *walk, const struct level *level, const char *na
 	return 0;
 }
 
-/* One entry of the directory fd, which is that of the topmost level. *ret_entered: it is a directory
- * and the new topmost level; fd is now its. */
+/* One entry of the directory fd, which is that of the topmost level. *ret_entered: it is a
+ * directory and the new topmost level; fd is now its. */
 static int step(struct walk *walk, int root, int *fd, upper_walk_fn callback, void *context,
 	bool *ret_entered)
 {

@@ -19,13 +19,14 @@ struct upper_entry {
 };
 
 /* Tells of the root and of all below it, a directory before what is in it, names in the order of
- * bytes. A callback that returns anything but 0 ends the walk with that. One descriptor is open at a
- * time; what lies deeper than MAX_LAYER_DEPTH or cannot be named in MAX_PATH_BYTES is an error. */
+ * bytes. A callback that returns anything but 0 ends the walk with that. One descriptor is open
+ * at a time; what lies deeper than MAX_LAYER_DEPTH or cannot be named in MAX_PATH_BYTES is an
+ * error. */
 typedef int (*upper_walk_fn)(const struct upper_entry *entry, void *context);
 int upper_walk(int root, upper_walk_fn callback, void *context, struct error *error);
 
-/* A directory or file beneath root, entered through no link and into no other file system; "" is the
- * root. The descriptor or -errno. */
+/* A directory or file beneath root, entered through no link and into no other file system; "" is
+ * the root. The descriptor or -errno. */
 int upper_open(int root, const char *path, int flags);
 
 /* overlayfs's way to say that what lies below is not there. */

@@ -2,11 +2,12 @@
  * belongs to one side or to both. At each place of the tree a frame knows which slots have a
  * directory there that still counts, for which side: an opaque directory, or a name that is no
  * directory, ends a side's stack for all below it, as overlayfs has it. Only directories that count
- * for one side alone are read; so a walk over an upper costs what is in the upper, and what it hides.
+ * for one side alone are read; so a walk over an upper costs what is in the upper, and what it
+ * hides.
  *
- * A box may have made the tree as deep and wide as it liked: the walk keeps its place in memory, not
- * on the stack, and only the innermost frame's directories are open. The others are opened again on
- * the way back, beneath their slot and through no link. */
+ * A box may have made the tree as deep and wide as it liked: the walk keeps its place in memory,
+ * not on the stack, and only the innermost frame's directories are open. The others are opened
+ * again on the way back, beneath their slot and through no link. */
 #include "layer/walk.h"
 
 #include "base/cleanup.h"

@@ -6,8 +6,8 @@
 
 enum walk_side { WALK_BEFORE = 1, WALK_AFTER = 2, WALK_BOTH = 3 };
 
-/* One directory of the stacks. One that is in both needs no reading: what it shows, it shows on both
- * sides, unless something of one side only stands before it. */
+/* One directory of the stacks. One that is in both needs no reading: what it shows, it shows on
+ * both sides, unless something of one side only stands before it. */
 struct walk_slot {
 	int directory;  /* borrowed */
 	unsigned sides; /* of enum walk_side */

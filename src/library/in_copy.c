@@ -1,7 +1,7 @@
 /* Theory of operation. The plan for the workspace says which tree that is. It is copied into the
  * layer, and everything is planned once more for the copy: so protected names and secrets are found
- * in it as everywhere, and the box is at the place that corresponds to the caller's. What the policy
- * names by path is named in the copy as well; the original is out of reach for writing like
+ * in it as everywhere, and the box is at the place that corresponds to the caller's. What the
+ * policy names by path is named in the copy as well; the original is out of reach for writing like
  * everything else, and as readable as it was. */
 #include "library/in_copy.h"
 
@@ -148,7 +148,7 @@ int in_copy_prepare(const struct plan *plan, const struct policy *policy,
 	}
 	if (plan->facts.root && plan->owner_uid != 0) {
 		error_set(error, ENOTSUP, stage,
-			"in the landlock tier a layer of root's is out of reach for the workspace's owner");
+			"in this tier the workspace's owner cannot reach a layer of root's");
 		return error_hint(error, "run it as that owner");
 	}
 	struct layer *layer = NULL;

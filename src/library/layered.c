@@ -21,8 +21,9 @@ struct layered {
 	char *empty; /* a directory: what lies below where nothing else does */
 };
 
-/* What an overlay that was volatile leaves in its work directory forbids to mount it again: the kernel
- * cannot know that the host has not crashed meanwhile. What it cleans up by itself is left to it. */
+/* What an overlay that was volatile leaves in its work directory forbids to mount it again: the
+ * kernel cannot know that the host has not crashed meanwhile. What it cleans up by itself is left
+ * to it. */
 static int renew_work(const struct layer_root *root, struct error *error)
 {
 	/* From the outside in they are opened, being made with mode 0; then they go. */

@@ -199,8 +199,8 @@ static int supervise_layered(const struct library_run *run, struct plan *plan,
 	return r;
 }
 
-/* The plan for the box; in a tier without overlays a layer is a copy, for which everything is planned
- * again. */
+/* The plan for the box; in a tier without overlays a layer is a copy, for which everything is
+ * planned again. */
 static int plan_run(const struct library_run *run, const struct host_facts *known,
 	struct in_copy *copy, struct plan **ret, struct error *error)
 {

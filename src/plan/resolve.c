@@ -28,6 +28,8 @@
 #define XFS_SUPER_MAGIC 0x58465342
 #endif
 
+static const char system_layer[] = "--layer-system";
+
 static const char *const version_control_names[] = {".git", ".hg", ".jj", ".svn"};
 
 /* Directories that never become a workspace by themselves, even if they hold a repository. */
@@ -505,7 +507,8 @@ static int scan_roots(
 	}
 	for (size_t i = 0; i < findings->paths.count; i++) {
 		const struct found_path *path = &findings->paths.items[i];
-		if (path->access != ACCESS_WRITE)
+		/* A layer over the whole system: nothing of it comes to the host by itself. */
+		if (path->access != ACCESS_WRITE || strcmp(path->why, system_layer) == 0)
 			continue;
 		if (workspace && strcmp(path->path, findings->workspace.path) == 0)
 			continue;
@@ -606,7 +609,7 @@ static int find_system_directories(
 			continue;
 		cleanup_free char *path = path_join("/", entry->d_name);
 		int r = path ? found_paths_add(&findings->paths, path, ACCESS_WRITE, ORIGIN_POLICY,
-				       &st, "--layer-system")
+				       &st, system_layer)
 			     : -ENOMEM;
 		if (r < 0)
 			return error_set_errno(error, -r, "resolve", "--layer-system");

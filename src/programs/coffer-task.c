@@ -4,19 +4,21 @@
 #include "task/command.h"
 #include "task/verbs.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
 static const struct {
 	const char *name;
 	int (*run)(int argc, char *argv[]);
+	bool boxed; /* runs in a box, where there are no layers */
 } verbs[] = {
 	{"diff", cmd_diff},
 	{"apply", cmd_apply},
 	{"discard", cmd_discard},
 	{"layers", cmd_layers},
 	{"task", cmd_task},
-	{"search", cmd_search},
+	{"search", cmd_search, true},
 	{"snapshot", cmd_snapshot},
 	{"restore", cmd_restore},
 	{"fork", cmd_fork},
@@ -27,7 +29,8 @@ int main(int argc, char *argv[])
 	for (int i = 0; i < 2 && i < argc; i++)
 		for (size_t k = 0; k < ARRAY_SIZE(verbs); k++)
 			if (strcmp(argv[i], verbs[k].name) == 0) {
-				verb_begin();
+				if (!verbs[k].boxed)
+					verb_begin();
 				return verbs[k].run(argc - i, argv + i);
 			}
 	fprintf(stderr, "coffer-task: this program is started by coffer; see `coffer --help`\n");

@@ -2,9 +2,9 @@
  *
  * Theory of operation. A layer is an overlay in the box's own user namespace, which does not rename
  * a directory of which anything lies below: EXDEV, as between two file systems. Programs that made
- * such a directory themselves a minute ago, in an earlier run, do not expect that. So where a rename
- * is notified anyhow, one of a directory is made here: by the kernel if it will, and else by a
- * process of its own, which moves the tree (move.c) and answers. The broker goes on meanwhile.
+ * such a directory themselves a minute ago, in an earlier run, do not expect that. So where a
+ * rename is notified anyhow, one of a directory is made here: by the kernel if it will, and else by
+ * a process of its own, which moves the tree (move.c) and answers. The broker goes on meanwhile.
  *
  * That process is a fork of the broker and dies with it: the box's own namespaces, the owner's ids,
  * no capability that would help with files. It is outside the box's Landlock domain, so it moves

@@ -58,8 +58,8 @@ struct channel {
 	char *buffer; /* CHANNEL_COPY: owned, allocated when first needed */
 	size_t buffer_begin, buffer_end;
 
-	/* CHANNEL_COPY and CHANNEL_KEEP: what is read goes through it first; owned; or NULL. What comes
-	 * of it may be more than fits in the buffer, and stands here until it was taken. */
+	/* CHANNEL_COPY and CHANNEL_KEEP: what is read goes through it first; owned; or NULL. What
+	 * comes of it may be more than fits in the buffer, and stands here until it was taken. */
 	struct sanitizer *sanitizer;
 	struct buffer clean;
 	size_t clean_begin;
@@ -81,8 +81,8 @@ struct pollfd channel_poll(const struct channel *channel);
 /* Moves what can be moved now, but not for ever: a flood must not keep the other streams
  * waiting. */
 void channel_move(struct channel *channel);
-/* When something is held back that a person may be waiting for: the time (us) at which channel_flush()
- * gives it out; else 0. */
+/* When something is held back that a person may be waiting for: the time (us) at which
+ * channel_flush() gives it out; else 0. */
 uint64_t channel_flush_us(const struct channel *channel);
 void channel_flush(struct channel *channel, uint64_t now_us);
 /* From now on what is not there now is not waited for; only the reader at the other end is. */

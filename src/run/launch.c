@@ -380,11 +380,18 @@ static bool is_from_host(const struct plan_mount *mount)
 	return mounts_is_from_host(mount) && !mount->device_nodes;
 }
 
+/* What a program that uses the library has named to be read (policy/places.h). */
+static bool is_view(const struct plan_mount *mount)
+{
+	return path_is_below(mount->target, "/run/coffer") ||
+	       path_is_below(mount->target, "/source");
+}
+
 /* The host's whole tree is seen by root's ids, with the secrets in it hidden one by one. A private
- * root has only the workspace and what the box may write mapped: /etc/shadow stays root's. */
+ * root has only the workspace, views and what may be written mapped: /etc/shadow stays root's. */
 static bool is_mapped(const struct plan *plan, const struct plan_mount *mount)
 {
-	return (plan->id_range && !plan->private_root) || mount->writable ||
+	return (plan->id_range && !plan->private_root) || mount->writable || is_view(mount) ||
 	       (plan->workspace && path_is_below(mount->source, plan->workspace));
 }
 

@@ -27,11 +27,12 @@ struct output_options {
 	bool keep_tail;      /* of what is passed on, the last TRACE_TAIL_BYTES are kept as well */
 	bool terminal; /* one of stdio is a terminal: a PTY of the box's own will be attached */
 	bool terminal_is_set; /* whose settings and size are the caller's already */
-	/* What is relayed is made harmless, and so all but devices is relayed. Borrowed; or NULL. */
+	/* What is relayed is made harmless, and so all but devices is relayed. Borrowed; or
+	 * NULL. */
 	const struct sanitizing *sanitizing;
 };
 
-struct output; /* opaque */
+struct output;     /* opaque */
 struct sanitizing; /* see run/sanitizing.h */
 
 /* This process ignores SIGPIPE and SIGXFSZ while an output lives. */

@@ -58,8 +58,8 @@ struct report {
 	char *captured[2];    /* --capture: head and tail with a line between; owned */
 	size_t captured_bytes[2];
 	struct sanitize_counts sanitized; /* of the output; strict and cloud */
-	bool egress_lost;       /* egress ended before the box did */
-	char *egress_note;      /* what it had to say of the host, or NULL */
+	bool egress_lost;                 /* egress ended before the box did */
+	char *egress_note;                /* what it had to say of the host, or NULL */
 	struct json_t *traffic; /* see run/traffic.h; owned; NULL: the box had no network */
 	char *trace; /* JSON: what went wrong (run/failure.h); owned; NULL: nothing did */
 	struct report_layer layer;

@@ -68,8 +68,8 @@ static int add_own(struct sanitizing *sanitizing, const struct plan *plan)
 	if (r == 0)
 		r = add_pair(sanitizing, "/var/lib/coffer", "/run/coffer/state");
 	for (size_t i = 0; i < ARRAY_SIZE(own_directories) && r == 0; i++)
-		r = add_pair(sanitizing, getenv(own_directories[i].variable),
-			own_directories[i].inside);
+		r = add_pair(
+			sanitizing, getenv(own_directories[i].variable), own_directories[i].inside);
 	return r;
 }
 
@@ -98,10 +98,8 @@ int sanitizing_new(const struct plan *plan, struct sanitizing **ret)
 	if (!sanitizing)
 		return -ENOMEM;
 	sanitizing->controls = plan->pass_controls ? SANITIZE_KEEP : SANITIZE_STRIP;
-	sanitizing->pairs =
-		calloc(plan->mounts_count + OWN_PAIRS, sizeof(*sanitizing->pairs));
-	sanitizing->secrets =
-		calloc(plan->secret_files.count + 1, sizeof(*sanitizing->secrets));
+	sanitizing->pairs = calloc(plan->mounts_count + OWN_PAIRS, sizeof(*sanitizing->pairs));
+	sanitizing->secrets = calloc(plan->secret_files.count + 1, sizeof(*sanitizing->secrets));
 	int r = sanitizing->pairs && sanitizing->secrets ? 0 : -ENOMEM;
 	if (r == 0)
 		r = add_mounts(sanitizing, plan);
@@ -126,8 +124,7 @@ void sanitizing_free(struct sanitizing *sanitizing)
 	free(sanitizing);
 }
 
-int sanitizing_stream(
-	const struct sanitizing *sanitizing, bool terminal, struct sanitizer **ret)
+int sanitizing_stream(const struct sanitizing *sanitizing, bool terminal, struct sanitizer **ret)
 {
 	const struct sanitize_options options = {.paths = sanitizing->pairs,
 		.paths_count = sanitizing->pairs_count,
@@ -151,8 +148,7 @@ static int sanitize_string(struct sanitizer *sanitizer, json_t *string)
 	sanitizer_feed(sanitizer, text, length, true, &clean);
 	if (buffer_error(&clean) < 0)
 		return buffer_error(&clean);
-	if (clean.length_bytes == length &&
-		(!length || memcmp(clean.data, text, length) == 0))
+	if (clean.length_bytes == length && (!length || memcmp(clean.data, text, length) == 0))
 		return 0;
 	const char *changed = clean.data ? clean.data : "";
 	return json_string_setn(string, changed, clean.length_bytes) < 0 ? -ENOMEM : 0;
@@ -167,17 +163,13 @@ static int sanitize_value(struct sanitizer *sanitizer, json_t *value)
 	int r = 0;
 	if (json_is_string(value))
 		return sanitize_string(sanitizer, value);
-	json_array_foreach(value, index, item)
-		if (r == 0)
-			r = sanitize_value(sanitizer, item);
-	json_object_foreach(value, key, item)
-		if (r == 0)
-			r = sanitize_value(sanitizer, item);
+	json_array_foreach(value, index, item) if (r == 0) r = sanitize_value(sanitizer, item);
+	json_object_foreach(value, key, item) if (r == 0) r = sanitize_value(sanitizer, item);
 	return r;
 }
 
-int sanitizing_json(const struct sanitizing *sanitizing, struct json_t *root,
-	struct sanitize_counts *counts)
+int sanitizing_json(
+	const struct sanitizing *sanitizing, struct json_t *root, struct sanitize_counts *counts)
 {
 	const struct sanitize_options options = {.paths = sanitizing->pairs,
 		.paths_count = sanitizing->pairs_count,

@@ -14,11 +14,10 @@ int sanitizing_new(const struct plan *plan, struct sanitizing **ret);
 void sanitizing_free(struct sanitizing *sanitizing);
 
 /* For one stream, to a terminal or not; the caller frees it. */
-int sanitizing_stream(
-	const struct sanitizing *sanitizing, bool terminal, struct sanitizer **ret);
+int sanitizing_stream(const struct sanitizing *sanitizing, bool terminal, struct sanitizer **ret);
 
 /* Each string of the report, and what was done to them. 0 or -errno: then it must not be told. */
-int sanitizing_json(const struct sanitizing *sanitizing, struct json_t *root,
-	struct sanitize_counts *counts);
+int sanitizing_json(
+	const struct sanitizing *sanitizing, struct json_t *root, struct sanitize_counts *counts);
 
 #endif

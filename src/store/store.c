@@ -82,7 +82,7 @@ static int complain(const struct store *store, struct error *error, int code)
 	if (primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB) {
 		error_set(error, EUCLEAN, stage, "%s is damaged", store->path);
 		return error_hint(error,
-			"move it away (mv state.db state.db-damaged, with its -wal and -shm): the next "
+			"move it away (state.db, state.db-wal and state.db-shm): the next "
 			"command makes a new one; patches that were finished are in tasks/*/patch "
 			"beside it");
 	}

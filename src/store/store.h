@@ -1,6 +1,6 @@
-/* What coffer remembers between runs, in one SQLite file: DIR/state.db, DIR = $XDG_STATE_HOME/coffer
- * (root: /var/lib/coffer). Any number of processes use it at once; a handle is for one process, and
- * does not live through a fork. */
+/* What coffer remembers between runs, in one SQLite file: DIR/state.db, with DIR =
+ * $XDG_STATE_HOME/coffer (root: /var/lib/coffer). Any number of processes use it at once; a
+ * handle is for one process, and does not live through a fork. */
 #ifndef COFFER_STORE_STORE_H
 #define COFFER_STORE_STORE_H
 

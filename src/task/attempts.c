@@ -1,8 +1,8 @@
-/* Theory of operation. An attempt is a process of its own: the agent in a layer on the prepared one,
- * the check in a throw-away layer on the agent's, the patch, what is found in it. When all of that
- * is on disk, result.json comes beside it by rename(): that file is what makes an attempt done, so a
- * kill that comes before the row is written loses nothing. An agent that has ended is not started
- * again either: the row says so, and its layer is there. */
+/* Theory of operation. An attempt is a process of its own: the agent in a layer on the prepared
+ * one, the check in a throw-away layer on the agent's, the patch, what is found in it. When all
+ * of that is on disk, result.json comes beside it by rename(): that file is what makes an
+ * attempt done, so a kill that comes before the row is written loses nothing. An agent that has
+ * ended is not started again either: the row says so, and its layer is there. */
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/clock.h"

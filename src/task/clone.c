@@ -1,8 +1,8 @@
-/* Theory of operation. Each repository, the one that was asked for and every submodule, is fetched by
- * clone.sh in a box of its own, whose network is that one host and port. What the script leaves in
- * .git says which submodules there are; those join a queue. Addresses come from two sides: what the
- * caller wrote may name this host's directories and carry credentials; what a repository wrote may
- * name a host that the caller has allowed, and nothing else. */
+/* Theory of operation. Each repository, the one that was asked for and every submodule, is fetched
+ * by clone.sh in a box of its own, whose network is that one host and port. What the script leaves
+ * in .git says which submodules there are; those join a queue. Addresses come from two sides: what
+ * the caller wrote may name this host's directories and carry credentials; what a repository wrote
+ * may name a host that the caller has allowed, and nothing else. */
 #include "task/clone.h"
 
 #include "base/cleanup.h"

@@ -7,7 +7,8 @@
 #	KIND     head, name or commit; REF: the branch or tag, or the commit
 #	DEPTH, FILTER, MODULE, PARENT   or empty
 #
-# Tells in GITDIR/coffer-clone what it is, in coffer-modules and coffer-links what the submodules are.
+# Tells in GITDIR/coffer-clone what it is, in coffer-modules and coffer-links what the submodules
+# are.
 
 tab=$(printf '\t')
 head='' head_branch='' branch='' tag='' target=''
@@ -82,6 +83,8 @@ cd -P "$WORK"
 # The working tree holds what the commit holds, byte for byte: nothing converts it on the way.
 mkdir -p "$GITDIR/info"
 echo '* !text !crlf !eol !ident !working-tree-encoding' >"$GITDIR/info/attributes"
+git config user.name agent
+git config user.email agent@localhost
 git config --add remote.origin.fetch '+refs/heads/*:refs/remotes/origin/*'
 
 # What a promisor remote lacks is fetched later by the name of the remote: so that is its address

@@ -15,9 +15,9 @@ struct clone_source {
 	bool bundle;     /* a file made by `git bundle` */
 };
 
-/* Finds what of a directory git needs: .git of a repository, the common directory of a worktree, the
- * directory of a submodule; a bare repository or a bundle itself. Nothing that lies elsewhere is
- * followed unless it points back. */
+/* Finds what of a directory git needs: .git of a repository, the common directory of a worktree,
+ * the directory of a submodule; a bare repository or a bundle itself. Nothing that lies elsewhere
+ * is followed unless it points back. */
 int clone_source_find(const char *path, struct clone_source *ret, struct error *error);
 void clone_source_release(struct clone_source *source);
 /* Whether a submodule of the repository has its own directory there: "modules/NAME" or the like.
@@ -34,9 +34,9 @@ struct clone_modules {
 	struct clone_module *items;
 	size_t count;
 };
-/* From `git config -z --get-regexp ^submodule\.` and from `git ls-files -s -z`, both of a stranger's.
- * Modules that no commit is recorded for are left out. -EPERM: a name or path that leads
- * elsewhere. */
+/* From `git config -z --get-regexp ^submodule\.` and from `git ls-files -s -z`, both of a
+ * stranger's. Modules that no commit is recorded for are left out. -EPERM: a name or path that
+ * leads elsewhere. */
 int clone_modules_parse(const char *config, size_t config_bytes, const char *links,
 	size_t links_bytes, struct clone_modules *ret, struct error *error);
 void clone_modules_release(struct clone_modules *modules);

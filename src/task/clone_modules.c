@@ -1,6 +1,6 @@
 /* Theory of operation. .gitmodules is the favourite way to make git write where it should not, or
- * start what it should not. So git's own commands for submodules are never used: the file is read as
- * a list of settings, which are matched with the commits that the tree records; a name becomes a
+ * start what it should not. So git's own commands for submodules are never used: the file is read
+ * as a list of settings, which are matched with the commits that the tree records; a name becomes a
  * directory below .git/modules and a path one of the tree, and both are held to what can be nothing
  * else. */
 #include "task/clone_internal.h"

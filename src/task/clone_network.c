@@ -1,8 +1,8 @@
-/* Theory of operation. The box of a clone reaches one host and port. For what the caller wrote that is
- * all there is to decide; what a repository wrote (.gitmodules) has to be the same host, or one that
- * the caller's own settings open. Credentials go to the one repository that they were written for, as
- * a header, so that no message, file or argument ever shows them; ssh gets the known hosts to read,
- * and an agent only if it is lent. */
+/* Theory of operation. The box of a clone reaches one host and port. For what the caller wrote that
+ * is all there is to decide; what a repository wrote (.gitmodules) has to be the same host, or one
+ * that the caller's own settings open. Credentials go to the one repository that they were written
+ * for, as a header, so that no message, file or argument ever shows them; ssh gets the known hosts
+ * to read, and an agent only if it is lent. */
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "coffer.h"

@@ -5,6 +5,7 @@
 #include "base/path.h"
 #include "base/units.h"
 #include "layer/apply.h"
+#include "layer/reach.h"
 #include "task/verbs.h"
 
 #include <jansson.h>
@@ -13,7 +14,7 @@
 static const char usage[] =
 	"usage: coffer apply [NAME] [OPTION]... [--] [PATH]...\n"
 	"Puts what a layer holds on the host: all of it or, with PATHs, those and what is below.\n"
-	"All or nothing; what was changed on the host meanwhile is refused, and shown three ways.\n\n"
+	"All or nothing; what was changed on the host meanwhile is refused, and said.\n\n"
 	"  --dry-run    only say what would be done, and what not\n"
 	"  --force      also where the host has changed\n"
 	"  --protected  also protected names (.git, .vscode, .envrc, ...): look at them before\n"
@@ -98,9 +99,8 @@ static void print_json(const struct layer *layer, const struct apply_result *res
 	for (size_t i = 0; i < result->skipped.count; i++)
 		json_array_append_new(skipped, json_text(result->skipped.items[i]));
 	const struct layer_counts *counts = &result->applied;
-	json_t *json = json_pack(
-		"{s:s, s:s?, s:b, s:b, s:I, s:I, s:I, s:I, s:o, s:I, s:o}", "id", layer->id, "name",
-		layer->name, "dry_run", dry_run, "applied",
+	json_t *json = json_pack("{s:s, s:s?, s:b, s:b, s:I, s:I, s:I, s:I, s:o, s:I, s:o}", "id",
+		layer->id, "name", layer->name, "dry_run", dry_run, "applied",
 		!dry_run && result->refusals_count == 0, "added", (json_int_t)counts->added,
 		"modified", (json_int_t)counts->modified, "deleted", (json_int_t)counts->deleted,
 		"bytes", (json_int_t)counts->bytes, "refusals", refusals, "refusals_lost",
@@ -123,8 +123,8 @@ static int make_absolute(const struct strv *words, size_t from, struct strv *ret
 	return 0;
 }
 
-/* The first word is a layer's name, if there is a layer of that name. A word that is neither that nor a
- * path was meant to be one. *ret_from: where the paths begin. */
+/* The first word is a layer's name, if there is a layer of that name. A word that is neither
+ * that nor a path was meant to be one. *ret_from: where the paths begin. */
 static int choose(const struct strv *words, size_t dashes, char ret_id[32], size_t *ret_from,
 	struct error *error)
 {
@@ -178,6 +178,7 @@ int cmd_apply(int argc, char *argv[])
 	int r = verb_options(argc, argv, flags, ARRAY_SIZE(flags), usage, &words, &dashes);
 	if (r != 0)
 		return r < 0 ? VERB_FAILED : 0;
+	reach_allow();
 	if (choose(&words, dashes, id, &from, &error) < 0) {
 		verb_complain(&error);
 		return VERB_FAILED;

@@ -4,12 +4,13 @@
 #include "base/cleanup.h"
 #include "base/units.h"
 #include "layer/copies.h"
+#include "layer/reach.h"
 #include "task/verbs.h"
 
 static const char usage_snapshot[] =
 	"usage: coffer snapshot NAME SNAPSHOT\n"
-	"Keeps what the layer NAME holds now as SNAPSHOT. The layer goes on, on top of it: no file is\n"
-	"copied. A layer in which a box runs is copied while the box is held still.\n";
+	"Keeps what the layer NAME holds now as SNAPSHOT. The layer goes on, on top of it: no\n"
+	"file is copied. A layer in which a box runs is copied while the box is held still.\n";
 
 static const char usage_restore[] =
 	"usage: coffer restore NAME SNAPSHOT\n"
@@ -18,8 +19,8 @@ static const char usage_restore[] =
 static const char usage_fork[] =
 	"usage: coffer fork NAME NEW...\n"
 	"       coffer fork NAME -n COUNT\n"
-	"Makes layers, each on top of what NAME holds now: NEW..., or NAME-1 to NAME-COUNT. NAME goes on\n"
-	"by itself.\n";
+	"Makes layers, each on top of what NAME holds now: NEW..., or NAME-1 to NAME-COUNT.\n"
+	"NAME goes on by itself.\n";
 
 enum { FORKS_MAX = 1000 };
 
@@ -41,6 +42,7 @@ int cmd_snapshot(int argc, char *argv[])
 	int r = two_words(argc, argv, usage_snapshot, &words);
 	if (r != 0)
 		return r < 0 ? VERB_FAILED : 0;
+	reach_allow();
 	if (layer_snapshot(words.items[0], words.items[1], &copied_bytes, &error) < 0) {
 		verb_complain(&error);
 		return VERB_FAILED;
@@ -48,8 +50,7 @@ int cmd_snapshot(int argc, char *argv[])
 	if (copied_bytes) {
 		char size[32];
 		units_format_bytes(copied_bytes, size, sizeof(size));
-		verb_say("%s were copied: files are shared only where a layer is not in use",
-			size);
+		verb_say("%s were copied: nothing can stand on a layer in use, or on a copy", size);
 	}
 	return 0;
 }
@@ -103,6 +104,7 @@ int cmd_fork(int argc, char *argv[])
 		r = strv_add(&names, words.items[i]);
 	if (r < 0)
 		return VERB_FAILED;
+	reach_allow();
 	if (layer_fork(words.items[0], names.items, &error) < 0) {
 		verb_complain(&error);
 		return VERB_FAILED;

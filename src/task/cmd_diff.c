@@ -169,15 +169,29 @@ static int open_all(
 	return r;
 }
 
-/* Of one root what lies in it; of several what lies in "/". */
+static bool holds_all(const char *root, const struct strv *paths)
+{
+	for (size_t i = 0; i < paths->count; i++)
+		if (!path_is_below(paths->items[i], root))
+			return false;
+	return paths->count > 0;
+}
+
+/* What the paths are relative to: the one root that there is, or that holds all that is asked for;
+ * else "/". */
 static int find_top(const struct command *command, char **ret, struct error *error)
 {
 	cleanup_strv struct strv roots = {0};
+	const char *top = "/";
 	int r = 0;
 	for (int i = 0; r == 0 && i < 2 && command->layers[i]; i++)
 		r = layer_root_paths(command->layers[i], &roots, error);
+	for (size_t i = 0; r == 0 && i < roots.count; i++)
+		if ((roots.count == 1 || holds_all(roots.items[i], &command->paths)) &&
+			strlen(roots.items[i]) > strlen(top))
+			top = roots.items[i];
 	if (r == 0)
-		*ret = strdup(roots.count == 1 ? roots.items[0] : "/");
+		*ret = strdup(top);
 	return r < 0 ? r : *ret ? 0 : error_set_errno(error, ENOMEM, "diff", "roots");
 }
 

@@ -127,7 +127,6 @@ int task_parse_words(int argc, char *argv[], const struct task_verb_line *verb, 
 int task_open_store(struct store **ret)
 {
 	struct error error;
-	verb_begin();
 	int r = store_open(ret, &error);
 	if (r == 0 && (r = task_recover(*ret, &error)) < 0)
 		store_close(*ret);

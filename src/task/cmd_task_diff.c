@@ -103,11 +103,13 @@ int cmd_task_diff(int argc, char *argv[])
 
 int cmd_task_apply(int argc, char *argv[])
 {
-	const char *attempt = NULL, *dry = NULL, *to = ".", *three_way = NULL, *words[1];
+	const char *attempt = NULL, *dry = NULL, *to = ".", *three_way = NULL;
+	const char *protected_names = NULL, *words[1];
 	const struct task_option options[] = {
 		{"--to", "DIR", &to, "the working tree; default: here"},
 		{"--dry-run", NULL, &dry, "say what would change"},
 		{"--3way", NULL, &three_way, "merge where the tree has changed"},
+		{"--protected", NULL, &protected_names, "also .git, .vscode, .envrc and the like"},
 		{"--attempt", "N", &attempt, "that of one attempt, not of the best"},
 	};
 	const struct task_verb_line verb = {"apply ID [OPTION]...", options, ARRAY_SIZE(options)};
@@ -133,7 +135,8 @@ int cmd_task_apply(int argc, char *argv[])
 	const struct patch_apply_options apply = {.patch = path,
 		.directory = directory,
 		.dry_run = dry != NULL,
-		.three_way = three_way != NULL};
+		.three_way = three_way != NULL,
+		.protected_names = protected_names != NULL};
 	if (task_patch_apply(&apply, STDOUT_FILENO, &error) == 0)
 		return 0;
 	verb_complain(&error);

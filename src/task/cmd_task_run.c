@@ -171,7 +171,7 @@ static pid_t go_to_background(struct task *task, struct error *error)
 		return pid < 0 ? error_set_errno(error, code, "task", "fork")
 		       : taken ? pid
 			       : error_set(error, EPIPE, "task",
-					 "the process in the background did not begin: see %s/log.task",
+					 "the process in the background did not begin: %s/log.task",
 					 task->directory);
 	}
 	setsid();

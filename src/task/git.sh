@@ -13,7 +13,8 @@ fail() {
 	exit "$code"
 }
 
-# A file, and not GIT_CONFIG_COUNT: that would be forgotten by the git that reads a local repository.
+# A file, and not GIT_CONFIG_COUNT: that would be forgotten by the git that serves a local
+# repository.
 GIT_CONFIG_GLOBAL=${TMPDIR:-/tmp}/coffer-gitconfig
 export GIT_CONFIG_GLOBAL
 cat >"$GIT_CONFIG_GLOBAL" <<'END'

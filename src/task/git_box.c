@@ -1,7 +1,7 @@
-/* Theory of operation. Git never runs on the host here: neither its programs nor its libraries touch
- * what a stranger wrote, but in a box whose layer is the only thing that it can write. What it says
- * comes through a pipe, is handed on to the log, and the end of it is kept for the error; what it
- * makes are files of the layer, read from there as any stranger's file. */
+/* Theory of operation. Git never runs on the host here: neither its programs nor its libraries
+ * touch what a stranger wrote, but in a box whose layer is the only thing that it can write. What
+ * it says comes through a pipe, is handed on to the log, and the end of it is kept for the error;
+ * what it makes are files of the layer, read from there as any stranger's file. */
 #include "task/git_box.h"
 
 #include "base/buffer.h"

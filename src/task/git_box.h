@@ -6,7 +6,7 @@
 
 struct git_box {
 	const char *layer;
-	const char *workspace; /* as of struct task_box */
+	const char *workspace;          /* as of struct task_box */
 	const char *script;             /* of sh; see clone.sh, pack_tree.sh, ... */
 	const char *what;               /* "the clone": for errors */
 	const struct strv *environment; /* more than every git gets */
@@ -48,8 +48,8 @@ void git_box_harmless(const char *text, size_t length, char *ret, size_t room);
 int git_box_directory(
 	const char *layer, const char *root, const char *path, char **ret, struct error *error);
 
-/* A file that a box left below a root of its own layer, entered only beneath it and through no link.
- * Regular, at most max_bytes (-EFBIG). The descriptor, or -errno. */
+/* A file that a box left below a root of its own layer, entered only beneath it and through no
+ * link. Regular, at most max_bytes (-EFBIG). The descriptor, or -errno. */
 int git_box_open(const char *layer, const char *root, const char *path, uint64_t max_bytes,
 	struct error *error);
 /* Its text, NUL-terminated; caller frees. */

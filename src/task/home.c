@@ -67,11 +67,33 @@ static int take_alone(struct task *task, struct error *error)
 	return error_hint(error, "it is as it was; `coffer task resume %s` tries again", task->id);
 }
 
+/* A secret that somebody let stay in the set-up's layer is for that task, not for its family. */
+static bool holds_secret(const struct task *task)
+{
+	json_t *leaks = task->leaks ? json_loads(task->leaks, 0, NULL) : NULL, *leak;
+	bool found = false;
+	size_t i;
+	json_array_foreach(leaks, i, leak)
+	{
+		const char *path = json_string_value(json_object_get(leak, "path"));
+		const char *action = json_string_value(json_object_get(leak, "action"));
+		found = found || (path && path_is_below(path, TASK_HOME) &&
+					 (!action || strcmp(action, "scrubbed") != 0));
+	}
+	json_decref(leaks);
+	return found;
+}
+
 int task_home_keep(struct task *task, const char *name, struct error *error)
 {
 	cleanup_free char *tree = NULL;
 	if (!task->spec.home)
 		return 0;
+	if (holds_secret(task)) {
+		task_progress_say(task, "home %s stays as it was: the set-up left a secret in it",
+			task->spec.home);
+		return 0;
+	}
 	int r = task_home_take(task, &tree, error);
 	if (r == 0)
 		r = take_alone(task, error);
@@ -85,6 +107,8 @@ int task_home_keep(struct task *task, const char *name, struct error *error)
 	struct apply_result result = {0};
 	if (r == 0)
 		r = layer_apply(layer, &options, &result, error);
+	if (r == -ENOENT) /* nothing was written there */
+		r = 0;
 	if (r == -ECANCELED && result.refusals_count)
 		r = error_set(error, EPERM, stage, "home %s: %s", task->spec.home,
 			result.refusals[0].text);

@@ -1,9 +1,10 @@
-/* Theory of operation. An image goes through boxes without a network, each on a layer of its own. The
- * first unpacks the outer tar. Its description is read here, small and bounded, and each blob is
- * digested before its name is believed; a blob then goes, as standard input, into a box that unpacks
- * it on another layer, so that no tar can change what another has yet to read. What lies in that
- * layer's upper is moved, a directory for each root, into a new layer. Only when all of them are
- * complete does the topmost get its name: until then they are garbage that a collection removes. */
+/* Theory of operation. An image goes through boxes without a network, each on a layer of its
+ * own. The first unpacks the outer tar. Its description is read here, small and bounded, and
+ * each blob is digested before its name is believed; a blob then goes, as standard input, into a
+ * box that unpacks it on another layer, so that no tar can change what another has yet to read.
+ * What lies in that layer's upper is moved, a directory for each root, into a new layer. Only
+ * when all of them are complete does the topmost get its name: until then they are garbage that
+ * a collection removes. */
 #include "task/import.h"
 
 #include "base/cleanup.h"
@@ -28,7 +29,7 @@
 static const char stage[] = "import";
 static const char purpose[] = "import";
 
-enum { ROOTS_MAX = 64, LAYERS_MAX = MAX_LAYER_PARENTS };
+enum { LAYERS_MAX = MAX_LAYER_PARENTS };
 
 struct importing {
 	char *outer; /* the layer in which the outer tar lies */
@@ -87,10 +88,8 @@ static int run_tar(const char *id, char *const argv[], int input, struct error *
 		MAX_IMPORT_ENTRIES);
 	if (said < 0 || strv_add(&settings, disk) < 0)
 		return error_set_errno(error, errno, stage, "a box");
-	const struct task_box box = {.layer = id,
-		.argv = argv,
-		.settings = &settings,
-		.stdio = {input, -1, said}};
+	const struct task_box box = {
+		.layer = id, .argv = argv, .settings = &settings, .stdio = {input, -1, said}};
 	int r = task_box_run(&box, &result, error);
 	if (r == 0 && result.exit_code != 0) {
 		read_words(said, words, sizeof(words));
@@ -191,32 +190,6 @@ static json_t *read_blob(struct importing *importing, const json_t *described, c
 	return json;
 }
 
-static bool is_root_path(const char *path)
-{
-	cleanup_free char *clean = path_absolute("/", path);
-	return clean && strcmp(clean, path) == 0 && path[0] == '/' && path[1];
-}
-
-static int check_roots(struct importing *importing)
-{
-	const char *path;
-	json_t *base;
-	if (!json_is_object(importing->roots) || json_object_size(importing->roots) > ROOTS_MAX)
-		return spoiled(importing, "it does not say which directories it is about");
-	json_object_foreach(importing->roots, path, base)
-	{
-		const char *other;
-		json_t *unused;
-		if (!is_root_path(path) || (!json_is_null(base) && !json_is_string(base)) ||
-			(json_is_string(base) && !is_root_path(json_string_value(base))))
-			return spoiled(importing, "a root is no path");
-		json_object_foreach(importing->roots, other, unused)
-			if (strcmp(other, path) != 0 && path_is_below(other, path))
-				return spoiled(importing, "its roots lie in one another");
-	}
-	return 0;
-}
-
 static int read_description(struct importing *importing, char **ret_digest)
 {
 	cleanup_close int fd =
@@ -243,11 +216,12 @@ static int read_description(struct importing *importing, char **ret_digest)
 	const json_t *labels =
 		json_object_get(json_object_get(importing->config, "config"), "Labels");
 	const char *roots = json_string_value(json_object_get(labels, OCI_ROOTS_LABEL));
-	importing->roots = roots ? json_loads(roots, JSON_REJECT_DUPLICATES, NULL) : NULL;
+	const char *why = NULL;
+	importing->roots = import_roots(roots ? roots : "", &why);
 	size_t count = json_array_size(json_object_get(importing->manifest, "layers"));
 	if (count == 0 || count > LAYERS_MAX)
 		return spoiled(importing, "it has no layers, or too many");
-	return check_roots(importing);
+	return importing->roots ? 0 : spoiled(importing, why);
 }
 
 /* ---- layers ---- */
@@ -264,10 +238,9 @@ static int move_root(struct importing *importing, int tree, struct layer *layer,
 	const struct layer_root *root = &layer->roots[layer->roots_count - 1];
 	cleanup_close int directory = open(root->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	cleanup_free char *above = path_parent(path);
-	cleanup_close int from = !above ? -1
-				 : above[1]
-					 ? upper_open(tree, above + 1, O_RDONLY | O_DIRECTORY)
-					 : fcntl(tree, F_DUPFD_CLOEXEC, 0);
+	cleanup_close int from = !above     ? -1
+				 : above[1] ? upper_open(tree, above + 1, O_RDONLY | O_DIRECTORY)
+					    : fcntl(tree, F_DUPFD_CLOEXEC, 0);
 	if (directory < 0 || !above)
 		return error_set_errno(importing->error, errno, stage, "%s", path);
 	if (from < 0 || fstatat(from, path_name(path), &st, AT_SYMLINK_NOFOLLOW) < 0)
@@ -286,8 +259,8 @@ static int refuse_rest(const struct upper_entry *entry, void *context)
 	struct importing *importing = context;
 	if (S_ISDIR(entry->st.st_mode))
 		return 0;
-	error_set(importing->error, EBADMSG, stage, "the image has %.512s, which no root of it holds",
-		entry->path);
+	error_set(importing->error, EBADMSG, stage,
+		"the image has %.512s, which no root of it holds", entry->path);
 	return -EBADMSG;
 }
 
@@ -355,8 +328,8 @@ static int import_layer(struct importing *importing, const json_t *described)
 
 static int import_all(struct importing *importing, int fd, char **ret_digest)
 {
-	static char *const argv[] = {"tar", "-x", "-f", "-", "--no-same-owner",
-		"--no-same-permissions", NULL};
+	static char *const argv[] = {
+		"tar", "-x", "-f", "-", "--no-same-owner", "--no-same-permissions", NULL};
 	int r = make_layer(&importing->outer, importing->error);
 	if (r == 0)
 		r = run_tar(importing->outer, argv, fd, importing->error);

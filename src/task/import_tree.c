@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "base/path.h"
 #include "layer/copy_file.h"
 #include "layer/oci.h"
 #include "layer/upper_walk.h"
@@ -12,6 +13,47 @@
 #include <sys/xattr.h>
 
 static const char stage[] = "import";
+
+enum { ROOTS_MAX = 64 };
+
+/* ---- the roots ---- */
+
+static bool is_root_path(const char *path)
+{
+	cleanup_free char *clean = path_absolute("/", path);
+	return clean && strcmp(clean, path) == 0 && path[0] == '/' && path[1];
+}
+
+static const char *find_fault(const json_t *roots)
+{
+	const char *path, *other;
+	json_t *base, *unused;
+	if (!json_is_object(roots) || json_object_size(roots) > ROOTS_MAX)
+		return "it does not say which directories it is about";
+	json_object_foreach((json_t *)roots, path, base)
+	{
+		if (!is_root_path(path) || (!json_is_null(base) && !json_is_string(base)) ||
+			(json_is_string(base) && !is_root_path(json_string_value(base))))
+			return "a root is no path";
+		json_object_foreach((json_t *)roots, other,
+			unused) if (strcmp(other, path) != 0 &&
+				    path_is_below(
+					    other, path)) return "its roots lie in one another";
+	}
+	return NULL;
+}
+
+json_t *import_roots(const char *text, const char **ret_why)
+{
+	json_t *roots = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+	*ret_why = find_fault(roots);
+	if (!*ret_why)
+		return roots;
+	json_decref(roots);
+	return NULL;
+}
+
+/* ---- the tree ---- */
 
 /* A directory that the walk is in: what it will be again. */
 struct inside {
@@ -52,8 +94,8 @@ static int enter(struct converting *converting, const struct upper_entry *entry)
 		converting->directories = directories;
 		converting->capacity = capacity;
 	}
-	converting->directories[converting->depth++] = (struct inside){
-		.modified = entry->st.st_mtim, .mode = entry->st.st_mode & 01777};
+	converting->directories[converting->depth++] =
+		(struct inside){.modified = entry->st.st_mtim, .mode = entry->st.st_mode & 01777};
 	/* A mode may forbid to look or to write. */
 	if ((entry->st.st_mode & 0700) != 0700 &&
 		fchmodat(entry->directory, entry->name, 0700, 0) < 0)
@@ -79,7 +121,7 @@ static int make_whiteout(const struct upper_entry *entry)
 		return -errno;
 	if (strcmp(entry->name, OCI_OPAQUE) == 0)
 		return fsetxattr(entry->directory, "user.overlay.opaque", "y", 1, 0) < 0 ? -errno
-											  : 0;
+											 : 0;
 	if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
 		strncmp(name, OCI_WHITEOUT, strlen(OCI_WHITEOUT)) == 0)
 		return -EBADMSG;

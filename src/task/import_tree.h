@@ -4,7 +4,12 @@
 
 #include "base/error.h"
 
+#include <jansson.h>
 #include <stdint.h>
+
+/* Which directories an image is about, from its label: an object that has a path of the host's, or
+ * null, for each; the caller drops the reference. NULL: *ret_why says what is wrong. */
+json_t *import_roots(const char *text, const char **ret_why);
 
 /* ".wh.NAME" becomes a whiteout, ".wh..wh..opq" its directory's mark; marks that the image brought
  * along and set-id bits go; devices are refused. Modes and times of directories stay. *entries and

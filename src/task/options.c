@@ -120,13 +120,14 @@ static int set_on_leak(struct task_spec *spec, const char *directory, const char
 		spec->scrub = value[0] == 's';
 		return 0;
 	}
-	if (strcmp(value, "allow-unsearched") == 0) {
-		spec->unsearched_allowed = true;
+	if (strcmp(value, "refuse-unsearched") == 0) {
+		spec->unsearched_refused = true;
 		return 0;
 	}
 	if (strncmp(value, allow, strlen(allow)) != 0) {
 		error_set(error, EINVAL, stage,
-			"on-leak: '%.64s' is not one of: fail, scrub, allow=NAME, allow-unsearched",
+			"on-leak: '%.64s' is not one of: fail, scrub, allow=NAME, "
+			"refuse-unsearched",
 			value);
 		return error_hint(error, "allow=NAME,... lets these secrets stay where they are");
 	}
@@ -171,7 +172,7 @@ static const struct task_key keys[] = {
 	{"attempts", "N", "so many agents, side by side", set_count, KEY(attempts)},
 	{"jobs", "K", "at most so many at a time", set_count, KEY(jobs)},
 	{"refresh", NULL, "make the set-up anew, whatever is cached", set_flag, KEY(refresh)},
-	{"on-leak", "fail|scrub|allow=NAME|allow-unsearched",
+	{"on-leak", "fail|scrub|allow=NAME|refuse-unsearched",
 		"a secret that the set-up left behind", set_on_leak, 0, true},
 	{"branch-in", "BARE_REPO", "put the result there as branch coffer/ID", set_path,
 		KEY(branch_in)},

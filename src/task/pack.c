@@ -1,8 +1,9 @@
-/* Theory of operation. Two throw-away layers, one on the prepared layer and one on the agent's; in a
- * box on each, git makes a tree of what is there, with a .git of its own whose objects stand on the
- * clone's. What differs between the two trees, less what must not or cannot leave (pack_choose.c),
- * is put on the clone's commit in a third run: so what set-up did is not in the patch, and the patch
- * applies to the commit. Patch and bundle are then copied out, whole or not at all. */
+/* Theory of operation. Two throw-away layers, one on the prepared layer and one on the agent's; in
+ * a box on each, git makes a tree of what is there, with a .git of its own whose objects stand on
+ * the clone's. What differs between the two trees, less what must not or cannot leave
+ * (pack_choose.c), is put on the clone's commit in a third run: so what set-up did is not in the
+ * patch, and the patch applies to the commit. Patch and bundle are then copied out, whole or not at
+ * all. */
 #include "task/pack.h"
 
 #include "base/cleanup.h"
@@ -27,7 +28,7 @@ static const char stage[] = "patch";
 #define CLONE_GIT "/source/git"
 #define PREPARED "/source/prepared"
 
-enum { COPY_BYTES = 128 * 1024 };
+enum { COPY_BYTES = 128 * 1024, MAX_ATTEMPTS = 50 };
 
 struct pack {
 	const struct pack_request *request;
@@ -66,7 +67,10 @@ static int make_scratch(const struct pack *pack, const char *on, const char *kin
 	snprintf(name, sizeof(name), "pack-%s-%.16s", kind, pack->request->agent_layer);
 	discard(name, &ignored);
 	const struct layer_options options = {.name = name, .on = on, .purpose = "scratch"};
-	int r = layer_create(&options, &layer, pack->error);
+	int r = -EBUSY;
+	/* Other attempts make theirs on the same layer, each in a moment. */
+	for (int i = 0; r == -EBUSY && i < MAX_ATTEMPTS; i++)
+		r = layer_create(&options, &layer, pack->error);
 	if (r < 0)
 		return r;
 	*ret = strdup(layer->id);
@@ -125,6 +129,7 @@ static const char *const list_names[PACK_LISTS] = {
 	[PACK_NESTED] = "nested",
 	[PACK_EMPTY] = "empty",
 	[PACK_SPECIAL] = "special",
+	[PACK_DEEP] = "deep",
 	[PACK_LARGE] = "large",
 	[PACK_LEFT] = "left",
 	[PACK_LINKS] = "links",
@@ -283,14 +288,15 @@ static int copy_out(const struct pack *pack, const char *name, char **ret_path)
 		pack->final_scratch, TASK_HOME, inside, 2ULL * MAX_PACK_BYTES, pack->error);
 	if (from < 0)
 		return from;
-	char making[64];
-	snprintf(making, sizeof(making), ".%s.%s", name, pack->out);
 	cleanup_close int directory =
 		open(request->out_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_close int to =
-		directory < 0 ? -1
-			      : openat(directory, making,
-					O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	char making[64];
+	snprintf(making, sizeof(making), ".%s.new", name);
+	/* What a killed one has left. */
+	if (directory >= 0)
+		unlinkat(directory, making, 0);
+	const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+	cleanup_close int to = directory < 0 ? -1 : openat(directory, making, flags, 0600);
 	if (to < 0)
 		return error_set_errno(pack->error, errno, stage, "%s", *ret_path);
 	int r = copy(from, to);
@@ -331,11 +337,10 @@ static int take_trial(struct pack_result *result, const char *how)
 	static const struct {
 		const char *how, *text;
 	} notes[] = {
-		{"keep-cr\n",
-			"patch: it has lines that end in CR LF: `git am --keep-cr`, or `git apply`"},
-		{"apply\n",
-			"patch: `git am` would not read it as it is: use `git apply` or the bundle"},
-		{"bundle\n", "patch: `git apply` would not give the same tree: use the bundle"},
+		{"keep-cr\n", "patch: lines end in CR LF: `git am --keep-cr`, or `git apply`"},
+		{"apply\n", "patch: `git am` cannot read it: `git apply`, or the bundle"},
+		{"untried\n", "patch: of too many files to be tried before it left"},
+		{"bundle\n", "patch: `git apply` gives another tree: the bundle"},
 	};
 	for (size_t i = 0; i < ARRAY_SIZE(notes); i++)
 		if (strcmp(how, notes[i].how) == 0)

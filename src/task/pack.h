@@ -42,9 +42,9 @@ struct patch_apply_options {
 	bool protected_names;        /* also .git, .vscode, .envrc, ...: someone has looked */
 	const struct strv *settings; /* more of the box's policy: limits */
 };
-/* report_fd gets a line for each file that is (or would be) changed, "A PATH", "M PATH" or "D PATH",
- * or for each that stands in the way, "! PATH: why"; nothing in them is a terminal's business.
- * -ECANCELED: nothing was applied, and the report says why. */
+/* report_fd gets a line for each file that is (or would be) changed, "A PATH", "M PATH" or "D
+ * PATH", or for each that stands in the way, "! PATH: why"; nothing in them is a terminal's
+ * business. -ECANCELED: nothing was applied, and the report says why. */
 int task_patch_apply(const struct patch_apply_options *options, int report_fd, struct error *error);
 
 #endif

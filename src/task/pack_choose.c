@@ -1,7 +1,7 @@
-/* Theory of operation. Between the prepared tree and the final one lies what the agent did, and what
- * git sees of it differently now: a .gitignore that has changed uncovers files of the set-up. So a
- * file that is new to git leaves only if the agent's own layers hold it. What git cannot carry, or
- * what would make the patch a burden, stays, and is said. */
+/* Theory of operation. Between the prepared tree and the final one lies what the agent did, and
+ * what git sees of it differently now: a .gitignore that has changed uncovers files of the set-up.
+ * So a file that is new to git leaves only if the agent's own layers hold it. What git cannot
+ * carry, or what would make the patch a burden, stays, and is said. */
 #include "task/pack_internal.h"
 
 #include "base/cleanup.h"
@@ -281,6 +281,7 @@ int pack_choose(const struct pack_choice *choice, struct buffer *ret_index,
 		{PACK_NESTED, "a repository of its own: its files leave, its history stays"},
 		{PACK_SPECIAL, "neither a file nor a link"},
 		{PACK_EMPTY, "an empty directory"},
+		{PACK_DEEP, "git cannot go there: its path is too long"},
 	};
 	struct state state = {
 		.choice = choice, .index = ret_index, .skipped = ret_skipped, .error = error};

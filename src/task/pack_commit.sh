@@ -1,5 +1,5 @@
-# Makes a commit of changes (on standard input, as `git update-index -z --index-info` reads them) and
-# what leaves the task: patch and bundle.
+# Makes a commit of changes (on standard input, as `git update-index -z --index-info` reads them)
+# and what leaves the task: patch and bundle.
 #
 #	OUT, COMMIT   as in pack_tree.sh
 #	BRANCH, MESSAGE
@@ -40,7 +40,10 @@ mails() {
 		gives "$out/mail/diff"
 }
 how=bundle
-if gives "$out/patch"; then
+# Git's time for it grows faster than the patch.
+if [ "$(git diff-tree -r --no-renames --name-only "$COMMIT" "$commit" | wc -l)" -gt 20000 ]; then
+	how=untried
+elif gives "$out/patch"; then
 	how=apply
 	if mails; then
 		how=am

@@ -14,6 +14,7 @@ enum pack_list {
 	PACK_NESTED,  /* .git below the top */
 	PACK_EMPTY,   /* directories */
 	PACK_SPECIAL, /* neither file, directory nor link */
+	PACK_DEEP,    /* directories that git could not open */
 	PACK_LARGE,
 	PACK_LEFT,    /* what git did not take, though no .gitignore says so */
 	PACK_LINKS,   /* submodules, and in the same order */

@@ -7,8 +7,8 @@
 # With /source/prepared (the OUT of the prepared tree) it tells what has changed since.
 #
 # This box's layer is thrown away, so what git would trip over is simply put out of its way: special
-# files, locks on directories, repositories within the tree. GIT_DIR is this script's own; /workspace
-# may hold anything as .git, and git never looks at it.
+# files, locks on directories, repositories within the tree. GIT_DIR is this script's own;
+# /workspace may hold anything as .git, and git never looks at it.
 
 case $HOME in /*) cd "$HOME" ;; esac
 [ -w "$HOME" ] || chmod u+rwx "$HOME"
@@ -51,8 +51,12 @@ sed -z 's/[][*?\\ !#]/\\&/g; s/\n/?/g; s/^/\//' "$out/large" | tr '\0' '\n' >"$G
 
 # Every blob goes into one pack: a million small files are no million files here.
 code=0
-git -c core.bigFileThreshold=1 add -A --ignore-errors . || code=$?
+git -c core.bigFileThreshold=1 add -A --ignore-errors . 2>"$out/words" || code=$?
+cat "$out/words" >&2
 [ "$code" -le 1 ] || exit "$code"
+# Where a path is too long for git it only warns, in a line that is itself cut.
+sed -n "s/^warning: could not open directory '//p" "$out/words" | sed "s/': .*//" | sort -u |
+	tr '\n' '\0' >"$out/deep"
 git ls-files -z -o --exclude-per-directory=.gitignore >"$out/left"
 git diff-files -z --name-only >>"$out/left"
 git write-tree >"$out/tree"

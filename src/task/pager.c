@@ -12,7 +12,8 @@ static _Noreturn void run_pager(const char *command, int from)
 {
 	signal(SIGPIPE, SIG_DFL);
 	dup2(from, STDIN_FILENO);
-	/* Leave if it fits on one screen; pass colours on, nothing else; do not clear the screen. */
+	/* Leave if it fits on one screen; pass colours on, nothing else; do not clear the
+	 * screen. */
 	setenv("LESS", "FRX", 0);
 	execl("/bin/sh", "sh", "-c", command, NULL);
 	_exit(127);

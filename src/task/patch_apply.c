@@ -177,12 +177,10 @@ static int make_layer(struct patch *patch)
 	snprintf(name, sizeof(name), "patch-%016llx", (unsigned long long)hash);
 	struct layer *layer = NULL;
 	struct error ignored;
-	int r = layer_recover(patch->error);
-	if (r < 0)
-		return r;
+	layer_recover(&ignored); /* what cannot be finished in another tree is no matter here */
 	discard(name, &ignored);
 	const struct layer_options options = {.name = name, .purpose = "scratch"};
-	r = layer_create(&options, &layer, patch->error);
+	int r = layer_create(&options, &layer, patch->error);
 	if (r < 0)
 		return r;
 	patch->layer = strdup(layer->id);

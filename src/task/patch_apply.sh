@@ -2,8 +2,8 @@
 #
 #	THREE_WAY   or empty; then /source/git is that tree's repository, of which objects are read
 #
-# The tree's own .git is never used: not its index, and not its configuration. Its .gitattributes say
-# how its lines end, as for any git.
+# The tree's own .git is never used: not its index, and not its configuration. Its .gitattributes
+# say how its lines end, as for any git.
 
 GIT_DIR=${TMPDIR:-/tmp}/coffer-apply GIT_WORK_TREE=/workspace
 export GIT_DIR GIT_WORK_TREE

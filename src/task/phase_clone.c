@@ -27,7 +27,8 @@ static int body(struct task_work *work, struct error *error)
 	int r = task_setup_settings(spec, &settings);
 	if (r < 0)
 		return error_set_errno(error, -r, stage, "the settings");
-	struct clone_request request = {.repository = spec->repository,
+	struct clone_request request = {
+		.repository = work->task->location ? work->task->location : spec->repository,
 		.ref = spec->ref,
 		.depth = (unsigned)spec->depth,
 		.filter = spec->filter,

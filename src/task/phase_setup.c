@@ -60,9 +60,13 @@ static int read_secrets(const struct task_spec *spec, struct secret_values *valu
 		if (r < 0)
 			return r;
 		const struct secret_value *added = &values->items[values->count - 1];
-		char *pair = NULL;
-		if (asprintf(&pair, "%s=%s", added->name, added->value) < 0 ||
-			strv_add_owned(file ? files : environment, pair) < 0)
+		cleanup_free char *pair = NULL;
+		if (asprintf(&pair, "%s=%s", added->name, added->value) < 0) {
+			pair = NULL;
+			return error_set_errno(error, ENOMEM, stage, "the secrets");
+		}
+		/* As a file each of them: those values the box's output is kept clean of. */
+		if (strv_add(files, pair) < 0 || (!file && strv_add(environment, pair) < 0))
 			return error_set_errno(error, ENOMEM, stage, "the secrets");
 	}
 	return 0;
@@ -168,7 +172,7 @@ static json_t *list_leaks(const struct task_spec *spec, const struct secret_find
 	}
 	for (size_t i = 0; r == 0 && i < findings->unreadable.count; i++)
 		r = add_leak(leaks, findings->unreadable.items[i], NULL, "unsearched",
-			spec->unsearched_allowed ? "allowed" : "refused");
+			spec->unsearched_refused ? "refused" : "kept");
 	if (r == 0)
 		return leaks;
 	json_decref(leaks);
@@ -229,8 +233,8 @@ static int complain_leaks(const json_t *leaks, uint64_t lost, struct error *erro
 			      "its layer was removed. --on-leak scrub takes them out, --on-leak "
 			      "allow=%s lets that one stay",
 			      name)
-		    : error_hint(error, "its layer was removed. --on-leak allow-unsearched lets "
-					"such files stay");
+		    : error_hint(error, "its layer was removed. Without --on-leak "
+					"refuse-unsearched such files stay, and are named");
 }
 
 static int search(struct task_work *work, const struct secret_values *values, struct error *error)

@@ -1,8 +1,9 @@
-/* Theory of operation. What a set-up makes is kept, and found again by a key: the digest of all that
- * it depended on. A secret's value is not part of it: the layer was searched and holds none, and a
- * token that is renewed for each run would leave nothing to be found. Its name and source are, as is
- * what was allowed to stay behind. Who makes a layer has a row that says so; others with the same
- * key wait until it is ready, or until the maker's task is no longer locked, and then make it. */
+/* Theory of operation. What a set-up makes is kept, and found again by a key: the digest of all
+ * that it depended on. A secret's value is not part of it: the layer was searched and holds
+ * none, and a token that is renewed for each run would leave nothing to be found. Its name and
+ * source are, as is what was allowed to stay behind. Who makes a layer has a row that says so;
+ * others with the same key wait until it is ready, or until the maker's task is no longer
+ * locked, and then make it. */
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -148,7 +149,7 @@ static int make_key(
 	add_list(&key, "env", &spec->environment);
 	add_list(&key, "secret", &spec->secrets);
 	add_part(&key, "scrub", &spec->scrub, sizeof(spec->scrub));
-	add_part(&key, "unsearched", &spec->unsearched_allowed, sizeof(spec->unsearched_allowed));
+	add_part(&key, "unsearched", &spec->unsearched_refused, sizeof(spec->unsearched_refused));
 	add_list(&key, "leak", &spec->leaks_allowed);
 	add_list(&key, "allow-domain", &spec->domains);
 	add_list(&key, "setup-limit", &spec->setup_limits);

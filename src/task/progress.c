@@ -106,7 +106,7 @@ static void append_facts(struct buffer *line, const struct task *task)
 	if (progress->phase == PHASE_CLONE)
 		append_bytes(line, fetched_bytes(task), "fetched");
 	if (task->spec.attempts > 1 && progress->phase >= PHASE_AGENT)
-		buffer_append_format(line, ", %u of %llu agents done, %u at work", progress->ended,
+		buffer_append_format(line, ", %u/%llu done, %u at work", progress->ended,
 			(unsigned long long)task->spec.attempts, progress->running);
 	if (progress->layers)
 		buffer_append_format(

@@ -199,7 +199,7 @@ static bool is_old(int at, const char *name)
 	       st.st_mtim.tv_sec + MAKING_S < task_now_us() / 1000000;
 }
 
-/* A directory without a row: of a task that was being made, or being removed, when it was killed. */
+/* A directory without a row: of a task that was being made or removed when a kill came. */
 static bool is_leftover(int at, const char *name, const struct strv *known)
 {
 	if (strncmp(name, ".new-", 5) == 0 || strncmp(name, ".dead-", 6) == 0)

@@ -1,6 +1,6 @@
-/* Where a repository is, as a person or a stranger's .gitmodules writes it. Only what is in the table
- * of repository_url.c is understood: git itself would start any program that such a text names
- * ("ext::sh -c ..."). Nothing here looks at the file system or the network. */
+/* Where a repository is, as a person or a stranger's .gitmodules writes it. Only what is in the
+ * table of repository_url.c is understood: git itself would start any program that such a text
+ * names ("ext::sh -c ..."). Nothing here looks at the file system or the network. */
 #ifndef COFFER_TASK_REPOSITORY_URL_H
 #define COFFER_TASK_REPOSITORY_URL_H
 
@@ -11,15 +11,15 @@
 enum repository_transport {
 	REPOSITORY_LOCAL, /* a path, or file:// */
 	REPOSITORY_HTTPS,
-	REPOSITORY_HTTP, /* whoever sits between may change what comes: its host is to be named */
+	REPOSITORY_HTTP, /* who sits between may change what comes: its host is to be named */
 	REPOSITORY_SSH,  /* ssh://, or [USER@]HOST:PATH */
 };
 
 struct repository_url {
 	enum repository_transport transport;
-	char *host;    /* lower case, an IPv6 address without its brackets; NULL: local */
-	unsigned port; /* 0: local */
-	char *text; /* for git, .git/config, logs and people: without credentials; local: the path */
+	char *host;        /* lower case, an IPv6 address without its brackets; NULL: local */
+	unsigned port;     /* 0: local */
+	char *text;        /* for git, logs and people: without credentials; local: the path */
 	char *credentials; /* "USER:PASSWORD" as HTTP's Basic has them; NULL: none were written */
 };
 

@@ -1,11 +1,11 @@
-/* Theory of operation. Each way to write text down is a chain with one node between any two bytes of
- * the value, and what may stand for a byte is a path between two of them: the byte itself, or any of
- * its escapes. So every mixture of escaped and plain bytes is found, and every letter case of hex
- * digits, in one pass and without decoding. What encoders put between (line breaks, separators,
- * an escape of the escape) are loops.
+/* Theory of operation. Each way to write text down is a chain with one node between any two bytes
+ * of the value, and what may stand for a byte is a path between two of them: the byte itself, or
+ * any of its escapes. So every mixture of escaped and plain bytes is found, and every letter case
+ * of hex digits, in one pass and without decoding. What encoders put between (line breaks,
+ * separators, an escape of the escape) are loops.
  *
- * The encodings that mix bytes (base64, base32, base85) depend on where the value begins in a group:
- * there is a chain for each alignment, of those characters that the value alone decides. */
+ * The encodings that mix bytes (base64, base32, base85) depend on where the value begins in a
+ * group: there is a chain for each alignment, of those characters that the value alone decides. */
 #include "task/secret_forms.h"
 
 #include "base/cleanup.h"
@@ -87,8 +87,8 @@ static void way(const struct drawing *d, uint32_t from, const char *text, uint32
 		edge(d, from, (unsigned char)toupper((unsigned char)*text), to);
 }
 
-static void __attribute__((format(printf, 4, 5))) way_of(
-	const struct drawing *d, uint32_t from, uint32_t to, const char *format, ...)
+static void __attribute__((format(printf, 4, 5)))
+way_of(const struct drawing *d, uint32_t from, uint32_t to, const char *format, ...)
 {
 	char text[32];
 	va_list args;
@@ -408,8 +408,8 @@ static void draw_base64_digits(const struct drawing *d, const char *digits, size
 	automaton_accept(d->automaton, node, d->value);
 }
 
-/* Encodes with every alignment; `more` times again. Values that shorten to less than can be told from
- * other data do not come here: eight bytes are ten digits. */
+/* Encodes with every alignment; `more` times again. Values that shorten to less than can be told
+ * from other data do not come here: eight bytes are ten digits. */
 static void draw_base64(const struct drawing *d, int more)
 {
 	cleanup_free char *digits = malloc(d->length * 2 + 4);
@@ -495,8 +495,8 @@ static void draw_base85(const struct drawing *d, bool ascii85)
 
 /* ---- all of them ---- */
 
-static void draw_chain(struct drawing *d,
-	void (*draw)(const struct drawing *d, const uint32_t *nodes))
+static void draw_chain(
+	struct drawing *d, void (*draw)(const struct drawing *d, const uint32_t *nodes))
 {
 	cleanup_free uint32_t *nodes = begin_chain(d);
 	if (nodes)
@@ -531,8 +531,7 @@ bool secret_form_is_whole(const struct secret_value *value, enum secret_form for
 	return form == FORM_PLAIN || length_to_find(value) <= PART_BYTES;
 }
 
-void secret_forms_draw(
-	struct automaton *automaton, const struct secret_value *value, size_t index)
+void secret_forms_draw(struct automaton *automaton, const struct secret_value *value, size_t index)
 {
 	struct drawing whole = {.automaton = automaton,
 		.data = (const unsigned char *)value->value,

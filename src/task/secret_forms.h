@@ -41,7 +41,6 @@ enum { SECRET_VALUE_END = 1 + MAX_SECRETS * FORMS_COUNT };
 bool secret_form_is_whole(const struct secret_value *value, enum secret_form form);
 
 /* Draws every form of one secret. */
-void secret_forms_draw(
-	struct automaton *automaton, const struct secret_value *value, size_t index);
+void secret_forms_draw(struct automaton *automaton, const struct secret_value *value, size_t index);
 
 #endif

@@ -1,9 +1,10 @@
-/* Theory of operation. This runs outside of any box, on files that a box wrote, and so does as little
- * as can be: nothing is unpacked here. An entry that was found is opened beneath the layer's upper,
- * through no link. If it is a file with a secret in its own bytes, the same automaton goes over it,
- * and where something ends, goes back to where it began; those bytes become stars. Everything else
- * that holds one (an archive, a name, a link's target) is removed, as is what cannot be overwritten
- * with certainty. Whether it was enough is not judged here: the layer is searched again. */
+/* Theory of operation. This runs outside of any box, on files that a box wrote, and so does as
+ * little as can be: nothing is unpacked here. An entry that was found is opened beneath the layer's
+ * upper, through no link. If it is a file with a secret in its own bytes, the same automaton goes
+ * over it, and where something ends, goes back to where it began; those bytes become stars.
+ * Everything else that holds one (an archive, a name, a link's target) is removed, as is what
+ * cannot be overwritten with certainty. Whether it was enough is not judged here: the layer is
+ * searched again. */
 #include "base/buffer.h"
 #include "base/cleanup.h"
 #include "base/fd.h"
@@ -39,7 +40,7 @@ struct scrub {
 	struct span {
 		uint64_t begin, end;
 		bool doubtful; /* only a part of a value, in the midst of more of it */
-	} *spans;
+	} * spans;
 	size_t spans_count;
 	char back[BACK_BYTES], data[READ_BYTES];
 };
@@ -133,8 +134,7 @@ static int find_spans(struct scrub *scrub)
 		}
 		for (size_t at = 0; at < (size_t)count && r == 0;) {
 			at += automaton_run(&cursor, scrub->data + at, (size_t)count - at);
-			size_t found =
-				automaton_accepted(&cursor, values, ARRAY_SIZE(values));
+			size_t found = automaton_accepted(&cursor, values, ARRAY_SIZE(values));
 			for (size_t i = 0; i < found && r == 0; i++)
 				r = add_span(scrub, values[i], offset + at);
 		}
@@ -155,8 +155,7 @@ static int write_stars(struct scrub *scrub)
 			size_t length = span.end - span.begin < READ_BYTES
 						? (size_t)(span.end - span.begin)
 						: READ_BYTES;
-			ssize_t count =
-				pwrite(scrub->file, scrub->data, length, (off_t)span.begin);
+			ssize_t count = pwrite(scrub->file, scrub->data, length, (off_t)span.begin);
 			if (count <= 0)
 				return count < 0 ? -errno : -EIO;
 			span.begin += (uint64_t)count;
@@ -325,8 +324,8 @@ int secret_scrub_layer(const char *layer_id, const struct secret_values *values,
 	const struct secret_findings *findings, struct error *error)
 {
 	if (findings->lost)
-		return error_set(error, E2BIG, stage,
-			"more was found than is kept: nothing was scrubbed");
+		return error_set(
+			error, E2BIG, stage, "more was found than is kept: nothing was scrubbed");
 	int r = scrub_layer(layer_id, values, findings, error);
 	if (r < 0)
 		return r;

@@ -1,8 +1,8 @@
-/* Theory of operation. What a stranger's programs wrote is taken apart in a box: this program itself,
- * started there as `coffer-task search`, which sees the uppers of the layer read-only, gets the values
- * through a pipe, and writes what it found into a file in memory. That box has no network and a layer
- * of its own that is thrown away. What it says is not trusted either: names and forms are looked up,
- * and an answer without its last line is an error. */
+/* Theory of operation. What a stranger's programs wrote is taken apart in a box: this program
+ * itself, started there as `coffer-task search`, which sees the uppers of the layer read-only, gets
+ * the values through a pipe, and writes what it found into a file in memory. That box has no
+ * network and a layer of its own that is thrown away. What it says is not trusted either: names and
+ * forms are looked up, and an answer without its last line is an error. */
 #include "task/secret_search.h"
 
 #include "base/buffer.h"
@@ -101,8 +101,7 @@ static int take_finding(struct answer *answer, const json_t *line)
 	if (!items)
 		return -ENOMEM;
 	findings->items = items;
-	struct secret_finding finding = {
-		.path = path_in_box(answer, line, "path"),
+	struct secret_finding finding = {.path = path_in_box(answer, line, "path"),
 		.form = form ? secret_form_known(form) : NULL,
 		.where = known_place(json_string_value(json_object_get(line, "where"))),
 		.offset_bytes = (uint64_t)json_integer_value(json_object_get(line, "offset")),
@@ -166,9 +165,8 @@ static int take_answer(struct answer *answer, int file, struct error *error)
 	}
 	if (r == 0 && !answer->done)
 		r = -EBADMSG;
-	return r < 0 ? error_set(error, -r, stage,
-			       "the search for secrets did not come to its end") :
-		       0;
+	return r < 0 ? error_set(error, -r, stage, "the search for secrets did not come to its end")
+		     : 0;
 }
 
 /* ---- the box ---- */

@@ -37,7 +37,8 @@ struct secret_finding {
 	const char *form;      /* static: "plain", "base64", "hex", "percent-encoded", ... */
 	const char *where;     /* static: "content", "archive", "name", "link", "attribute" */
 	uint64_t offset_bytes; /* of content: where it ends */
-	/* For secret_scrub_layer(), never to be shown: which root, and the entry's path below it. */
+	/* For secret_scrub_layer(), never to be shown: which root, and the entry's path below
+	 * it. */
 	size_t root;
 	char *entry;
 };

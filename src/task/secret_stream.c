@@ -1,12 +1,12 @@
-/* Theory of operation. One automaton finds, in one pass, every form of every secret and the beginning
- * of everything that can be unpacked here, wherever it stands: a gzip after another, a zlib stream
- * in an object of git, an entry of a zip that no directory lists. What a beginning promises is tried:
- * an unpacker reads on beside the automaton, and what it brings is a stream of its own, looked at in
- * the same way. Most such beginnings are two bytes of something else; those end within some dozen
- * bytes, at the first that cannot be.
+/* Theory of operation. One automaton finds, in one pass, every form of every secret and the
+ * beginning of everything that can be unpacked here, wherever it stands: a gzip after another, a
+ * zlib stream in an object of git, an entry of a zip that no directory lists. What a beginning
+ * promises is tried: an unpacker reads on beside the automaton, and what it brings is a stream of
+ * its own, looked at in the same way. Most such beginnings are two bytes of something else; those
+ * end within some dozen bytes, at the first that cannot be.
  *
- * So archives are not parsed to find what is in them. A tar is only followed from header to header to
- * say in which member something was found.
+ * So archives are not parsed to find what is in them. A tar is only followed from header to header
+ * to say in which member something was found.
  *
  * All is bounded: depth, unpackers at one time, and the sum of bytes that they read and write, for
  * one file (by its size) and for all. What is beyond a bound is told as unreadable. */
@@ -46,10 +46,10 @@ struct tar {
 	bool on;
 	char block[TAR_BLOCK_BYTES];
 	size_t block_used;
-	uint64_t data_left;    /* of the member, padding included */
-	char *long_name;       /* that a header before this one gives; or NULL */
+	uint64_t data_left; /* of the member, padding included */
+	char *long_name;    /* that a header before this one gives; or NULL */
 	size_t long_used;
-	char long_type;        /* 'L', 'x': data_left is such a name; else 0 */
+	char long_type; /* 'L', 'x': data_left is such a name; else 0 */
 	uint64_t long_left;
 };
 
@@ -63,7 +63,7 @@ struct stream {
 	size_t unpackers_count;
 	struct tar tar;
 	struct member members[MEMBERS]; /* a tar's, and an entry of a zip that is stored as it is */
-	char head[HEAD_BYTES]; /* the first bytes of the member or file */
+	char head[HEAD_BYTES];          /* the first bytes of the member or file */
 	uint64_t head_begin;
 	size_t head_used;
 	uint64_t seen_member; /* whose hits `seen` has */
@@ -215,7 +215,9 @@ static const struct {
 	unsigned char length;
 	const char *why;
 } foreign[] = {
-	{"\xfd" "7zXZ", 6, "is compressed with xz, which is not searched"},
+	{"\xfd"
+	 "7zXZ",
+		6, "is compressed with xz, which is not searched"},
 	{"BZh", 3, "is compressed with bzip2, which is not searched"},
 	{"\x28\xb5\x2f\xfd", 4, "is compressed with zstd, which is not searched"},
 	{"\x04\x22\x4d\x18", 4, "is compressed with lz4, which is not searched"},
@@ -289,9 +291,8 @@ static void start_unpacker(struct stream *stream, const struct magic *magic, con
 	bool at_start = begin == 0;
 	for (size_t i = 0; i < MEMBERS; i++)
 		at_start |= begin == stream->members[i].begin;
-	/* The objects of a pack are zlib streams, which its own unpacker reads. */
-	for (size_t i = 0; i < stream->unpackers_count && magic->kind == MAGIC_ZLIB; i++)
-		if (unpacker_kind(stream->unpackers[i]) == MAGIC_PACK)
+	for (size_t i = 0; i < stream->unpackers_count; i++)
+		if (unpacker_reads(stream->unpackers[i], begin))
 			return;
 	if (stream->unpackers_count == MAX_SEARCH_UNPACKERS) {
 		if (magic->kind != MAGIC_ZLIB)
@@ -308,8 +309,8 @@ static void start_unpacker(struct stream *stream, const struct magic *magic, con
 		unpacker_stop(unpacker);
 }
 
-/* Something ends at `at` in data. Of one secret's forms the simplest is told: text without an escape
- * is also a mixture with none. */
+/* Something ends at `at` in data. Of one secret's forms the simplest is told: text without an
+ * escape is also a mixture with none. */
 static void accepted(struct stream *stream, const char *data, size_t length, size_t at)
 {
 	uint32_t values[ACCEPTED_MAX];
@@ -377,8 +378,8 @@ static bool is_tar_header(const char *block)
 static void take_pax_path(struct tar *tar)
 {
 	char *path = memmem(tar->long_name, tar->long_used, " path=", 6);
-	char *end = path ? memchr(path, '\n', tar->long_used - (size_t)(path - tar->long_name))
-			 : NULL;
+	char *end =
+		path ? memchr(path, '\n', tar->long_used - (size_t)(path - tar->long_name)) : NULL;
 	if (!end) {
 		free(steal_pointer(&tar->long_name));
 		return;
@@ -420,8 +421,8 @@ static void tar_header(struct stream *stream)
 	}
 	if (strchr("1234567", block[156]) && block[156] != '7' && block[156])
 		tar->data_left = 0; /* links and devices have none, whatever the field says */
-	stream_set_member(stream, MEMBER_OF_TAR, tar->long_name ? tar->long_name : name, stream->offset,
-		stream->offset + tar->data_left);
+	stream_set_member(stream, MEMBER_OF_TAR, tar->long_name ? tar->long_name : name,
+		stream->offset, stream->offset + tar->data_left);
 	if (has_prefix)
 		look_at_name(stream, name);
 	free(steal_pointer(&tar->long_name));
@@ -504,8 +505,7 @@ int search_begin(struct search *search, uint64_t file_bytes, struct stream **ret
 
 struct stream *stream_inner(struct stream *outer, const char *name, uint64_t offset_bytes)
 {
-	return stream_new(
-		outer->search, member_path(outer, offset_bytes, name), outer->depth + 1);
+	return stream_new(outer->search, member_path(outer, offset_bytes, name), outer->depth + 1);
 }
 
 struct search *stream_search(const struct stream *stream)

@@ -24,8 +24,8 @@ struct search_calls {
 };
 
 /* values and calls are borrowed. */
-int search_new(const struct secret_values *values, const struct search_calls *calls,
-	struct search **ret);
+int search_new(
+	const struct secret_values *values, const struct search_calls *calls, struct search **ret);
 void search_free(struct search *search);
 
 /* One file. Each form of each secret is told once a member. */
@@ -34,8 +34,8 @@ void stream_feed(struct stream *stream, const char *data, size_t length_bytes);
 /* 0, or -errno: something was not looked at. */
 int search_end(struct stream *stream);
 
-/* Whether text, which is continued from before if `more` says so, holds a secret: its index and form.
- * For names, which are not unpacked. */
+/* Whether text, which is continued from before if `more` says so, holds a secret: its index and
+ * form. For names, which are not unpacked. */
 bool search_text(struct search *search, const char *text, size_t length_bytes, size_t *ret_secret,
 	enum secret_form *ret_form);
 
@@ -51,13 +51,14 @@ enum magic_kind { MAGIC_ZLIB, MAGIC_GZIP, MAGIC_ZIP, MAGIC_PACK };
 const struct magic *magic_table(size_t *ret_count);
 
 /* An unpacker for what begins with magic, of which it has read all, in `outer`, `at` the start of a
- * member or file (then what is broken is told) or anywhere. NULL: none can be had, and that was told
- * if it matters. */
+ * member or file (then what is broken is told) or anywhere. NULL: none can be had, and that was
+ * told if it matters. */
 struct unpacker *unpacker_start(
 	struct stream *outer, const struct magic *magic, uint64_t offset_bytes, bool at_start);
 /* False: it has come to its end, or what it reads is no such thing. */
 bool unpacker_feed(struct unpacker *unpacker, const char *data, size_t length_bytes);
-enum magic_kind unpacker_kind(const struct unpacker *unpacker);
+/* Whether what begins there is an object of the pack that it reads: then it needs no other. */
+bool unpacker_reads(const struct unpacker *unpacker, uint64_t offset_bytes);
 /* The outer stream has ended, or the unpacker has. */
 void unpacker_stop(struct unpacker *unpacker);
 /* Frees what is kept for the next one. */

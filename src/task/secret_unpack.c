@@ -1,8 +1,8 @@
-/* Theory of operation. An unpacker is handed the bytes of a stream from some place on, in pieces cut
- * anywhere, and feeds what it makes of them to an inner stream. All of deflate is zlib's work; around
- * it are a state machine for the header of an entry of a zip, and one for the objects of a pack.
- * Output is kept back until there is enough of it to be worth a stream, because most of what looks
- * like a zlib stream is none and ends soon.
+/* Theory of operation. An unpacker is handed the bytes of a stream from some place on, in pieces
+ * cut anywhere, and feeds what it makes of them to an inner stream. All of deflate is zlib's work;
+ * around it are a state machine for the header of an entry of a zip, and one for the objects of a
+ * pack. Output is kept back until there is enough of it to be worth a stream, because most of what
+ * looks like a zlib stream is none and ends soon.
  *
  * An entry of a zip begins with its own header; the directory at the end only repeats that, and may
  * leave entries out, so it is not needed. Where the header says that an entry is stored, and the
@@ -22,6 +22,7 @@ enum {
 	ZIP_HEADER_BYTES = 26, /* after its magic */
 	EXTRA_BYTES = 32,
 	PACK_ID_BYTES = 20,
+	STARTS_MAX = 16 * 1024, /* of objects in one piece of a pack */
 };
 
 static const struct magic magics[] = {
@@ -30,17 +31,38 @@ static const struct magic magics[] = {
 	{"PACK\0\0\0\3", 8, MAGIC_PACK},
 	{"\x1f\x8b\x08", 3, MAGIC_GZIP},
 	/* Every window and level; none with a dictionary of its own. */
-	{"\x78\x01", 2, MAGIC_ZLIB}, {"\x78\x5e", 2, MAGIC_ZLIB}, {"\x78\x9c", 2, MAGIC_ZLIB},
-	{"\x78\xda", 2, MAGIC_ZLIB}, {"\x68\x05", 2, MAGIC_ZLIB}, {"\x68\x43", 2, MAGIC_ZLIB},
-	{"\x68\x81", 2, MAGIC_ZLIB}, {"\x68\xde", 2, MAGIC_ZLIB}, {"\x58\x09", 2, MAGIC_ZLIB},
-	{"\x58\x47", 2, MAGIC_ZLIB}, {"\x58\x85", 2, MAGIC_ZLIB}, {"\x58\xc3", 2, MAGIC_ZLIB},
-	{"\x48\x0d", 2, MAGIC_ZLIB}, {"\x48\x4b", 2, MAGIC_ZLIB}, {"\x48\x89", 2, MAGIC_ZLIB},
-	{"\x48\xc7", 2, MAGIC_ZLIB}, {"\x38\x11", 2, MAGIC_ZLIB}, {"\x38\x4f", 2, MAGIC_ZLIB},
-	{"\x38\x8d", 2, MAGIC_ZLIB}, {"\x38\xcb", 2, MAGIC_ZLIB}, {"\x28\x15", 2, MAGIC_ZLIB},
-	{"\x28\x53", 2, MAGIC_ZLIB}, {"\x28\x91", 2, MAGIC_ZLIB}, {"\x28\xcf", 2, MAGIC_ZLIB},
-	{"\x18\x19", 2, MAGIC_ZLIB}, {"\x18\x57", 2, MAGIC_ZLIB}, {"\x18\x95", 2, MAGIC_ZLIB},
-	{"\x18\xd3", 2, MAGIC_ZLIB}, {"\x08\x1d", 2, MAGIC_ZLIB}, {"\x08\x5b", 2, MAGIC_ZLIB},
-	{"\x08\x99", 2, MAGIC_ZLIB}, {"\x08\xd7", 2, MAGIC_ZLIB},
+	{"\x78\x01", 2, MAGIC_ZLIB},
+	{"\x78\x5e", 2, MAGIC_ZLIB},
+	{"\x78\x9c", 2, MAGIC_ZLIB},
+	{"\x78\xda", 2, MAGIC_ZLIB},
+	{"\x68\x05", 2, MAGIC_ZLIB},
+	{"\x68\x43", 2, MAGIC_ZLIB},
+	{"\x68\x81", 2, MAGIC_ZLIB},
+	{"\x68\xde", 2, MAGIC_ZLIB},
+	{"\x58\x09", 2, MAGIC_ZLIB},
+	{"\x58\x47", 2, MAGIC_ZLIB},
+	{"\x58\x85", 2, MAGIC_ZLIB},
+	{"\x58\xc3", 2, MAGIC_ZLIB},
+	{"\x48\x0d", 2, MAGIC_ZLIB},
+	{"\x48\x4b", 2, MAGIC_ZLIB},
+	{"\x48\x89", 2, MAGIC_ZLIB},
+	{"\x48\xc7", 2, MAGIC_ZLIB},
+	{"\x38\x11", 2, MAGIC_ZLIB},
+	{"\x38\x4f", 2, MAGIC_ZLIB},
+	{"\x38\x8d", 2, MAGIC_ZLIB},
+	{"\x38\xcb", 2, MAGIC_ZLIB},
+	{"\x28\x15", 2, MAGIC_ZLIB},
+	{"\x28\x53", 2, MAGIC_ZLIB},
+	{"\x28\x91", 2, MAGIC_ZLIB},
+	{"\x28\xcf", 2, MAGIC_ZLIB},
+	{"\x18\x19", 2, MAGIC_ZLIB},
+	{"\x18\x57", 2, MAGIC_ZLIB},
+	{"\x18\x95", 2, MAGIC_ZLIB},
+	{"\x18\xd3", 2, MAGIC_ZLIB},
+	{"\x08\x1d", 2, MAGIC_ZLIB},
+	{"\x08\x5b", 2, MAGIC_ZLIB},
+	{"\x08\x99", 2, MAGIC_ZLIB},
+	{"\x08\xd7", 2, MAGIC_ZLIB},
 };
 
 const struct magic *magic_table(size_t *ret_count)
@@ -92,6 +114,8 @@ struct unpacker {
 	size_t extra_used;
 
 	uint32_t objects_left, object;
+	uint64_t *starts; /* of the objects' data in outer, as far as this piece goes; or NULL */
+	size_t starts_count;
 	unsigned skip_left;
 	struct delta delta;
 
@@ -140,8 +164,7 @@ static void deliver(struct unpacker *u, enum progress progress)
 	if (!u->out_used || (progress == BROKEN && !u->inner && u->out_used < WORTH_BYTES))
 		return;
 	if (!u->inner)
-		u->inner = stream_inner(
-			u->outer, inner_name(u, number, sizeof(number)), u->offset);
+		u->inner = stream_inner(u->outer, inner_name(u, number, sizeof(number)), u->offset);
 	if (!u->inner)
 		stream_unreadable(u->outer, u->offset, "needs more memory than there is");
 	else if (u->delta.on)
@@ -272,8 +295,7 @@ static enum progress step_zip(struct unpacker *u, const char **data, size_t *len
 	enum progress progress = MORE;
 	switch (u->step) {
 	case STEP_ZIP_HEADER:
-		taken = keep_some(
-			u->header, &u->header_used, sizeof(u->header), *data, *length);
+		taken = keep_some(u->header, &u->header_used, sizeof(u->header), *data, *length);
 		if (u->header_used == sizeof(u->header) && !zip_header(u))
 			progress = BROKEN;
 		break;
@@ -311,6 +333,10 @@ static enum progress next_object(struct unpacker *u)
 
 static enum progress pack_data(struct unpacker *u)
 {
+	if (!u->starts)
+		u->starts = calloc(STARTS_MAX, sizeof(*u->starts));
+	if (u->starts && u->starts_count < STARTS_MAX) /* after the byte that is being read */
+		u->starts[u->starts_count++] = u->offset + u->consumed + 1;
 	return open_inflate(u, MAX_WBITS) ? MORE : BROKEN;
 }
 
@@ -378,17 +404,33 @@ static bool is_credible(const struct unpacker *u)
 bool unpacker_feed(struct unpacker *u, const char *data, size_t length)
 {
 	enum progress progress = MORE;
-	while (progress == MORE && length)
+	if (u->starts_count) { /* the last may have begun with the last byte of the piece before */
+		u->starts[0] = u->starts[u->starts_count - 1];
+		u->starts_count = 1;
+	}
+	while (progress == MORE && length) {
+		const char *before = data;
 		progress = step(u, &data, &length);
+		if (u->kind == MAGIC_PACK)
+			u->consumed += (uint64_t)(data - before);
+	}
 	if (progress == BROKEN && is_credible(u))
 		stream_unreadable(u->outer, u->offset, "is packed, and broken");
 	u->ended = progress != MORE;
 	return !u->ended;
 }
 
-enum magic_kind unpacker_kind(const struct unpacker *unpacker)
+bool unpacker_reads(const struct unpacker *u, uint64_t offset_bytes)
 {
-	return unpacker->kind;
+	size_t low = 0, high = u->starts_count;
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (u->starts[middle] < offset_bytes)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < u->starts_count && u->starts[low] == offset_bytes;
 }
 
 static struct unpacker *new_unpacker(struct search *search)
@@ -399,11 +441,13 @@ static struct unpacker *new_unpacker(struct search *search)
 	*spare = u->next;
 	/* zlib's own memory is what is worth keeping. */
 	const z_stream z = u->z;
+	uint64_t *starts = u->starts;
 	bool ready = u->z_ready;
 	size_t out_offset = offsetof(struct unpacker, out);
 	memset(u, 0, out_offset);
 	memset(u->out + OUT_BYTES, 0, sizeof(*u) - out_offset - OUT_BYTES);
 	u->z = z;
+	u->starts = starts;
 	u->z_ready = ready;
 	return u;
 }
@@ -474,6 +518,7 @@ void unpackers_free(struct search *search)
 		*spare = u->next;
 		if (u->z_ready)
 			inflateEnd(&u->z);
+		free(u->starts);
 		explicit_bzero(u, sizeof(*u));
 		free(u);
 	}

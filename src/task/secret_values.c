@@ -1,5 +1,6 @@
 /* Theory of operation. A value lives in pages of its own, locked and kept out of core dumps, and is
- * wiped with them. To the box that searches it goes through a pipe, never by argv or environment. */
+ * wiped with them. To the box that searches it goes through a pipe, never by argv or
+ * environment. */
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/limits.h"
@@ -14,8 +15,8 @@ enum { NAME_BYTES_MAX = 128 };
 void secret_values_release(struct secret_values *values)
 {
 	for (size_t i = 0; i < values->count; i++) {
-		struct locked locked = {
-			.data = values->items[i].value, .length_bytes = values->items[i].length_bytes};
+		struct locked locked = {.data = values->items[i].value,
+			.length_bytes = values->items[i].length_bytes};
 		locked_free(&locked);
 		free(values->items[i].name);
 	}
@@ -23,12 +24,10 @@ void secret_values_release(struct secret_values *values)
 	*values = (struct secret_values){0};
 }
 
-int secret_values_add(
-	struct secret_values *values, struct secret_value *value, struct error *error)
+int secret_values_add(struct secret_values *values, struct secret_value *value, struct error *error)
 {
 	struct secret_values one = {.items = NULL};
-	struct secret_value *items =
-		reallocarray(values->items, values->count + 1, sizeof(*items));
+	struct secret_value *items = reallocarray(values->items, values->count + 1, sizeof(*items));
 	size_t bytes = value->length_bytes;
 	for (size_t i = 0; i < values->count; i++)
 		bytes += values->items[i].length_bytes;
@@ -90,8 +89,9 @@ int secret_value_read(const char *written, struct secret_value *ret, struct erro
 		/* A person may have typed the value itself: it is not repeated. */
 		error_set(error, EINVAL, "secrets",
 			"a secret is written as NAME=SOURCE, with a name like a variable's");
-		return error_hint(error, "sources are env:VARIABLE, file:PATH, command:WORDS, or the "
-					 "name of a variable");
+		return error_hint(error,
+			"sources are env:VARIABLE, file:PATH, command:WORDS, or the "
+			"name of a variable");
 	}
 	cleanup_free char *name = strndup(written, length);
 	cleanup_free char *source = NULL;
@@ -101,9 +101,10 @@ int secret_value_read(const char *written, struct secret_value *ret, struct erro
 			error_set(error, EINVAL, "secrets",
 				"the secret %.*s: what follows the = is no source", (int)length,
 				written);
-			return error_hint(error, "sources are env:VARIABLE, file:PATH, "
-						 "command:WORDS, or the name of a variable; a value "
-						 "itself would be seen in the list of processes");
+			return error_hint(error,
+				"sources are env:VARIABLE, file:PATH, "
+				"command:WORDS, or the name of a variable; a value "
+				"itself would be seen in the list of processes");
 		}
 		/* What is no variable may be the value itself, typed here: it is not repeated. */
 		if (!getenv(from)) {

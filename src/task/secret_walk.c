@@ -1,7 +1,7 @@
-/* Theory of operation. Each directory of the tree is a level of a stack, so that no depth of it is a
- * depth of ours; entries are opened beneath their directory, through no link, and read only if they
- * are files. Names, targets of links and extended attributes are texts, searched like content but
- * for what might be packed in them. What cannot be opened is told: it may hold anything. */
+/* Theory of operation. Each directory of the tree is a level of a stack, so that no depth of it is
+ * a depth of ours; entries are opened beneath their directory, through no link, and read only if
+ * they are files. Names, targets of links and extended attributes are texts, searched like content
+ * but for what might be packed in them. What cannot be opened is told: it may hold anything. */
 #include "task/secret_walk.h"
 
 #include "base/buffer.h"
@@ -115,8 +115,7 @@ static void tell(struct walk *walk, const char *where, const char *member, size_
 	append_shown(walk, &line, path.data ? path.data : "");
 	buffer_append_string(&line, ", \"secret\": ");
 	buffer_append_json(&line, walk->values->items[secret].name);
-	buffer_append_format(&line,
-		", \"form\": \"%s\", \"where\": \"%s\", \"offset\": %" PRIu64,
+	buffer_append_format(&line, ", \"form\": \"%s\", \"where\": \"%s\", \"offset\": %" PRIu64,
 		secret_form_name(form), where, offset_bytes);
 	put_line(walk, &line);
 	buffer_release(&path);
@@ -209,8 +208,7 @@ static void search_attributes(struct walk *walk, int fd)
 		const char *name = walk->attributes + i;
 		i += (ssize_t)strlen(name) + 1;
 		search_and_tell(walk, name, strlen(name), "attribute");
-		ssize_t value =
-			fgetxattr(fd, name, walk->attribute, sizeof(walk->attribute));
+		ssize_t value = fgetxattr(fd, name, walk->attribute, sizeof(walk->attribute));
 		if (value > 0)
 			search_and_tell(walk, walk->attribute, (size_t)value, "attribute");
 		else if (value < 0 && errno != ENODATA)

@@ -11,7 +11,7 @@
  *	{"root", "unreadable": path, "why"}
  * and at the very end {"done": true, "files", "bytes", "lost"}: without it, something is missing.
  * path is below the root, with "[NAME]" for what holds a secret. 0 or -errno. */
-int secret_walk(char *const directories[], size_t count, const struct secret_values *values,
-	FILE *to);
+int secret_walk(
+	char *const directories[], size_t count, const struct secret_values *values, FILE *to);
 
 #endif

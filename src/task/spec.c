@@ -43,7 +43,7 @@ static const struct field {
 	{"refresh", FIELD_FLAG, offsetof(struct task_spec, refresh)},
 	{"scrub", FIELD_FLAG, offsetof(struct task_spec, scrub)},
 	{"leaks_allowed", FIELD_LIST, offsetof(struct task_spec, leaks_allowed)},
-	{"unsearched_allowed", FIELD_FLAG, offsetof(struct task_spec, unsearched_allowed)},
+	{"unsearched_refused", FIELD_FLAG, offsetof(struct task_spec, unsearched_refused)},
 	{"branch_in", FIELD_TEXT, offsetof(struct task_spec, branch_in)},
 	{"pull_request", FIELD_TEXT, offsetof(struct task_spec, pull_request)},
 };

@@ -1,7 +1,7 @@
 /* A task: a clone, a set-up phase, agents, a patch.
  *
- * What a person asked for is a task_spec, which never changes; what has become of it is in the store
- * (task_store.c) and in one directory:
+ * What a person asked for is a task_spec, which never changes; what has become of it is in the
+ * store (task_store.c) and in one directory:
  *
  *	DIR/tasks/ID/lock            flock() of the processes that work on it
  *	DIR/tasks/ID/prompt, setup   copies of the files that the spec named
@@ -57,7 +57,7 @@ struct task_spec {
 	bool refresh;
 	bool scrub;                     /* --on-leak scrub; else it fails */
 	struct strv leaks_allowed;      /* names of secrets */
-	bool unsearched_allowed;        /* what could not be searched may stay */
+	bool unsearched_refused;        /* what could not be searched, too; else it is named */
 	char *branch_in, *pull_request; /* host paths; NULL */
 };
 void task_spec_release(struct task_spec *spec);
@@ -114,6 +114,9 @@ struct task {
 	char *result; /* JSON: summary.json */
 
 	char *directory; /* DIR/tasks/ID */
+	/* The repository as it was written; with the credentials that the spec, which is kept, has
+	 * not. NULL: the spec's will do. */
+	char *location;
 	/* Of the process that works on it. */
 	struct store *store;
 	int lock;

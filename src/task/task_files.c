@@ -5,6 +5,7 @@
 #include "base/path.h"
 #include "base/tree.h"
 #include "layer/layer.h"
+#include "task/repository_url.h"
 #include "task/task_internal.h"
 
 #include <fcntl.h>
@@ -114,7 +115,7 @@ void task_free(struct task *task)
 		return;
 	char *texts[] = {task->state, task->phase, task->commit, task->branch, task->clone_layer,
 		task->prepared_layer, task->prepared_key, task->prepared_by, task->leaks,
-		task->error, task->hint, task->result, task->directory};
+		task->error, task->hint, task->result, task->directory, task->location};
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++)
 		free(texts[i]);
 	task_spec_release(&task->spec);
@@ -233,6 +234,20 @@ static int make_directory(struct task *task, struct error *error)
 	return 0;
 }
 
+/* Credentials in a URL are for this run: what is kept, and shown, is without them. */
+static int part_credentials(struct task *task, struct error *error)
+{
+	struct repository_url url = {0};
+	int r = repository_url_parse(task->spec.repository, &url, error);
+	if (r == 0 && url.credentials) {
+		task->location = task->spec.repository;
+		task->spec.repository = steal_pointer(&url.text);
+		explicit_bzero(url.credentials, strlen(url.credentials));
+	}
+	repository_url_release(&url);
+	return r;
+}
+
 int task_create(struct store *store, struct task_spec *spec, struct task **ret, struct error *error)
 {
 	struct task *task = task_new(store);
@@ -244,8 +259,10 @@ int task_create(struct store *store, struct task_spec *spec, struct task **ret, 
 	task->state = strdup("running");
 	task->phase = strdup(task_phase_name(PHASE_CLONE));
 	task_owner_self(&task->owner_pid, &task->owner_start);
-	int r = task->state && task->phase ? make_directory(task, error)
+	int r = task->state && task->phase ? part_credentials(task, error)
 					   : error_set_errno(error, ENOMEM, stage, "a task");
+	if (r == 0)
+		r = make_directory(task, error);
 	if (r == 0) {
 		r = task_insert(task, error);
 		if (r < 0)

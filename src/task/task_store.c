@@ -12,9 +12,9 @@
 static const char stage[] = "task";
 
 static const char columns[] =
-	"id, spec, state, phase, owner_pid, owner_start, created_us, updated_us, commit_id, branch, "
-	"clone_layer, clone_bytes, prepared_layer, prepared_key, prepared_by, leaks, error, hint, "
-	"exit_code, result";
+	"id, spec, state, phase, owner_pid, owner_start, created_us, updated_us, commit_id, "
+	"branch, clone_layer, clone_bytes, prepared_layer, prepared_key, prepared_by, leaks, "
+	"error, hint, exit_code, result";
 
 static int take_row(const struct store_row *row, void *context, struct error *error)
 {

@@ -72,8 +72,8 @@ static int complain_unknown(
 	const char *verb, const struct verb_flag *flags, size_t count, const char *word)
 {
 	verb_say("there is no option '%s'", word);
-	const char *near = suggest_nearest(
-		word + strspn(word, "-"), flags, count, sizeof(flags[0]));
+	const char *near =
+		suggest_nearest(word + strspn(word, "-"), flags, count, sizeof(flags[0]));
 	if (near)
 		fprintf(stderr, "  did you mean %s%s?\n", strlen(near) > 1 ? "--" : "-", near);
 	else
@@ -190,7 +190,8 @@ void verb_format_age(uint64_t then_us, char *text, size_t text_bytes)
 		uint64_t s;
 		const char *name;
 	} units[] = {{86400, "d"}, {3600, "h"}, {60, "min"}, {1, "s"}};
-	uint64_t now_us = layer_now_us(), age_s = now_us > then_us ? (now_us - then_us) / 1000000 : 0;
+	uint64_t now_us = layer_now_us(),
+		 age_s = now_us > then_us ? (now_us - then_us) / 1000000 : 0;
 	size_t unit = 0;
 	while (unit + 1 < ARRAY_SIZE(units) && age_s < units[unit].s * 2)
 		unit++;

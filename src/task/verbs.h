@@ -20,8 +20,8 @@ void verb_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void verb_complain(const struct error *error);
 
 struct verb_flag {
-	const char *name;   /* without dashes; one letter: a short one */
-	bool *ret_set;      /* of a flag without a value */
+	const char *name;       /* without dashes; one letter: a short one */
+	bool *ret_set;          /* of a flag without a value */
 	const char **ret_value; /* of one with */
 };
 

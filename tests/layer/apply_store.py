@@ -50,11 +50,12 @@ class Store:
     def links(self, seen):
         """An overlay does not tell all links by their inodes: names that the layer has are links as
         they are on disk there, the others as they are on the host."""
-        groups = {}
+        groups, host = {}, self.print()
         (upper,) = self.layers.glob("*/roots/*/upper")
         for name in (n for n, what in seen.items() if "content" in what):
-            where = upper / name if os.path.lexists(upper / name) else self.work / name
-            status = os.lstat(where)
+            status = os.lstat(upper / name if os.path.lexists(upper / name) else self.work / name)
+            if status.st_nlink == 1 and seen[name] == host.get(name):
+                status = os.lstat(self.work / name)  # copied up, and nothing came of it
             groups.setdefault((status.st_dev, status.st_ino), []).append(name)
         return sorted(names for names in groups.values() if len(names) > 1)
 

@@ -130,8 +130,8 @@ def edit_tree(top, seed):
 
 
 def fingerprint(top, times=True):
-    """What an apply must reproduce: content, mode, owner, time, attributes, and which names are links
-    of one another. (Times of directories change with every name in them.)"""
+    """What an apply must reproduce: content, mode, time, attributes, and which names are links of
+    one another. (Times of directories change with every name in them.)"""
     found, inodes = {}, {}
     for path in _entries(top):
         status = os.lstat(path)
@@ -160,7 +160,8 @@ def differences(left, right):
         a, b = left.get(path), right.get(path)
         if a != b:
             if isinstance(a, dict) and isinstance(b, dict):
-                said.append((path, {k: (a.get(k), b.get(k)) for k in {*a, *b} if a.get(k) != b.get(k)}))
+                keys = [k for k in {*a, *b} if a.get(k) != b.get(k)]
+                said.append((path, {k: (a.get(k), b.get(k)) for k in keys}))
             else:
                 said.append((path, a, b))
     return said

@@ -1,6 +1,6 @@
 """Layers without boxes: what a box does to its workspace, by a real overlay that an ordinary user
-mounts, so that `coffer diff` and the like can be tried on many of them quickly. Also a program: makes a
-random tree, or random changes in one (see `main`)."""
+mounts, so that `coffer diff` and the like can be tried on many of them quickly. Also a program:
+makes a random tree, or random changes in one (see `main`)."""
 
 import os
 import random
@@ -11,12 +11,14 @@ from pathlib import Path
 
 NAMES = (
     [b"a", b"b", b"a-b", b"a.b", b"ab", b"c d", b"lib", b"src", b"x", b"-dash", b"tail "]
-    + [b'quo"te', b"back\\slash", b"tab\there", b"new\nline", "ünï".encode(), b"bad\xff\xfe", b"\x01"]
-    + [b"a" * 200, b"Makefile", b"1", b"z", b"b => c", b"{x}", b"#", b"@@ -1 +1 @@", b"dev", b"null"]
+    + [b'quo"te', b"back\\slash", b"tab\there", b"new\nline", "ünï".encode(), b"bad\xff\xfe"]
+    + [b"a" * 200, b"Makefile", b"1", b"z", b"b => c", b"{x}", b"#", b"@@ -1 +1 @@", b"dev"]
+    + [b"null", b"\x01"]
 )
 CONTENTS = (
-    [b"", b"x", b"x\n", b"\n", b"\n\n\n", b"no end\nof line", b"dos\r\nlines\r\n", b"-- x\n++ y\n"]
-    + [b"nul\0byte\n" * 9, bytes(range(256)) * 8, b"a" * 5000 + b"\n", b"\\ No newline\n@@ -1 +1 @@\n"]
+    [b"", b"x", b"x\n", b"\n", b"\n\n\n", b"no end\nof line", b"dos\r\nlines\r\n"]
+    + [b"nul\0byte\n" * 9, bytes(range(256)) * 8, b"a" * 5000 + b"\n", b"-- x\n++ y\n"]
+    + [b"\\ No newline\n@@ -1 +1 @@\n"]
 )
 
 
@@ -44,10 +46,17 @@ def changed(chance, data):
     return b"\n".join(lines)
 
 
+def walk(top):
+    """As os.walk() does, but not into a repository's own directory, and in order."""
+    for directory, names, files in os.walk(top):
+        names[:] = sorted(set(names) - {b".git"})
+        yield directory, names, sorted(files)
+
+
 def random_name(chance, top):
     """A path below one of the tree's directories."""
     directories = [top]
-    for directory, names, _ in os.walk(top):
+    for directory, names, _ in walk(top):
         directories += [os.path.join(directory, n) for n in names]
     directories = [d for d in directories if not os.path.islink(d)]
     return os.path.join(chance.choice(directories), chance.choice(NAMES))
@@ -56,7 +65,7 @@ def random_name(chance, top):
 def everything(top):
     return [
         os.path.join(directory, name)
-        for directory, names, files in os.walk(top)
+        for directory, names, files in walk(top)
         for name in sorted(names + files)
     ]
 
@@ -124,10 +133,11 @@ def change(chance, top):
 
 
 def main():
-    """overlays.py tree|changes SEED COUNT DIRECTORY [SCRIPT]"""
-    what, seed, count, top = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), os.fsencode(sys.argv[4])
+    """overlays.py tree|changes SEED COUNT DIRECTORY"""
+    what, seed, count, top = sys.argv[1:5]
+    top = os.fsencode(top)
     chance = random.Random(f"{what} {seed}")
-    for _ in range(count):
+    for _ in range(int(count)):
         if what == "tree":
             create(chance, random_name(chance, top))
         else:
@@ -135,8 +145,8 @@ def main():
 
 
 class Layers:
-    """A base, and layers on it; `make_layer` (tests/unit/make_layer.c) does what the launch of a box
-    would do."""
+    """A base, and layers on it; `make_layer` (tests/unit/make_layer.c) does what the launch of a
+    box would do."""
 
     def __init__(self, top, tool):
         self.top, self.tool, self.base = Path(top), tool, Path(top) / "base"

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import pwd
 import random
 import shutil
 import signal
@@ -22,7 +23,7 @@ SOAK = os.environ.get("COFFER_SOAK") == "1"
 # The whole of it.
 
 
-@pytest.mark.parametrize("seed", range(40 if SOAK else 6))
+@pytest.mark.parametrize("seed", range(40 if SOAK else 4))
 def test_the_host_becomes_what_the_box_saw(store, seed):
     trees.make_tree(store.work, seed)
     for step in range(2):
@@ -54,7 +55,9 @@ def test_a_stack_is_applied_as_it_looks(store):
 
 
 def test_sparse_files_stay_sparse_and_links_one_inode(store):
-    store.shell("truncate -s 64M big; echo x >> big; echo y > one; ln one two; mkdir d; ln one d/three")
+    store.shell(
+        "truncate -s 64M big; echo x >> big; echo y > one; ln one two; mkdir d; ln one d/three"
+    )
     store.apply()
     assert (store.work / "big").stat().st_blocks * 512 < 1024 * 1024
     inodes = {(store.work / n).stat().st_ino for n in ("one", "two", "d/three")}
@@ -72,10 +75,12 @@ def test_a_name_added_to_a_host_file_is_a_link_of_it(store):
 def test_directories_get_the_time_that_the_layer_shows(store):
     (store.work / "dir").mkdir()
     (store.work / "dir" / "old").write_text("x")
-    store.shell("rm dir/old; echo > dir/new; touch -d 2001-02-03 dir; mkdir n; touch -d 2002-02-02 n")
+    store.shell(
+        "rm dir/old; echo > dir/new; touch -d @981158400 dir; mkdir n; touch -d @1012608000 n"
+    )
     store.apply()
-    assert time.strftime("%Y-%m-%d", time.localtime((store.work / "dir").stat().st_mtime)) == "2001-02-03"
-    assert time.strftime("%Y-%m-%d", time.localtime((store.work / "n").stat().st_mtime)) == "2002-02-02"
+    assert (store.work / "dir").stat().st_mtime == 981158400
+    assert (store.work / "n").stat().st_mtime == 1012608000
 
 
 def test_a_dry_run_writes_nothing_at_all(store):
@@ -128,6 +133,24 @@ def test_set_id_bits_and_sockets_stay_out(store):
     assert any("new: its set-user-id" in line for line in told["skipped"])
 
 
+def test_what_its_mode_shuts_is_applied_as_it_is(store):
+    (store.work / "ro").write_text("x")
+    (store.work / "ro").chmod(0o444)
+    (store.work / "shut").mkdir(0o755)
+    store.shell(
+        "echo a > none; chmod 0 none; mkdir d; echo b > d/f; chmod 0 d; chmod 0 shut; mkdir r; "
+        "echo c > r/c; chmod 555 r; rm -f ro; echo x > ro; chmod 444 ro"
+    )
+    store.coffer("layers", "export", "t", "/dev/null")
+    store.apply()
+    modes = {n: (store.work / n).stat().st_mode & 0o777 for n in ("none", "d", "shut", "r", "ro")}
+    assert modes == {"none": 0, "d": 0, "shut": 0, "r": 0o555, "ro": 0o444}
+    for name in ("none", "d"):
+        (store.work / name).chmod(0o700)
+    assert (store.work / "none").read_text() == "a\n"
+    assert (store.work / "d" / "f").read_text() == "b\n"
+
+
 # Parts.
 
 
@@ -135,7 +158,9 @@ def test_a_part_leaves_the_rest_in_the_layer(store):
     (store.work / "d").mkdir()
     (store.work / "d" / "gone").write_text("x")
     (store.work / "file").write_text("1")
-    store.shell("echo 2 > file; rm d/gone; mkdir -p n/m; echo a > n/m/a; echo b > n/m/b; echo c > n/c")
+    store.shell(
+        "echo 2 > file; rm d/gone; mkdir -p n/m; echo a > n/m/a; echo b > n/m/b; echo c > n/c"
+    )
     store.apply("n/m/a", "d")
     assert (store.work / "n" / "m" / "a").read_text() == "a\n"
     assert not (store.work / "n" / "m" / "b").exists()
@@ -150,7 +175,7 @@ def test_a_part_leaves_the_rest_in_the_layer(store):
     assert (store.work / "n" / "m" / "b").read_text() == "b\n"
 
 
-@pytest.mark.parametrize("seed", range(12 if SOAK else 3))
+@pytest.mark.parametrize("seed", range(12 if SOAK else 2))
 def test_part_after_part_is_the_whole(store, seed):
     trees.make_tree(store.work, seed)
     wanted = store.edit(seed + 7)
@@ -230,7 +255,7 @@ def test_the_same_change_on_both_sides_is_none(store):
 
 
 def test_protected_names_want_a_word(store):
-    store.shell("mkdir -p sub/.VSCode && echo x > sub/.VSCode/tasks.json; echo y > sub/.envrc", check=False)
+    store.shell("mkdir -p sub/.VSCode; echo x > sub/.VSCode/tasks.json; echo y > sub/.envrc")
     told = store.apply(code=1)
     assert {r["problem"] for r in told["refusals"]} == {"protected"}
     assert len(told["refusals"]) == 2
@@ -257,7 +282,7 @@ def test_a_directory_that_became_a_link_is_not_entered(store, outside):
 
 
 def test_links_in_the_layer_lead_nowhere_on_the_host(store, outside):
-    store.shell(f"ln -s {outside} way; mkdir real; echo x > real/file; ln -s {outside}/sentinel file")
+    store.shell(f"ln -s {outside} way; mkdir d; echo x > d/file; ln -s {outside}/sentinel file")
     store.apply()
     assert (store.work / "way").is_symlink() and (store.work / "file").is_symlink()
     assert (outside / "sentinel").read_text() == "untouched\n"
@@ -281,8 +306,10 @@ def test_a_race_with_links_never_leads_out(store, outside):
             time.sleep(random.random() * 0.003)
 
     outcomes = set()
-    for round_ in range(60 if SOAK else 8):
-        store.shell("for i in $(seq 0 29); do echo $$ > dir/f$i; echo n > dir/n$i; done; mkdir -p dir/m")
+    for round_ in range(60 if SOAK else 5):
+        store.shell(
+            "for i in $(seq 0 29); do echo $$ > dir/f$i; echo n > dir/n$i; done; mkdir -p dir/m"
+        )
         stop.clear()
         thread = threading.Thread(target=swap)
         thread.start()
@@ -352,8 +379,8 @@ def test_kills_at_random_moments(store):
 
 
 KILLED_AT = {  # and how far the moments of a short round lie apart
-    "renameat2": 3, "renameat": 1, "mkdirat": 1, "unlinkat": 4, "linkat": 1, "fsync": 9,
-    "symlinkat": 1, "openat2": 41, "fchmodat": 1, "utimensat": 7,
+    "renameat2": 3, "renameat": 1, "unlinkat": 4, "openat2": 41, "linkat": 1, "fsync": 9,
+    "mkdirat": 1, "symlinkat": 1, "fchmodat": 1, "utimensat": 7,
 }
 
 # Something of each kind of step.
@@ -361,19 +388,20 @@ RICH = """
 for i in a b c; do echo {n} > mod$i; done
 rm -rf gone{m}; mkdir gone{n}; echo x > gone{n}/x
 rm -f kind; rm -rf kind; [ $(({n} % 2)) = 0 ] && mkdir kind || echo x > kind
-mkdir -p new{n}/sub; echo y > new{n}/sub/y; ln new{n}/sub/y new{n}/y; ln -s y new{n}/l; mkfifo new{n}/f
+mkdir -p new{n}/sub; echo y > new{n}/sub/y; ln new{n}/sub/y new{n}/y
+ln -s y new{n}/l; mkfifo new{n}/f
 ln moda link{n}; ln -s {n} sym{n}; chmod {mode} dir; touch -d @{n}00000 touched
 """
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("call", KILLED_AT)
+@pytest.mark.parametrize("call", list(KILLED_AT) if SOAK else list(KILLED_AT)[:6])
 def test_kills_at_each_call(store, call):
     """A kill right at the n-th call of a kind."""
     support.need_program("strace")
     store.shell("mkdir dir; touch touched; echo > moda; echo > modb; echo > modc; mkdir gone0")
     store.apply()
-    kills, number, rounds = 0, 0, 200 if SOAK else 3
+    kills, number, rounds = 0, 0, 200 if SOAK else 2
     for round_ in range(rounds):
         before = store.print()
         store.shell(RICH.format(n=round_ + 1, m=round_, mode=(755, 700)[round_ % 2]))
@@ -388,7 +416,10 @@ def test_kills_at_each_call(store, call):
         assert not store.leftovers()
         store.apply()
         after = store.print()
-        assert now in (before, after), (trees.differences(now, before), trees.differences(now, after))
+        assert now in (before, after), (
+            trees.differences(now, before),
+            trees.differences(now, after),
+        )
         assert after != before
         kills += result.returncode != 0
         number = 0 if result.returncode == 0 else number
@@ -422,6 +453,44 @@ def test_a_call_that_fails_leaves_the_host_as_it_was(store):
     assert failed
 
 
+# As root, in somebody else's tree.
+
+
+def test_root_gives_the_owner_what_is_theirs(store):
+    support.need_root()
+    owner = pwd.getpwnam("nobody")
+    (store.work / "dir").mkdir()
+    (store.work / "dir" / "file").write_text("x")
+    (store.work / "dir" / "gone").write_text("x")
+    for path in [store.work, *store.work.rglob("*")]:
+        os.chown(path, owner.pw_uid, owner.pw_gid)
+    script = "echo y > dir/file; mkdir -p new/sub; echo z > new/sub/f; ln -s f new/l; rm dir/gone"
+    store.shell(script)
+    store.apply()
+    assert not (store.work / "dir" / "gone").exists()
+    for name in ("dir/file", "new", "new/sub", "new/sub/f", "new/l"):
+        status = os.lstat(store.work / name)
+        assert (status.st_uid, status.st_gid) == (owner.pw_uid, owner.pw_gid), name
+    assert not store.leftovers()
+
+
+def test_root_writes_only_where_the_owner_may(store):
+    """A directory of root's in a user's tree stays root's alone."""
+    support.need_root()
+    owner = pwd.getpwnam("nobody")
+    (store.work / "roots").mkdir()
+    for path in [store.work, *(store.work / ".git").rglob("*")]:
+        os.chown(path, owner.pw_uid, owner.pw_gid)
+    store.shell("echo > own")
+    (upper,) = store.layers.glob("*/roots/*/upper")
+    (upper / "roots").mkdir()
+    (upper / "roots" / "new").write_text("x")
+    (upper / "roots" / "new").chmod(0o644)
+    told = store.apply(code=1)
+    assert told["refusals"][0]["problem"] == "denied"
+    assert not os.listdir(store.work / "roots") and not (store.work / "own").exists()
+
+
 # A full disk.
 
 FULL = """
@@ -432,12 +501,14 @@ chown -R {owner} {work} 2> /dev/null || :
 {drop} sh -e -c '
     cd {work}
     run() {{ {coffer} run --quiet --isolation container --layer=t -- sh -c "$1"; }}
-    state() {{ find . -name .git -prune -o -printf "%p %m %T@ %s %y\\n" | sort; cat dir/file other; }}
+    state() {{
+        find . -name .git -prune -o -printf "%p %m %T@ %s %y\\n" | sort; cat dir/file other
+    }}
     for kind in bytes inodes; do
         if [ $kind = bytes ]; then
-            run "rm -f other; head -c 3000000 /dev/urandom > dir/file; head -c 3000000 /dev/urandom > n"
+            run "rm -f other; head -c 3M /dev/urandom > dir/file; head -c 3M /dev/urandom > n"
         else
-            run "rm -rf n; echo x > dir/file; for i in \\$(seq 600); do mkdir -p m/d; echo x > m/d/\\$i; done"
+            run "rm -rf n; echo x > dir/file; mkdir -p m/d; cd m/d; seq 600 | xargs touch"
         fi
         state > {top}/before
         if {coffer} apply t 2> {top}/said; then echo "it fitted?"; exit 1; fi
@@ -462,5 +533,7 @@ def test_a_full_disk_leaves_the_host_as_it_was(store):
         work=store.work, top=store.top, coffer=COFFER, drop=drop, owner=f"{os.getuid()}"
     )
     shutil.rmtree(store.work / ".git")
-    result = subprocess.run([*outer, "sh", "-c", script], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [*outer, "sh", "-c", script], capture_output=True, text=True, check=False
+    )
     assert result.stdout.endswith("done\n"), result.stdout + result.stderr

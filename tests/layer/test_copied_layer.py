@@ -99,7 +99,8 @@ def test_run_diff_apply_discard(copied, workspace, tree):
     copied("sh", "-c", "rm -rf tree; echo x > x").ok()
     run_coffer("discard", "test", cwd=workspace).ok()
     assert fingerprint(workspace) == applied
-    assert not [p for p in (workspace.parent / "state/coffer/layers").iterdir() if len(p.name) == 16]
+    store = workspace.parent / "state/coffer/layers"
+    assert not [p.name for p in store.iterdir() if re.fullmatch("[0-9a-f]{16}", p.name)]
 
 
 def test_what_the_host_changed_meanwhile_is_a_conflict(copied, workspace, tree):

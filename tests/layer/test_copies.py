@@ -20,7 +20,8 @@ SOAK = os.environ.get("COFFER_SOAK") == "1"
 
 
 def listed(store):
-    return {row["name"] or row["id"]: row for row in json.loads(store.coffer("layers", "--json").out)}
+    rows = json.loads(store.coffer("layers", "--json").out)
+    return {row["name"] or row["id"]: row for row in rows}
 
 
 # Snapshot, restore, fork.
@@ -127,7 +128,8 @@ i=0; while [ ! -e stop ]; do i=$((i+1)); echo $i > a; echo $i > b; echo $i >> lo
 def running(store):
     """A box that writes all the time."""
     process = subprocess.Popen(
-        [COFFER, "run", "--quiet", "--isolation", "container", "--layer=t", "--", "sh", "-c", WRITER],
+        [COFFER, "run", "--quiet", "--isolation", "container", "--layer=t", "--"]
+        + ["sh", "-c", WRITER],
         cwd=store.work, stdin=subprocess.DEVNULL, start_new_session=True,
     )
     support.wait_until(lambda: list(store.layers.glob("*/roots/*/upper/log")), what="the box")
@@ -284,31 +286,38 @@ def drop_blob(members, manifest):
     del members["blobs/sha256/" + manifest["layers"][0]["digest"][7:]]
 
 
+def one(*entries, **keywords):
+    """An image of one layer; names are below the root."""
+
+    def make(work):
+        top = str(work)[1:]
+        named = [(n.format(top=top), kind, what) for n, kind, what in entries]
+        return make_image(work, [make_layer(*named)], **keywords)
+
+    return make
+
+
 REFUSED = {
-    "not a tar": (lambda w, t: b"what is this" * 100, "unpacked"),
-    "nothing": (lambda w, t: b"", ""),
-    "half": (lambda w, t: make_image(w, [make_layer((f"{t}/f", FILE, b"x" * 99999))])[:60000], "unpacked"),
-    "a wrong digest": (lambda w, t: make_image(w, [make_layer((f"{t}/f", FILE, b"x"))], spoil=spoil_blob), "damaged"),
-    "a missing blob": (lambda w, t: make_image(w, [make_layer()], spoil=drop_blob), "missing"),
-    "no roots": (lambda w, t: make_image(w, [make_layer()], roots=[]), "which directories"),
-    "a relative root": (lambda w, t: make_image(w, [make_layer()], roots={"x": None}), "no path"),
-    "a root with ..": (lambda w, t: make_image(w, [make_layer()], roots={"/x/../y": None}), "no path"),
-    "roots in roots": (lambda w, t: make_image(w, [make_layer()], roots={"/x": None, "/x/y": None}), "in one"),
-    "no layers": (lambda w, t: make_image(w, []), "no layers"),
-    "a device": (lambda w, t: make_image(w, [make_layer((f"{t}/null", CHAR, (1, 3)))]), ""),
-    "out of the tree": (lambda w, t: make_image(w, [make_layer((f"{t}/../../../../x", FILE, b"x"))]), "unpacked"),
-    "beside the roots": (lambda w, t: make_image(w, [make_layer(("etc/passwd", FILE, b"x"))]), "no root"),
-    "through a link": (
-        lambda w, t: make_image(
-            w, [make_layer((f"{t}/way", LINK, "/etc"), (f"{t}/way/x", FILE, b"x"))]),
-        "",
-    ),
-    "a hard link out": (lambda w, t: make_image(w, [make_layer((f"{t}/l", HARD, "/etc/passwd"))]), "unpacked"),
-    "a root that is a link": (lambda w, t: make_image(w, [make_layer((t, LINK, "/etc"))]), ""),
-    "a root that is a file": (lambda w, t: make_image(w, [make_layer((t, FILE, b"x"))]), ""),
-    "a whiteout of ..": (lambda w, t: make_image(w, [make_layer((f"{t}/.wh...", FILE, b""))]), "contradicts"),
+    "not a tar": (lambda w: b"what is this" * 100, "unpacked"),
+    "nothing": (lambda w: b"", ""),
+    "half": (lambda w: one(("{top}/f", FILE, b"x" * 99999))(w)[:60000], "unpacked"),
+    "a wrong digest": (one(("{top}/f", FILE, b"x"), spoil=spoil_blob), "damaged"),
+    "a missing blob": (one(spoil=drop_blob), "missing"),
+    "no roots": (one(roots=[]), "which directories"),
+    "a relative root": (one(roots={"x": None}), "no path"),
+    "a root with ..": (one(roots={"/x/../y": None}), "no path"),
+    "roots in roots": (one(roots={"/x": None, "/x/y": None}), "in one"),
+    "no layers": (lambda w: make_image(w, []), "no layers"),
+    "a device": (one(("{top}/null", CHAR, (1, 3))), ""),
+    "out of the tree": (one(("{top}/../../../../x", FILE, b"x")), "unpacked"),
+    "beside the roots": (one(("etc/passwd", FILE, b"x")), "no root"),
+    "through a link": (one(("{top}/way", LINK, "/etc"), ("{top}/way/x", FILE, b"x")), ""),
+    "a hard link out": (one(("{top}/l", HARD, "/etc/passwd")), "unpacked"),
+    "a root that is a link": (one(("{top}", LINK, "/etc")), ""),
+    "a root that is a file": (one(("{top}", FILE, b"x")), ""),
+    "a whiteout of ..": (one(("{top}/.wh...", FILE, b"")), "contradicts"),
     "a whiteout and the thing": (
-        lambda w, t: make_image(w, [make_layer((f"{t}/x", FILE, b"x"), (f"{t}/.wh.x", FILE, b""))]),
+        one(("{top}/x", FILE, b"x"), ("{top}/.wh.x", FILE, b"")),
         "contradicts",
     ),
 }
@@ -318,7 +327,7 @@ REFUSED = {
 def test_hostile_images_are_refused(store, kind):
     make, told = REFUSED[kind]
     before = trees.fingerprint(store.top, times=False)
-    result = do_import(store, make(store.work, str(store.work)[1:]), 125)
+    result = do_import(store, make(store.work), 125)
     assert told in result.err, result.describe()
     after = trees.fingerprint(store.top, times=False)
     changed = {p for p in {*before, *after} if before.get(p) != after.get(p)}
@@ -334,7 +343,8 @@ def test_hostile_images_that_do_no_harm(store, outside):
     (store.work / "dir" / "old").write_text("old\n")
     image = make_image(store.work, [make_layer(
         (f"{top}/f", FILE, b"one"), (f"{top}/f", FILE, b"two"), (f"/{top}/abs", FILE, b"abs"),
-        (f"{top}/way", LINK, str(outside)), (f"{top}/dir", DIR, mark), (f"{top}/dir/new", FILE, b"n"),
+        (f"{top}/way", LINK, str(outside)),
+        (f"{top}/dir", DIR, mark), (f"{top}/dir/new", FILE, b"n"),
     )])
     do_import(store, image, 0)
     store.coffer("apply", "u")
@@ -371,8 +381,8 @@ def test_collecting_spares_what_somebody_may_want(store):
 
 @pytest.mark.timeout(900)
 def test_kills_while_layers_are_made_and_removed(store):
-    """At each call of some kinds, in fork, snapshot, restore, discard and collect: names lead to whole
-    layers, and a collection leaves nothing behind."""
+    """At each call of some kinds, in fork, snapshot, restore, discard and collect: names lead to
+    whole layers, and a collection leaves nothing behind."""
     support.need_program("strace")
     store.shell("echo content > file")
     moments = range(1, 12) if SOAK else (1, 3)

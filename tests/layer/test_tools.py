@@ -217,7 +217,7 @@ def test_make_install_into_the_system(kept, c_project):
     script = "make install && hi-from-a-layer; test $? = 7 && echo made > /etc/from-a-layer"
     kept("sh", "-c", script, flags=("--layer-system",), timeout=60).ok()
     again = kept("sh", "-c", "cat /etc/from-a-layer; hi-from-a-layer", flags=("--layer-system",))
-    assert again.out == "made\n" and again.code == 7
+    assert again.out == "made\n" and again.code == 7, again.describe()
     assert {p: (os.lstat(p).st_mtime_ns, sorted(os.listdir(p))) for p in places} == before
 
 
@@ -246,7 +246,8 @@ def test_git_moves_directories(kept, workspace):
     git(workspace, "commit", "-q", "-m", "sub")
     script = """
         mkdir clone && cd clone && git clone -q --no-hardlinks .. own
-        cd own && git mv sub moved && git -c user.name=t -c user.email=t@example.org commit -qm moved
+        cd own && git mv sub moved
+        git -c user.name=t -c user.email=t@example.org commit -qm moved
         git status --porcelain; git ls-files moved; git mv moved/a moved/c; git ls-files moved
         git stash -q; git checkout -q HEAD~1; ls; git gc -q; git fsck --strict
     """
@@ -379,6 +380,16 @@ def test_what_was_moved_and_linked_is_applied(layered, workspace):
         for entry in found.values():
             entry.pop("mtime")  # of directories, into which names went
     assert now == wanted
+
+
+def test_a_description_that_a_crash_has_emptied(layered):
+    """Nothing is waited for until it is on the disk: then the one before counts."""
+    layered("sh", "-c", "echo x > x").ok()
+    name = layered.state / "coffer/layers/names/test"
+    description = name.parent / os.readlink(name) / "layer.json"
+    description.write_text("")
+    assert layered("cat", "x").ok().out == "x\n"
+    assert json.loads(description.read_text())["settled"] is True
 
 
 # and then: look, take a part, throw the rest away

@@ -125,7 +125,11 @@ class Steps:
             timeout=timeout,
         )  # fmt: skip
         step.values.update(
-            base=cloned.commit, clone_layer=cloned.layer, prepared=prepared, final=final, out_path=out
+            base=cloned.commit,
+            clone_layer=cloned.layer,
+            prepared=prepared,
+            final=final,
+            out_path=out,
         )
         # A killed one may leave a throw-away layer, no other does.
         names = self.state / "coffer" / "layers" / "names"

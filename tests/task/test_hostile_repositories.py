@@ -1,5 +1,5 @@
-"""Repositories that were made to harm whoever clones them: nothing of them runs, nothing outside the
-clone is read or written, and the repository itself is as it was."""
+"""Repositories that were made to harm whoever clones them: nothing of them runs, nothing outside
+the clone is read or written, and the repository itself is as it was."""
 
 import os
 import shlex
@@ -270,13 +270,15 @@ def test_a_blob_that_grows(repository, clone, steps):  # noqa: F811
 def test_the_home_of_the_caller_is_never_read(repository, steps):  # noqa: F811
     """A configuration of the caller's that would run things."""
     home = steps.directory
-    (home / ".gitconfig").write_text(f"[core]\n\tfsmonitor = {RUN}\n[init]\n\ttemplateDir = {home}/t\n")
+    (home / ".gitconfig").write_text(
+        f"[core]\n\tfsmonitor = {RUN}\n[init]\n\ttemplateDir = {home}/t\n"
+    )
     (home / "t" / "hooks").mkdir(parents=True)
     hook = home / "t" / "hooks" / "post-checkout"
     hook.write_text(f"#!/bin/sh\n{RUN}\n")
     hook.chmod(0o755)
-    cloned = steps.clone(repository, env={"GIT_SSH_COMMAND": RUN, "GIT_TEMPLATE_DIR": str(home / "t")})
-    cloned.ok()
+    variables = {"GIT_SSH_COMMAND": RUN, "GIT_TEMPLATE_DIR": str(home / "t")}
+    steps.clone(repository, env=variables).ok()
     assert not list(steps.state.rglob("ran")) and not list(steps.state.rglob("post-checkout"))
 
 

@@ -2,12 +2,14 @@
 did and nothing else."""
 
 import os
+import random
 import shlex
+import subprocess
 import time
 
 import pytest
 import support
-from repositories import commit, fresh, steps, tree_of  # noqa: F401
+from repositories import DRIVER, LIMITS, commit, fresh, steps, tree_of  # noqa: F401
 from support import git
 
 SOAK = os.environ.get("COFFER_SOAK") == "1"
@@ -29,9 +31,10 @@ echo changed >> README
 git mv src/main.c src/moved.c && echo '// more' >> src/moved.c
 chmod -x run.sh; printf '\000\001\002' > new.bin; tail -c 100 picture > p && mv p picture
 ln -sfn src link; ln -s /etc/passwd outward
-mkdir -p deep/er && echo x > deep/er/f && echo 'ünïcode "q" \ b' > "$(printf 'n\303\274 \042 name')"
+mkdir -p deep/er && echo x > deep/er/f
+echo 'ünïcode "q" \ b' > "$(printf 'n\303\274 \042 name')"
 mkdir build && echo o > build/o && echo l > x.log
-git add -A && git -c user.name=a -c user.email=a@b commit -qm 'the agent commits as it likes'
+git add -A && git commit -qm 'the agent commits as it likes'
 rm .gitignore; printf '*.log\nbuild/\n#\n' > .gitignore
 """
 
@@ -106,9 +109,17 @@ def test_what_git_cannot_carry_is_said(steps, repository):
         """mkfifo pipe; mkdir empty; rm README; mkfifo README
         git init -q nested; echo n > nested/f; git init -q none
         mkdir .GIT 'git~1'; echo x > .GIT/config; echo x > 'git~1/x'
-        ln -s .. nested/.git/objects/x; echo fine > fine""",
+        ln -s .. nested/.git/objects/x; echo fine > fine
+        /usr/bin/python3 -c "
+import os
+os.mkdir('deep'); os.chdir('deep')
+for _ in range(45): os.mkdir('d' * 100); os.chdir('d' * 100)
+open('file', 'w').write('lost')
+" """,
     ).ok()
     said = dict(line.split(": ", 1) for line in packed.skipped)
+    [deep] = [path for path in said if path.startswith("deep/")]
+    assert "too long" in said.pop(deep)
     assert set(said) == {
         "pipe", "README", "empty", "nested/.git", "none/.git", ".GIT/config", "git~1/x",
     }  # fmt: skip
@@ -119,7 +130,7 @@ def test_what_git_cannot_carry_is_said(steps, repository):
 
 
 def test_attributes_hide_nothing_and_run_nothing(steps, repository, home_directory):
-    """Not what .gitattributes say, nor what the agent wrote into every configuration it can reach."""
+    """Not what .gitattributes say, nor what the agent wrote into every configuration there is."""
     evil = "touch /workspace/ran; cat"
     packed = steps.task(
         repository,
@@ -223,6 +234,7 @@ def test_huge_files(steps, repository):
     assert packed.files == "1"
 
 
+@pytest.mark.timeout(3600 if SOAK else 60)
 def test_many_small_files(steps, repository, home_directory):
     count = 1_000_000 if SOAK else 2_000
     started = time.monotonic()
@@ -256,3 +268,46 @@ def test_a_full_disk_keeps_what_there_was(steps, repository):
     assert limited.code != 0
     assert (out / "patch").read_bytes() == old
     assert {path.name for path in out.iterdir()} == {"patch", "bundle"}
+
+
+@pytest.mark.timeout(900 if SOAK else 60)
+def test_killed_at_any_moment(steps, repository, home_directory):
+    """The next one finds nothing in its way; what is there is whole."""
+    agent = "mkdir d && cd d && seq 300 | split -l 1 - && head -c 300000 /dev/urandom > r"
+    packed = steps.task(repository, agent).ok()
+    tree = tree_of_patch(packed, repository, home_directory / "first")
+    for name in ["patch", "bundle"]:
+        (packed.out_path / name).unlink()
+    words = ["pack", packed.clone_layer, packed.prepared, packed.final, packed.base]
+    for number in range(100 if SOAK else 6):
+        process = subprocess.Popen(
+            [DRIVER, *words, packed.out_path, LIMITS],
+            env=steps.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(random.uniform(0, 0.6) * support.SLOWDOWN)
+        process.kill()
+        process.wait()
+        for path in packed.out_path.iterdir():
+            assert path.name in {"patch", "bundle", ".patch.new", ".bundle.new"}
+        if (packed.out_path / "patch").exists():
+            assert tree_of_patch(packed, repository, home_directory / f"{number}") == tree
+            (packed.out_path / "patch").unlink()
+
+    def again():
+        step = steps.run(*words, packed.out_path, LIMITS)
+        return step if step.code == 0 else None
+
+    # The box of a killed one ends with it, a moment later.
+    support.wait_until(again, 10, "a patch after the kills")
+    assert tree_of_patch(packed, repository, home_directory / "last") == tree
+    assert {path.name for path in packed.out_path.iterdir()} == {"patch", "bundle"}
+    assert not list((steps.state / "coffer" / "layers" / "names").iterdir())
+
+
+def tree_of_patch(packed, repository, directory):
+    applied = fresh(repository, directory, packed.base)
+    git(applied, "apply", "--index", packed.out_path / "patch")
+    return git(applied, "write-tree").strip()

@@ -42,7 +42,8 @@ def unchanged(workspace):
 
 def test_a_patch_of_a_task(steps, workspace, apply):  # noqa: F811
     packed = steps.task(
-        workspace, "echo more >> README; git mv src dir; chmod +x README; ln -s README l; echo u > u"
+        workspace,
+        "echo more >> README; git mv src dir; chmod +x README; ln -s README l; echo u > u",
     ).ok()
     text = (packed.out_path / "patch").read_text()
     git_before = trees.fingerprint(workspace / ".git")

@@ -185,7 +185,7 @@ def test_mistakes_in_the_file_are_named(task, home_directory, text, said):
         (["--agent", "x", "--agent-allow-domain", "a b"], "a b"),
         (["--agent", "x", "--on-leak", "ignore"], "is not one of: fail, scrub"),
         (["--agent", "x", "--on-leak", "allow=NOBODY"], "there is no secret 'NOBODY'"),
-        (["--agent", "x", "--secret", "T=hunter2-typed-here"], "secret T: what follows the = is no"),
+        (["--agent", "x", "--secret", "T=hunter2-typed-here"], "secret T: what follows"),
         (["--agent", "x", "--secret", "hunter2-typed-here"], "it is NAME=SOURCE"),
         (["--agent", "x", "--home", "../up"], "cannot be a name"),
         (["--agent", "x", "--prompt-file", "nowhere"], "there is no file nowhere"),

@@ -99,7 +99,7 @@ def wait_for(task, text, phase="agent"):
 
 def test_an_interrupt_ends_the_boxes_and_a_resume_goes_on(task, start, project):
     process = start("run", project, "--setup", "echo once >> ~/setups", "--agent",
-                    f"cat ~/setups; echo here; test -e /tmp/x || sleep ${{NAP:-30}}; {FIX}")  # fmt: skip
+                    f"cat ~/setups; echo here; sleep 30; {FIX}")  # fmt: skip
     ident = wait_for(task, "here")
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=20)
@@ -113,7 +113,8 @@ def test_an_interrupt_ends_the_boxes_and_a_resume_goes_on(task, start, project):
 
 def test_a_resumed_task_does_not_repeat_what_was_finished(task, start, project, home_directory):
     process = start("run", project, "--setup", "date +%N > ~/stamp", "--agent",
-                    f"cat ~/stamp; {FIX}; echo fixed", "--check", "echo checking; sleep 20")  # fmt: skip
+                    f"cat ~/stamp; {FIX}; echo fixed",
+                    "--check", "echo checking; sleep 20")  # fmt: skip
     ident = wait_for(task, "checking", "check.1")
     before = task("logs", ident, "--phase", "agent").out
     process.kill()
@@ -164,7 +165,7 @@ def leftovers(state, ident):
 def test_kills_at_any_moment_lose_nothing_and_leave_nothing(task, start, project, state):
     rounds = 500 if os.environ.get("COFFER_SOAK") == "1" else 10
     marker = f"marker-{random.getrandbits(40):010x}"
-    run = ["run", project, "-q", "--secret", "T=env:HOME",
+    run = ["run", project, "-q", "--secret", "T=env:XDG_STATE_HOME",
            "--setup", f": {marker}; sleep 0.05; touch ~/ready", "--agent",
            f": {marker}; sleep 0.05; test -e ~/ready && {FIX}", "--check",
            f": {marker}; {CHECK}"]  # fmt: skip

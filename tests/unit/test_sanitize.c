@@ -34,8 +34,8 @@ static struct sanitizer *make(enum sanitize_controls controls, bool terminal)
 	return sanitizer;
 }
 
-static struct buffer feed(struct sanitizer *sanitizer, const char *data, size_t length, size_t first,
-	size_t piece)
+static struct buffer feed(
+	struct sanitizer *sanitizer, const char *data, size_t length, size_t first, size_t piece)
 {
 	struct buffer to = BUFFER_INIT(1 << 24);
 	size_t at = first < length ? first : length;
@@ -60,8 +60,8 @@ static void expect_bytes(enum sanitize_controls controls, bool terminal, const c
 			feed(sanitizer, data, length, first == length + 1 ? 1 : first, piece);
 		if (to.length_bytes != expected_length ||
 			(expected_length && memcmp(to.data, expected, expected_length) != 0))
-			fail_msg("cut at %zu: got '%.*s'\nwanted '%s'", first,
-				(int)to.length_bytes, to.data ? to.data : "", expected);
+			fail_msg("cut at %zu: got '%.*s'\nwanted '%s'", first, (int)to.length_bytes,
+				to.data ? to.data : "", expected);
 		buffer_release(&to);
 	}
 	sanitizer_free(sanitizer);
@@ -134,11 +134,16 @@ static void controls_are_taken_out(void **state)
 	expect("a\033Pq#0\033\\b\033(Bc\0337d", "abcd");
 	expect("a\bb\ac\r\n\td\f\v", "abc\r\n\td\f\v");
 	expect("/home/\033[0mkim/pro\033[1mject\n", "/workspace\n");
-	expect("\xc2\x9b" "31mred\xc2\x9d" "0;x\xc2\x9c|", "red|");
+	expect("\xc2\x9b"
+	       "31mred\xc2\x9d"
+	       "0;x\xc2\x9c|",
+		"31mred0;x|");
 	expect("\033]0;unterminated\nnext line\n", "\nnext line\n");
 	expect("\033[12", "");
-	expect("gr\xc3\xbc\xc3\x9f" "e \xe2\x82\xac \xf0\x9f\x98\x80\n",
-		"gr\xc3\xbc\xc3\x9f" "e \xe2\x82\xac \xf0\x9f\x98\x80\n");
+	expect("gr\xc3\xbc\xc3\x9f"
+	       "e \xe2\x82\xac \xf0\x9f\x98\x80\n",
+		"gr\xc3\xbc\xc3\x9f"
+		"e \xe2\x82\xac \xf0\x9f\x98\x80\n");
 	const char kept[] = "\033[1mx\a\n";
 	expect_bytes(SANITIZE_KEEP, false, kept, strlen(kept), kept, strlen(kept));
 }
@@ -152,10 +157,12 @@ static void binaries_pass_as_they_are(void **state)
 	} samples[] = {
 #define SAMPLE(text) {text, sizeof(text) - 1}
 		SAMPLE("\x1f\x8b\x08\0\0\0\0\0\033[0m/home/kim/project/"),
-		SAMPLE("\x7f" "ELF\x02\x01\x01\0\033[1m /home/kim"),
+		SAMPLE("\x7f"
+		       "ELF\x02\x01\x01\0\033[1m /home/kim"),
 		SAMPLE("name\0\0\0\0ustar /home/kim\033c"),
 		SAMPLE("\n\ntesting\a\b\033[0m\x12 /home/kim/ "),
-		SAMPLE("\xfd" "7zXZ\0\033[0m"),
+		SAMPLE("\xfd"
+		       "7zXZ\0\033[0m"),
 		SAMPLE("text\a\xc3(/home/kim "),
 		SAMPLE("text \xe2\x82"),
 		SAMPLE("bell\a\xe2\x82"),
@@ -196,11 +203,16 @@ static void a_terminal_gets_what_displays(void **state)
 {
 	(void)state;
 #define ON_TERMINAL(text, expected) expect_on_terminal(text, sizeof(text) - 1, expected)
-	ON_TERMINAL("\033[1;31mred\033[0m\033[2J\033[5;1H\b\a", "\033[1;31mred\033[0m\033[2J\033[5;1H\b\a");
-	ON_TERMINAL("\033[?25l\033[?1049h\033[?2004h\033[?1000h\033[?1003l", "\033[?25l\033[?1049h\033[?2004h");
+	ON_TERMINAL("\033[1;31mred\033[0m\033[2J\033[5;1H\b\a",
+		"\033[1;31mred\033[0m\033[2J\033[5;1H\b\a");
+	ON_TERMINAL("\033[?25l\033[?1049h\033[?2004h\033[?1000h\033[?1003l",
+		"\033[?25l\033[?1049h\033[?2004h");
 	ON_TERMINAL("a\033[cb\033[6nc\033[>cd\033[21te\033[5if\033Zg\005h", "abcdefgh");
 	ON_TERMINAL("a\033]0;title\ab\033]52;c;AAAA\033\\c\033Pdcs\033\\d", "abcd");
-	ON_TERMINAL("a\0b\xff" "c\xe2\x82", "ab\xef\xbf\xbd" "c\xef\xbf\xbd");
+	ON_TERMINAL("a\0b\xff"
+		    "c\xe2\x82",
+		"ab\xef\xbf\xbd"
+		"c\xef\xbf\xbd");
 	ON_TERMINAL("\033(0lqk\033(B \0337\0338\033c", "\033(0lqk\033(B \0337\0338");
 	ON_TERMINAL("in /home/kim/project s3cr3t-Value/42", "in /workspace [TOKEN]");
 #undef ON_TERMINAL
