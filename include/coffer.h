@@ -93,6 +93,12 @@ COFFER_API void coffer_report_free(struct coffer_report *report);
 COFFER_API const char *coffer_report_json(struct coffer_report *report);
 /* What `coffer run` exits with: the command's own code; 124 timed out; 125 the box could not be
  * built; 126 refused or not executable; 127 not found; 128 + N killed by signal N. */
+/* For a caller that took the output of a box's first command itself: what went wrong, as the JSON
+ * that a report has as "trace", from what it printed on stdout and stderr (texts[0], texts[1];
+ * NULL: not kept). plan is of the box's policy. Takes a process of its own for some ms. The caller
+ * frees; NULL: out of memory, or the text was too much. */
+COFFER_API char *coffer_report_trace(struct coffer_report *report, const struct coffer_plan *plan,
+	const char *const texts[2], const size_t lengths_bytes[2]);
 COFFER_API int coffer_report_exit_code(const struct coffer_report *report);
 /* One of "exited", "signaled", "timed_out", "out_of_memory", "limit_exceeded", "refused",
  * "not_found", "cannot_execute", "setup_failed", "killed". Lives as long as the report. */

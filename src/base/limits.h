@@ -198,6 +198,26 @@ enum {
 	MAX_IMPORT_GIB = 64,
 	MAX_IMPORT_TEXT_BYTES = 1024 * 1024,
 
+	/* Traces of a failure: what of each stream is looked at, and kept for that while it is
+	 * passed on; a line; failures told one by one; frames of one; words of a message; source
+	 * lines around a frame, of how many frames of one failure, and bytes read for all of
+	 * them. */
+	MAX_TRACE_TEXT_BYTES = 4 * 1024 * 1024,
+	TRACE_TAIL_BYTES = 256 * 1024,
+	MAX_TRACE_LINE_BYTES = 4096,
+	MAX_TRACES = 32,
+	MAX_TRACE_FRAMES = 32,
+	MAX_TRACE_MESSAGE_BYTES = 2000,
+	MAX_TRACE_NAME_BYTES = 512,
+	TRACE_SOURCE_LINES = 2,
+	MAX_TRACE_SOURCE_FRAMES = 8,
+	MAX_TRACE_SOURCE_LINE_BYTES = 240,
+	MAX_TRACE_SOURCE_BYTES = 16 * 1024 * 1024,
+	/* Where the processes of a box stand: how many, threads of one, and all of it as JSON. */
+	MAX_STACK_PROCESSES = 16,
+	MAX_STACK_THREADS = 8,
+	MAX_STACKS_BYTES = 1024 * 1024,
+
 	/* One message between libcoffer and its supervisor. */
 	MAX_CONTROL_MESSAGE_BYTES = 8 * 1024 * 1024,
 };

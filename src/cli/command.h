@@ -21,6 +21,7 @@ int cmd_doctor(int argc, char *argv[]);
 int cmd_net(int argc, char *argv[]);
 int cmd_profiles(int argc, char *argv[]);
 int cmd_supervise(int argc, char *argv[]);
+int cmd_trace(int argc, char *argv[]);
 /* The verbs of coffer-gate and coffer-task: becomes that program. */
 int cmd_sibling(int argc, char *argv[]);
 

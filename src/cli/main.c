@@ -19,6 +19,7 @@ static const struct verb verbs[] = {
 	{"doctor", cmd_doctor, "what this machine can enforce, and how to mend what it lacks"},
 	{"profiles", cmd_profiles, "list the named profiles"},
 	{"net", cmd_net, "what the network's rules open: presets, and one decision"},
+	{"trace", cmd_trace, "what went wrong, from what a tool printed"},
 	{"gate", cmd_sibling, "decide about a command and run nothing"},
 	{"check", cmd_sibling, "what a script, a program or a diff would do"},
 	{"config", cmd_sibling, "the configuration in force; check it, import another tool's"},

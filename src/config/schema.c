@@ -244,6 +244,7 @@ static const struct schema_key keys[] = {
 	POLICY("allow_userns", "allow-userns", flag, FILES, NARROW_NEVER, false),
 	POLICY("best_effort", "best-effort", flag, FILES, NARROW_NEVER, false),
 	POLICY("capture", "capture", flag, FILES, NARROW_NEVER, false),
+	POLICY("trace", "trace", flag, FILES, NARROW_NEVER, false),
 	POLICY("pass_controls", "pass-controls", flag, FILES, NARROW_NEVER, false),
 	POLICY("hide_secrets", "hide-secrets", flag, FILES | PROJECT | REQUIREMENTS, NARROW_ON,
 		false),

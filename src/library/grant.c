@@ -74,7 +74,7 @@ static int grant_secret(struct coffer_policy *policy, const char *path, struct e
 static bool holds_without_box(const char *setting)
 {
 	static const char *const keys[] = {
-		"directory", "env", "env-all", "limit", "capture", "best-effort"};
+		"directory", "env", "env-all", "limit", "capture", "trace", "best-effort"};
 	size_t length = strcspn(setting, "=");
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 		if (strlen(keys[i]) == length && memcmp(keys[i], setting, length) == 0)

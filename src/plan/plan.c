@@ -437,6 +437,7 @@ static int fill(struct planning *planning, char *const argv[], char *const envir
 	plan->facts = *planning->facts;
 	plan->must_enforce = planning->profile->must_enforce;
 	plan->capture = planning->policy->capture || planning->profile->capture;
+	plan->trace = planning->policy->trace;
 	plan->pass_controls = planning->policy->pass_controls;
 	plan->allow_userns = planning->policy->allow_userns;
 	plan->share_tmp = planning->policy->share_tmp;

@@ -136,6 +136,7 @@ struct plan {
 	struct limits limits;
 	unsigned limits_asked;
 	bool capture;
+	bool trace; /* the end of what is printed is kept as it passes */
 	bool pass_controls; /* strict and cloud: a terminal's control sequences leave the box */
 	bool must_enforce;
 	bool isolation_asked; /* by name: then another tier is an error, not a fallback */

@@ -197,6 +197,7 @@ char *plan_to_json(const struct plan *plan)
 	json_object_set_new(root, "limits", limits_json(&plan->limits));
 	json_object_set_new(root, "environment", texts(&plan->environment));
 	json_object_set_new(root, "capture", json_boolean(plan->capture));
+	json_object_set_new(root, "trace", json_boolean(plan->trace));
 	json_object_set_new(root, "notes", notes_json(plan));
 	char *json = json_dumps(root, JSON_INDENT(2));
 	json_decref(root);

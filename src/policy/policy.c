@@ -366,6 +366,13 @@ static int set_capture(
 	return 0;
 }
 
+static int set_trace(struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	(void)key, (void)value, (void)error;
+	policy->trace = true;
+	return 0;
+}
+
 static int set_pass_controls(
 	struct policy *policy, const char *key, const char *value, struct error *error)
 {
@@ -420,6 +427,7 @@ static const struct policy_key keys[] = {
 	{"allow-userns", NULL, "user namespaces inside (browsers' own sandboxes want them)"},
 	{"best-effort", NULL, "run even if something asked for cannot be enforced here"},
 	{"capture", NULL, "keep head and tail of the output in the report"},
+	{"trace", NULL, "when it fails: the report says what went wrong, and where"},
 	{"pass-controls", NULL, "strict, cloud: leave terminal control sequences in the output"},
 	{"hide-secrets", NULL, "hide secret files of the workspace, not only protect them"},
 	{"python-path", "DIR", "strict: a directory for PYTHONPATH"},
@@ -467,6 +475,7 @@ static const policy_setter setters[] = {
 	set_allow_userns,
 	set_best_effort,
 	set_capture,
+	set_trace,
 	set_pass_controls,
 	set_hide_secrets,
 	set_python_path,

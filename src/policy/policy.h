@@ -96,6 +96,7 @@ struct policy {
 	bool allow_userns;
 	bool best_effort;
 	bool capture;
+	bool trace;
 	bool pass_controls; /* see plan/plan.h */
 	bool hide_secrets; /* workspace secrets are hidden, not only read-only */
 

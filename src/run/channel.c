@@ -168,7 +168,9 @@ static bool grow(char **block, size_t *capacity_bytes, size_t max_bytes)
 static void keep_in_tail(struct channel *channel, const char *data, size_t length_bytes)
 {
 	struct captured *captured = &channel->captured;
-	size_t tail_max = channel->limit_bytes - channel->limit_bytes / 2;
+	size_t tail_max = channel->tail_bytes_max;
+	if (!tail_max)
+		tail_max = channel->limit_bytes - channel->limit_bytes / 2;
 	while (length_bytes) {
 		size_t room = channel->tail_capacity - captured->tail_bytes;
 		if (!room && !channel->tail_begin &&
@@ -367,6 +369,8 @@ static ssize_t fill(struct channel *channel)
 	ssize_t count = take(channel, channel->buffer, CHANNEL_BUFFER_BYTES);
 	if (count <= 0)
 		return count;
+	if (channel->tail_bytes_max)
+		keep_in_tail(channel, channel->buffer, count);
 	if (channel->sanitizer) {
 		int r = sanitize(channel, channel->buffer, (size_t)count, false);
 		return r < 0 ? r : count;
@@ -420,6 +424,8 @@ static ssize_t step_read(struct channel *channel)
 	ssize_t count = take(channel, data, sizeof(data));
 	if (count <= 0)
 		return count;
+	if (channel->tail_bytes_max)
+		keep_in_tail(channel, data, count);
 	if (channel->how == CHANNEL_DROP)
 		channel->dropped_bytes += count;
 	else if (!channel->sanitizer)

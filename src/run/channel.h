@@ -50,6 +50,8 @@ struct channel {
 	uint64_t passed_bytes, dropped_bytes;
 	int error; /* -errno of the write that ended the channel; 0 */
 
+	size_t tail_bytes_max; /* of what is passed on, so much is kept as captured.tail; 0: none */
+
 	int notice;   /* a byte to look out for (CHANNEL_COPY); -1: none */
 	bool noticed; /* it has passed */
 

@@ -206,7 +206,8 @@ static int relay(struct output *output, int index, bool keep, struct error *erro
 	uint64_t limit_bytes = output->options.limit_bytes;
 	if (!keep) {
 		caller = caller_endpoint(output, index);
-		bool through = index > 0 && output->options.sanitizing;
+		bool through =
+			index > 0 && (output->options.sanitizing || output->options.keep_tail);
 		how = caller.kind == ENDPOINT_SOCKET || through ? CHANNEL_COPY : CHANNEL_SPLICE;
 	} else if (!limit_bytes) {
 		limit_bytes = DEFAULT_CAPTURE_BYTES;
@@ -217,6 +218,8 @@ static int relay(struct output *output, int index, bool keep, struct error *erro
 		set_child_fd(output, index, ends[0], false);
 	} else {
 		channel_start(&output->channels[index], how, own, caller, limit_bytes);
+		if (!keep && output->options.keep_tail)
+			output->channels[index].tail_bytes_max = TRACE_TAIL_BYTES;
 		set_child_fd(output, index, ends[1], true);
 		failed = make_harmless(output, &output->channels[index], false, error);
 	}
@@ -255,7 +258,7 @@ static int set_up(struct output *output, int index, struct error *error)
 			break;
 		/* fall through */
 	case STREAM_DEVICE:
-		if (index > 0 && options->limit_bytes)
+		if (index > 0 && (options->limit_bytes || options->keep_tail))
 			break;
 		set_child_fd(output, index, options->stdio[index], false);
 		return 0;
@@ -400,6 +403,8 @@ int output_attach_terminal(struct output *output, int master, struct error *erro
 		(struct endpoint){.fd = terminal->fd,
 			.kind = terminal->own ? ENDPOINT_OWN : ENDPOINT_TERMINAL},
 		output->options.capture ? 0 : output->options.limit_bytes);
+	if (output->options.keep_tail)
+		output->channels[CHANNEL_SCREEN].tail_bytes_max = TRACE_TAIL_BYTES;
 	output->wants_keyboard = output->takes_terminal;
 	failed = make_harmless(output, &output->channels[CHANNEL_SCREEN], true, error);
 	if (!failed)
@@ -553,7 +558,7 @@ void output_finish(struct output *output)
 	output_close_child_fds(output);
 	output_drain(output);
 	detach_terminal(output);
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < CHANNELS; i++) {
 		channel_end(&output->channels[i], 0);
 		channel_order_tail(&output->channels[i]);
 	}
@@ -563,6 +568,14 @@ const struct captured *output_captured(const struct output *output, int index)
 {
 	const struct channel *channel = &output->channels[index];
 	return index > 0 && channel->how == CHANNEL_KEEP ? &channel->captured : NULL;
+}
+
+const struct captured *output_tail(const struct output *output, int index)
+{
+	const struct channel *channel = &output->channels[index];
+	if (!channel->tail_bytes_max && index == output->screen_index)
+		channel = &output->channels[CHANNEL_SCREEN];
+	return channel->tail_bytes_max && channel->captured.tail_bytes ? &channel->captured : NULL;
 }
 
 uint64_t output_bytes_passed(const struct output *output, int index)

@@ -24,6 +24,7 @@ struct output_options {
 	uint64_t
 		limit_bytes; /* of each stream: capture keeps head + tail within it; passing on with
 	                        * a limit stops passing there and counts the rest. 0: no limit */
+	bool keep_tail;      /* of what is passed on, the last TRACE_TAIL_BYTES are kept as well */
 	bool terminal; /* one of stdio is a terminal: a PTY of the box's own will be attached */
 	bool terminal_is_set; /* whose settings and size are the caller's already */
 	/* What is relayed is made harmless, and so all but devices is relayed. Borrowed; or
@@ -45,8 +46,8 @@ struct sanitizing; /* see run/sanitizing.h */
  * - a network socket is relayed: it belongs to the host's network, and connect() to AF_UNSPEC and
  *   then to somewhere else would be a way out;
  * - pipes, connected unix sockets and character devices are handed over unless captured or a limit
- *   applies to them; stdout and stderr of one open file description share one relay, so that their
- *   order is kept (and one limit);
+ *   applies to them, or their tail is kept; stdout and stderr of one open file description share
+ *   one relay, so that their order is kept (and one limit);
  * - a terminal is never handed over: without options->terminal it is refused.
  * After it, output_child_fd(o, i) is what becomes descriptor i in the box (for a terminal: -1,
  * meaning "the PTY's slave"). Descriptors for 1 and 2 may be equal. */
@@ -103,6 +104,9 @@ bool output_drain(struct output *output);
  * read. */
 void output_finish(struct output *output);
 const struct captured *output_captured(const struct output *output, int index); /* 1, 2; or NULL */
+/* With keep_tail: the last of what was printed there; what went through a PTY, or through the relay
+ * that both share, counts on the first. NULL: nothing did. */
+const struct captured *output_tail(const struct output *output, int index);
 /* Of relayed and captured streams; 0 for what was handed over. What went through a PTY counts on
  * the first of stdout and stderr that is the terminal; keys count on 0. */
 uint64_t output_bytes_passed(const struct output *output, int index);

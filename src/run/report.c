@@ -271,6 +271,8 @@ char *report_to_json(const struct report *report, const struct plan *plan,
 	json_object_set_new(root, "usage", usage_json(&report->usage));
 	json_object_set_new(root, "denials", denials_json(denials));
 	json_object_set_new(root, "denials_lost", json_integer(denials ? denials->lost : 0));
+	json_object_set_new(root, "trace",
+		report->trace ? json_loads(report->trace, JSON_DECODE_ANY, NULL) : json_null());
 	json_object_set_new(root, "quarantined", json_integer(report->quarantined));
 	json_object_set_new(root, "recovered", json_integer(report->recovered));
 	static const char *const streams[] = {"stdout", "stderr"};
@@ -297,6 +299,8 @@ void report_release(struct report *report)
 	free(report->layer.id);
 	free(report->layer.name);
 	free(report->git_result);
+	free(report->trace);
+	report->trace = NULL;
 	free(report->egress_note);
 	report->egress_note = NULL;
 	json_decref(report->traffic);

@@ -61,6 +61,7 @@ struct report {
 	bool egress_lost;                 /* egress ended before the box did */
 	char *egress_note;                /* what it had to say of the host, or NULL */
 	struct json_t *traffic; /* see run/traffic.h; owned; NULL: the box had no network */
+	char *trace; /* JSON: what went wrong (run/failure.h); owned; NULL: nothing did */
 	struct report_layer layer;
 	char *git_result; /* JSON object of what a git layer wrote back; owned; or NULL */
 };

@@ -13,6 +13,7 @@
 #include "run/asker.h"
 #include "run/broker.h"
 #include "run/connects.h"
+#include "run/failure.h"
 #include "run/git_commit.h"
 #include "run/launch.h"
 #include "run/meter.h"
@@ -22,6 +23,7 @@
 #include "run/sanitizing.h"
 #include "run/traffic.h"
 #include "run/watch.h"
+#include "witness/stacks.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -68,6 +70,7 @@ struct supervisor {
 	bool init_ended;
 	bool killed; /* by us, for a reason that the report has */
 	uint64_t started_us, deadline_us, kill_us, meter_us, watch_us; /* 0: not set */
+	struct json_t *processes; /* where each stood when the time was up; or NULL */
 	struct rusage rusage;
 	struct rlimit open_files; /* of the caller */
 };
@@ -230,6 +233,7 @@ static int prepare(struct supervisor *s)
 		s->terminal = s->terminal || isatty(s->options->stdio[i]);
 	struct output_options output = {.capture = s->plan->capture,
 		.limit_bytes = s->plan->limits.output_bytes,
+		.keep_tail = s->plan->trace && !s->plan->capture,
 		.terminal = s->terminal,
 		.terminal_is_set = true};
 	if (r == 0 && (r = sanitizing_new(s->plan, &s->sanitizing)) < 0)
@@ -669,6 +673,16 @@ static void check_memory_kills(struct supervisor *s)
 		end_with(s, CAUSE_OUT_OF_MEMORY, "memory");
 }
 
+/* Where each process stands, before anything is done about it. */
+static void look_at_processes(struct supervisor *s)
+{
+	pid_t pids[MAX_STACK_PROCESSES];
+	size_t count = process_tree_list(s->init, pids, MAX_STACK_PROCESSES);
+	if (count > MAX_STACK_PROCESSES)
+		count = MAX_STACK_PROCESSES;
+	s->processes = stacks_collect(pids, count, s->plan->owner_uid, s->plan->owner_gid);
+}
+
 /* What the clock says is due. */
 static void handle_clock(struct supervisor *s)
 {
@@ -687,6 +701,8 @@ static void handle_clock(struct supervisor *s)
 	}
 	if (s->deadline_us && now >= s->deadline_us) {
 		s->deadline_us = 0;
+		look_at_processes(s);
+		now = clock_now_us();
 		s->kill_us = now + s->plan->limits.grace_ms * 1000;
 		if (s->plan->limits.grace_ms) {
 			signal_box(s, SIGTERM);
@@ -879,6 +895,30 @@ static void keep_captured(struct supervisor *s)
 	}
 }
 
+/* What it printed is looked at only where somebody asked for that, or has it anyway; how it ended
+ * costs nothing. */
+static void trace_failure(struct supervisor *s)
+{
+	struct report *report = s->report;
+	bool signaled = report->cause == CAUSE_SIGNALED;
+	struct failure failure = {.plan = s->plan,
+		.cause = report->cause,
+		.exit_code = report->exit_code,
+		.signal = signaled ? WTERMSIG(report->status) : 0,
+		.limit = report->limit,
+		.stacks = s->options->stacks,
+		.stacks_count = s->options->stacks_count,
+		.processes = s->processes};
+	if (!failure_happened(report->cause, report->exit_code))
+		return;
+	for (int i = 0; i < 2; i++) {
+		const struct captured *tail = output_tail(s->output, i + 1);
+		failure.texts[i] = tail ? tail->tail : report->captured[i];
+		failure.lengths_bytes[i] = tail ? tail->tail_bytes : report->captured_bytes[i];
+	}
+	report->trace = failure_trace(&failure);
+}
+
 /* The exit code that goes with a cause that this process decided on. */
 static void settle_exit(struct supervisor *s)
 {
@@ -931,6 +971,7 @@ static void finish(struct supervisor *s)
 	if (s->git && s->report->cause != CAUSE_REFUSED)
 		s->report->git_result = git_commit_finish(s->git, s->plan);
 	settle_exit(s);
+	trace_failure(s);
 }
 
 static void release(struct supervisor *s)
@@ -943,6 +984,7 @@ static void release(struct supervisor *s)
 	git_commit_free(s->git, s->plan);
 	asker_free(s->asker);
 	traffic_free(s->traffic);
+	json_decref(s->processes);
 	connects_free(s->connects);
 	launched_release(&s->launched);
 	close_fd(&s->listener);

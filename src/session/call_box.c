@@ -16,6 +16,7 @@
 
 struct pump {
 	struct story *story;
+	const struct coffer_policy *policy;
 	struct box_run *run;
 	struct coffer_box *box;
 	int pipes[2]; /* what is read from: stdout, stderr; -1: at its end */
@@ -112,6 +113,22 @@ static int pump_output(struct pump *pump)
 	return r;
 }
 
+/* What went wrong, from what was kept of the output. Whoever cannot be told so still has that. */
+static json_t *make_trace(const struct pump *pump, struct coffer_report *report)
+{
+	json_t *kept[2] = {kept_text(&pump->run->kept[0]), kept_text(&pump->run->kept[1])};
+	const char *texts[2] = {json_string_value(kept[0]), json_string_value(kept[1])};
+	const size_t lengths_bytes[2] = {json_string_length(kept[0]), json_string_length(kept[1])};
+	struct coffer_plan *plan = NULL;
+	cleanup_free char *text = NULL;
+	if (coffer_plan_new(pump->policy, strv_items(pump->run->argv), 0, &plan, NULL) == 0)
+		text = coffer_report_trace(report, plan, texts, lengths_bytes);
+	coffer_plan_free(plan);
+	json_decref(kept[0]);
+	json_decref(kept[1]);
+	return text ? json_loads(text, JSON_ALLOW_NUL, NULL) : NULL;
+}
+
 static int finish(struct pump *pump)
 {
 	struct coffer_report *report = NULL;
@@ -129,6 +146,8 @@ static int finish(struct pump *pump)
 	const struct coffer_error *why = coffer_report_error(report);
 	if (strcmp(coffer_report_cause(report), "setup_failed") == 0 && why)
 		r = box_failed(pump->story, why);
+	if (r == 0 && pump->run->stream && pump->run->exit_code != 0)
+		pump->run->trace = make_trace(pump, report);
 	coffer_report_free(report);
 	pump->run->cause = json_string_value(json_object_get(pump->run->report, "cause"));
 	return r;
@@ -154,7 +173,7 @@ int story_run(struct story *story, struct box_run *run)
 		if (kept_init(&run->kept[i], run->keep_bytes, run->keep_from_the_start) < 0)
 			r = story_fail(story, RPC_INTERNAL_ERROR, "out_of_memory", ENOMEM,
 				"room for output");
-	struct pump pump = {.story = story, .run = run, .pipes = {-1, -1}};
+	struct pump pump = {.story = story, .policy = policy, .run = run, .pipes = {-1, -1}};
 	if (r == 0)
 		r = start(&pump, policy);
 	if (r == 0)
@@ -179,7 +198,8 @@ void box_run_release(struct box_run *run)
 	kept_release(&run->kept[0]);
 	kept_release(&run->kept[1]);
 	json_decref(run->report);
-	run->report = NULL;
+	json_decref(run->trace);
+	run->report = run->trace = NULL;
 }
 
 int story_set_run(struct story *story, const struct box_run *run)
@@ -196,6 +216,8 @@ int story_set_run(struct story *story, const struct box_run *run)
 	json_t *denials = json_object_get(run->report, "denials");
 	r |= denials ? json_object_set(result, "denials", denials)
 		     : json_object_set_new(result, "denials", json_array());
+	if (run->trace)
+		r |= json_object_set(result, "trace", run->trace);
 	json_t *usage = json_object_get(run->report, "usage");
 	if (usage)
 		r |= json_object_set(result, "usage", usage);

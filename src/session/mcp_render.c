@@ -3,6 +3,7 @@
 
 #include "base/buffer.h"
 #include "session/text.h"
+#include "witness/trace.h"
 
 #include <string.h>
 
@@ -63,6 +64,15 @@ static void add_denials(struct buffer *text, const json_t *result)
 			string_of(result, "report"));
 }
 
+/* The output has said it; this is where, in few lines. */
+static void add_trace(struct buffer *text, const json_t *trace)
+{
+	if (!json_is_object(trace))
+		return;
+	buffer_append_string(text, "[what went wrong:]\n");
+	trace_show(trace, text);
+}
+
 static void add_word(struct buffer *text, const char *before, const char *word)
 {
 	if (*word)
@@ -82,6 +92,7 @@ static void add_ending(struct buffer *text, const json_t *result)
 	else if (exit != 0)
 		buffer_append_format(text, "[exit %d]\n", exit);
 	add_denials(text, result);
+	add_trace(text, json_object_get(result, "trace"));
 	const json_t *offer = json_object_get(result, "offer");
 	if (offer)
 		buffer_append_format(text, "[more was asked for, and refused by %s: %s]\n",

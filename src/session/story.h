@@ -64,6 +64,7 @@ struct box_run {
 
 	struct kept kept[2];
 	json_t *report;
+	json_t *trace; /* of a streamed run that failed; or NULL */
 	int exit_code;
 	const char *cause; /* the report's */
 };

@@ -190,6 +190,18 @@ def test_how_commands_end(session):
     assert left["exit"] == 0 and text(left["stdout"]) == "done\n"
 
 
+def test_a_failure_has_its_trace(session, workspace):
+    (workspace / "a.py").write_text("def f():\n    return {}['x']\n\nf()\n")
+    failed = session.run(["/usr/bin/python3", "a.py"])
+    failure = failed["trace"]["failures"][0]
+    assert failure["kind"] == "KeyError" and failure["frames"][0]["file"] == "a.py"
+    assert failure["frames"][0]["source"][1] == {"line": 2, "text": "    return {}['x']"}
+    assert "trace" not in session.run("true")
+    slow = session.run("sleep 30; :", timeout_ms=300)["trace"]
+    assert slow["failures"][0]["kind"] == "timed_out"
+    assert any(p["name"] == "sleep" for p in slow["processes"])
+
+
 def test_output_streams_while_a_command_runs(session, workspace):
     pending = session.begin("tool/exec", command="echo one; while [ ! -e go ]; do sleep 0.05; done")
     assert session.note("tool/started")["request"] == pending.number

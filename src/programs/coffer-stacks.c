@@ -1,0 +1,6 @@
+#include "witness/stacks_helper.h"
+
+int main(int argc, char *argv[])
+{
+	return stacks_main(argc, argv);
+}
