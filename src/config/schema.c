@@ -244,6 +244,8 @@ static const struct schema_key keys[] = {
 	POLICY("allow_userns", "allow-userns", flag, FILES, NARROW_NEVER, false),
 	POLICY("best_effort", "best-effort", flag, FILES, NARROW_NEVER, false),
 	POLICY("capture", "capture", flag, FILES, NARROW_NEVER, false),
+	POLICY("witness", "witness", word, FILES | PROJECT, NARROW_NEVER, false),
+	POLICY("trace_access", "trace-access", flag, FILES, NARROW_NEVER, false),
 	POLICY("hide_secrets", "hide-secrets", flag, FILES | PROJECT | REQUIREMENTS, NARROW_ON,
 		false),
 	POLICY("python_path", "python-path", paths, FILES, NARROW_NEVER, true),

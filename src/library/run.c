@@ -133,7 +133,7 @@ static void tell_refusals(const struct library_run *run, const struct denials *d
 		struct denial denial;
 		if (!denials_get(denials, i, &denial) || strcmp(denial.promise, "P3") != 0)
 			continue;
-		char sentence[512];
+		char sentence[1024];
 		if (told++ == REFUSALS_TOLD) {
 			run->note("refused: more of the same; --report or --net-log has them all");
 			return;

@@ -5,10 +5,12 @@
 #include "base/limits.h"
 #include "confine/mounts.h"
 #include "host/doctor.h"
+#include "witness/judge.h"
 
 #include <jansson.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 
 const char *cause_name(enum cause cause)
 {
@@ -127,7 +129,33 @@ static json_t *usage_json(const struct usage *usage)
 	return object;
 }
 
-static json_t *denials_json(const struct denials *denials)
+/* RFC 3339, UTC, with milliseconds. */
+static json_t *moment(int64_t time_ms)
+{
+	time_t seconds = (time_t)(time_ms / 1000);
+	struct tm tm;
+	char text[40], day[24];
+	if (!gmtime_r(&seconds, &tm) || !strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm))
+		return json_null();
+	snprintf(text, sizeof(text), "%s.%03dZ", day, (int)(time_ms % 1000));
+	return json_string(text);
+}
+
+static json_t *text_or_null(const char *string)
+{
+	return string[0] ? text(string) : json_null();
+}
+
+static void explain(json_t *item, const struct denial *denial, const struct plan *plan)
+{
+	struct explanation explanation;
+	judge_explain(plan, denial->promise, denial->call, denial->target, denial->resolved,
+		denial->rule, &explanation);
+	json_object_set_new(item, "rule", text(explanation.rule));
+	json_object_set_new(item, "allow_with", text_or_null(explanation.allow_with));
+}
+
+static json_t *denials_json(const struct denials *denials, const struct plan *plan)
 {
 	json_t *array = json_array();
 	for (size_t i = 0; denials && i < denials_count(denials); i++) {
@@ -135,16 +163,23 @@ static json_t *denials_json(const struct denials *denials)
 		if (!denials_get(denials, i, &denial))
 			continue;
 		json_t *item = json_object();
+		json_object_set_new(item, "time", moment(denial.time_ms));
 		json_object_set_new(item, "time_ms", json_integer(denial.time_ms));
 		json_object_set_new(item, "pid", json_integer(denial.pid));
 		json_object_set_new(item, "program", text(denial.program));
 		json_object_set_new(item, "call", text(denial.call));
 		json_object_set_new(item, "target", text(denial.target));
+		bool absolute = denial.target[0] == '/';
+		json_object_set_new(item, "resolved",
+			text_or_null(denial.resolved[0] || !absolute ? denial.resolved
+								     : denial.target));
 		json_object_set_new(item, "promise", text(denial.promise));
 		json_object_set_new(item, "errno",
 			denial.errno_value ? text(strerrorname_np(denial.errno_value))
 					   : json_null());
 		json_object_set_new(item, "reason", text(denial.reason));
+		if (plan)
+			explain(item, &denial, plan);
 		json_object_set_new(item, "count", json_integer(denial.count));
 		json_array_append_new(array, item);
 	}
@@ -243,7 +278,7 @@ char *report_to_json(const struct report *report, const struct plan *plan,
 	if (plan)
 		add_plan(root, report, plan);
 	json_object_set_new(root, "usage", usage_json(&report->usage));
-	json_object_set_new(root, "denials", denials_json(denials));
+	json_object_set_new(root, "denials", denials_json(denials, plan));
 	json_object_set_new(root, "denials_lost", json_integer(denials ? denials->lost : 0));
 	json_object_set_new(root, "quarantined", json_integer(report->quarantined));
 	json_object_set_new(root, "recovered", json_integer(report->recovered));

@@ -14,6 +14,7 @@
 #include "run/broker.h"
 #include "run/connects.h"
 #include "run/git_commit.h"
+#include "run/hearsay.h"
 #include "run/launch.h"
 #include "run/meter.h"
 #include "run/output.h"
@@ -56,6 +57,7 @@ struct supervisor {
 	pid_t init;   /* of the box as seen from here; launched.init, but for a keeper between */
 	pid_t broker; /* the container tier's; the other's is the keeper's child */
 	int listener;
+	int ring;     /* of the witness, or -1 */
 	int namespaces[BROKER_NAMESPACES]; /* container tier: of init, for the broker */
 	int signals;
 
@@ -324,6 +326,8 @@ static void handle_ready(
 	for (int i = 0; s->plan->tier == TIER_CONTAINER && i < BROKER_NAMESPACES; i++)
 		if (next < count)
 			s->namespaces[i] = steal_fd(&fds[next++]);
+	if (s->plan->witness == WITNESS_ON && next < count)
+		s->ring = steal_fd(&fds[next++]);
 	if (s->terminal && next < count &&
 		output_attach_terminal(s->output, steal_fd(&fds[next]), s->error) < 0)
 		end_with(s, CAUSE_SETUP_FAILED, NULL);
@@ -904,6 +908,8 @@ static void finish(struct supervisor *s)
 	output_finish(s->output);
 	count_usage(s);
 	keep_captured(s);
+	if (s->ring >= 0)
+		hearsay_collect(s->plan, s->ring, s->denials);
 	if (s->watch) {
 		/* Whatever was made since the last look, with nobody left to make more. */
 		bool offence = watch_check(s->watch, s->continued, s->denials);
@@ -940,6 +946,7 @@ static void release(struct supervisor *s)
 	close_fd(&s->listener);
 	for (int i = 0; i < BROKER_NAMESPACES; i++)
 		close_fd(&s->namespaces[i]);
+	close_fd(&s->ring);
 	close_fd(&s->signals);
 	if (s->continued && s->continued != MAP_FAILED)
 		munmap(s->continued, sizeof(*s->continued));
@@ -955,6 +962,7 @@ int supervise(const struct supervise_options *options, struct report *ret_report
 		.report = ret_report,
 		.error = &ret_report->error,
 		.listener = -1,
+		.ring = -1,
 		.signals = -1,
 		.namespaces = {-1, -1, -1},
 		.launched = {.init = -1, .pidfd = -1, .control = -1, .broker = -1, .id_slot = -1}};
