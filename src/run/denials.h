@@ -21,6 +21,7 @@ struct denial {
 	char target[512]; /* path, address or arguments, as the program named it: raw bytes of the
 	                      * box's choosing, control codes too. Whoever prints it escapes it */
 	char resolved[512]; /* where that leads in the box, absolute; empty: not known */
+	bool by_mode;       /* ordinary permissions refuse it, too: no policy would allow it */
 	char rule[256];     /* which rule says so, where whoever refused knew it; else empty */
 	char reason[192];   /* which wall, in a person's words */
 };

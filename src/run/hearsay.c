@@ -73,7 +73,8 @@ static void add_hint(const struct hint *hint, void *context)
 	struct denial denial = {.pid = hint->pid,
 		.errno_value = hint->errno_value,
 		.time_ms = hint->time_ms,
-		.count = hint->count};
+		.count = hint->count,
+		.by_mode = hint->by_mode && !collection->plan->facts.root};
 	snprintf(denial.call, sizeof(denial.call), "%s", hint->call_name);
 	snprintf(denial.program, sizeof(denial.program), "%s", hint->program);
 	snprintf(denial.promise, sizeof(denial.promise), "%s", judgement.promise);

@@ -151,6 +151,9 @@ static void explain(json_t *item, const struct denial *denial, const struct plan
 	struct explanation explanation;
 	judge_explain(plan, denial->promise, denial->call, denial->target, denial->resolved,
 		denial->rule, &explanation);
+	/* What would be refused without a box no flag allows. A hidden thing has modes of its own. */
+	if (denial->by_mode && strcmp(denial->promise, "P4") != 0)
+		explanation.allow_with[0] = '\0';
 	json_object_set_new(item, "rule", text(explanation.rule));
 	json_object_set_new(item, "allow_with", text_or_null(explanation.allow_with));
 }
@@ -243,6 +246,26 @@ static json_t *gaps_json(const struct report *report, const struct plan *plan)
 	return array;
 }
 
+/* What the box may do all the same, for whoever has to find another way. */
+static json_t *possible_json(const struct plan *plan)
+{
+	json_t *object = json_object(), *write = json_array();
+	for (size_t i = 0; i < plan->places_count; i++) {
+		const struct plan_place *place = &plan->places[i];
+		if (place->access == PLACE_WRITE && strcmp(place->why, "tool caches") != 0 &&
+			strcmp(place->path, "/dev/shm") != 0)
+			json_array_append_new(write, text(place->path));
+	}
+	json_object_set_new(object, "write", write);
+	const struct network_policy *network = &plan->network;
+	json_object_set_new(object, "network",
+		json_string(plan->tier == TIER_NONE       ? "host"
+			    : !network_is_open(network)   ? "off"
+			    : network->mode == NETWORK_ON ? "on"
+							  : "filtered"));
+	return object;
+}
+
 static void add_plan(json_t *root, const struct report *report, const struct plan *plan)
 {
 	json_object_set_new(root, "tier", json_string(tier_name(plan->tier)));
@@ -251,6 +274,7 @@ static void add_plan(json_t *root, const struct report *report, const struct pla
 	json_object_set_new(root, "enforced", enforced_json(report, plan));
 	json_object_set_new(root, "not_enforced", gaps_json(report, plan));
 	json_object_set_new(root, "notes", notes_json(report, plan));
+	json_object_set_new(root, "possible", possible_json(plan));
 	if (!plan->anonymous)
 		json_object_set_new(root, "workspace", text(plan->workspace));
 }
