@@ -42,6 +42,9 @@ enum {
 	MAX_TRAFFIC = 512,
 	/* --net-log: some 600,000 decisions. */
 	MAX_NET_LOG_BYTES = 256 * 1024 * 1024,
+	/* --trace-access: paths that are listed. */
+	MAX_ACCESSES = 8192,
+	MAX_ACCESS_PATH_BYTES = 488,
 	/* What is said of refusals at the end of a run: lines on a terminal; for an agent, of so many
 	 * things, and of a name so many bytes. */
 	MAX_FEEDBACK_LINES = 8,

@@ -14,6 +14,7 @@ struct seccomp_choice {
 	bool landlock_tier; /* no namespaces below: network, kill, chmod, ... are notified */
 	bool egress;        /* of that tier: the network is open, to where egress leads */
 	bool watch_names;  /* mkdir, symlink, link, rename, mknod go through the listener */
+	bool trace;       /* whatever names a file is told to the listener, and goes on */
 	bool allow_userns; /* unshare and clone may make namespaces */
 };
 

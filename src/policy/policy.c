@@ -791,6 +791,10 @@ int policy_validate(const struct policy *policy, struct error *error)
 			"--witness or --trace-access with --mode danger-full-access",
 			"there is no box in this mode that could refuse anything",
 			"use --mode workspace-write");
+	if (policy_witness(policy) == WITNESS_FULL && policy->allow_userns)
+		return contradiction(error, "--witness full with --allow-userns",
+			"a program in a namespace of its own names files that are not the box's",
+			"drop one of the two");
 	if (policy->trace_access && policy->witness && policy->witness != WITNESS_FULL)
 		return contradiction(error, "--trace-access with --witness on or off",
 			"only full sees all that is read and written", "drop --witness");

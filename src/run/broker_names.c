@@ -171,7 +171,13 @@ static int look_at_name(struct broker *broker, const struct request *request, in
 	struct stat st;
 	if (only_makes && fstatat(parent, last, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return -EEXIST;
-	broker_record(broker, request, "P2", path, EACCES,
+	char resolved[PATH_MAX];
+	if (territory_path_of(broker, parent, resolved) < 0 ||
+		strlen(resolved) + strlen(last) + 2 > sizeof(resolved))
+		resolved[0] = '\0';
+	else
+		sprintf(resolved + strlen(resolved), "/%s", last);
+	broker_record_at(broker, request, "P2", path, resolved, EACCES,
 		only_makes ? "a protected name must not be made at the top of a writable root or "
 			     "repository"
 			   : "a protected name must not be renamed, nor anything be renamed to it");

@@ -88,15 +88,20 @@ static struct denial *claim_slot(struct denials *denials)
 	return &denials->items[used];
 }
 
-void denials_add_named(struct denials *denials, pid_t pid, const char *program, const char *call,
-	const char *promise, const char *target, int errno_value, const char *reason)
+int64_t denials_now_ms(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void denials_add_named(struct denials *denials, pid_t pid, const char *program, const char *call,
+	const char *promise, const char *target, int errno_value, const char *reason)
+{
 	struct denial denial = {
 		.pid = pid,
 		.errno_value = errno_value,
-		.time_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
+		.time_ms = denials_now_ms(),
 	};
 	SET_TEXT(denial.call, call);
 	SET_TEXT(denial.promise, promise);

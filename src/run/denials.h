@@ -48,6 +48,8 @@ void denials_add_named(struct denials *denials, pid_t pid, const char *program, 
 
 /* The same for who knows all of it: counts denial.count at once. */
 void denials_add_whole(struct denials *denials, const struct denial *denial);
+/* Now, as denials have it. */
+int64_t denials_now_ms(void);
 /* So many more that found no room before they came here. */
 void denials_lose(struct denials *denials, uint32_t count);
 

@@ -218,6 +218,7 @@ static void leave_guards(const struct launch_options *options, int control, int 
 	const struct broker_options broker_options = {.plan = plan,
 		.denials = options->denials,
 		.connects = options->connects,
+		.accesses = options->accesses,
 		.egress = options->egress,
 		.continued = options->continued};
 	keeper_fork(plan, control, -1);
@@ -271,6 +272,7 @@ static int close_the_box(struct inside *inside, struct error *error)
 			.landlock_tier = plan->tier == TIER_LANDLOCK,
 			.egress = plan->tier == TIER_LANDLOCK && network_is_open(&plan->network),
 			.watch_names = plan->watch_names,
+			.trace = plan->witness == WITNESS_FULL,
 			.allow_userns = plan->allow_userns,
 		};
 		r = seccomp_install(&choice, &listener, error);

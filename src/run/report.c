@@ -311,6 +311,10 @@ char *report_to_json(const struct report *report, const struct plan *plan,
 		if (report->captured[i])
 			json_object_set_new(root, streams[i],
 				text_of(report->captured[i], report->captured_bytes[i]));
+	if (report->accesses) {
+		json_object_set(root, "accesses", report->accesses);
+		json_object_set_new(root, "accesses_lost", integer(report->accesses_lost));
+	}
 	if (report->traffic)
 		json_object_set(root, "network", report->traffic);
 	if (report->layer)
@@ -331,6 +335,8 @@ void report_release(struct report *report)
 	free(report->egress_note);
 	report->egress_note = NULL;
 	json_decref(report->traffic);
+	json_decref(report->accesses);
+	report->accesses = NULL;
 	report->traffic = NULL;
 	report->layer = NULL;
 	report->captured[0] = report->captured[1] = report->git_result = NULL;

@@ -50,6 +50,8 @@ struct report {
 	size_t captured_bytes[2];
 	bool egress_lost;       /* egress ended before the box did */
 	char *egress_note;      /* what it had to say of the host, or NULL */
+	struct json_t *accesses; /* see run/accesses.h; owned; NULL: nobody asked */
+	uint64_t accesses_lost;
 	struct json_t *traffic; /* see run/traffic.h; owned; NULL: the box had no network */
 	char *layer;            /* JSON object: what the box's layer holds; owned; or NULL */
 	char *git_result;       /* JSON object of what a git layer wrote back; owned; or NULL */

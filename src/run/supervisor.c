@@ -52,6 +52,7 @@ struct supervisor {
 	struct denials *denials;
 	struct connects *connects; /* these three: only with a network */
 	struct traffic *traffic;
+	struct accesses *accesses; /* --trace-access */
 	struct asker *asker;
 	uint64_t *continued;
 	pid_t init;   /* of the box as seen from here; launched.init, but for a keeper between */
@@ -221,6 +222,8 @@ static int prepare(struct supervisor *s)
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (!s->denials || s->continued == MAP_FAILED)
 		return error_set_errno(s->error, ENOMEM, "supervisor", "shared memory");
+	if (s->plan->trace_access && !(s->accesses = accesses_new()))
+		return error_set_errno(s->error, ENOMEM, "supervisor", "shared memory");
 	/* While a box is built each of its mounts is a descriptor, and each watched directory. */
 	getrlimit(RLIMIT_NOFILE, &s->open_files);
 	struct rlimit raised = {s->open_files.rlim_max, s->open_files.rlim_max};
@@ -292,6 +295,7 @@ static int start_box(struct supervisor *s)
 		.stacks_count = s->git ? s->plan->git_layers_count : s->options->stacks_count,
 		.denials = s->denials,
 		.connects = s->connects,
+		.accesses = s->accesses,
 		.egress = egress,
 		.continued = s->continued};
 	for (int i = 0; i < 3; i++)
@@ -479,6 +483,7 @@ static void start_broker(struct supervisor *s)
 		.namespaces = s->namespaces,
 		.denials = s->denials,
 		.connects = s->connects,
+		.accesses = s->accesses,
 		.egress = -1,
 		.continued = s->continued};
 	s->broker = broker_start(&options, s->error);
@@ -910,6 +915,8 @@ static void finish(struct supervisor *s)
 	keep_captured(s);
 	if (s->ring >= 0)
 		hearsay_collect(s->plan, s->ring, s->denials);
+	if (s->accesses)
+		s->report->accesses = accesses_json(s->accesses, &s->report->accesses_lost);
 	if (s->watch) {
 		/* Whatever was made since the last look, with nobody left to make more. */
 		bool offence = watch_check(s->watch, s->continued, s->denials);
@@ -942,6 +949,7 @@ static void release(struct supervisor *s)
 	asker_free(s->asker);
 	traffic_free(s->traffic);
 	connects_free(s->connects);
+	accesses_free(s->accesses);
 	launched_release(&s->launched);
 	close_fd(&s->listener);
 	for (int i = 0; i < BROKER_NAMESPACES; i++)

@@ -25,6 +25,7 @@ enum {
 	READ_OK = 4,       /* R_OK */
 	SEARCH_OK = 1,     /* X_OK */
 	EFFECTIVE = 0x200, /* AT_EACCESS */
+	TRIES = 16,
 };
 
 static uintptr_t ring_address; /* 0: not looked for yet */
@@ -189,17 +190,19 @@ static void publish(struct witness_record *record)
 	__atomic_store_n(&record->state, 1, __ATOMIC_RELEASE);
 }
 
-/* Whether the ordinary permissions of an object say no, too. */
-static bool mode_refuses(int dirfd, const char *path, int mode)
+/* What the kernel's ordinary permissions say: 0 or -errno. Landlock does not take part in it. */
+static long may_at(int dirfd, const char *path, int mode)
 {
+	long r = -ENOSYS;
 #ifdef __NR_faccessat2
-	long r = raw4(__NR_faccessat2, dirfd, (long)path, mode, EFFECTIVE);
-	if (r == -ENOSYS)
-		r = raw4(__NR_faccessat, dirfd, (long)path, mode, 0);
-#else
-	long r = raw4(__NR_faccessat, dirfd, (long)path, mode, 0);
+	r = raw4(__NR_faccessat2, dirfd, (long)path, mode, EFFECTIVE);
 #endif
-	return r == -EACCES;
+	return r == -ENOSYS ? raw4(__NR_faccessat, dirfd, (long)path, mode, 0) : r;
+}
+
+static long may(const char *path, int mode)
+{
+	return may_at(AT_FDCWD, path, mode);
 }
 
 /* Splits the last component off in place: *ret_name is inside path, without the slashes behind it.
@@ -232,22 +235,27 @@ static void resolve(const struct subject *subject, struct witness_record *record
 	if (room < 64)
 		return;
 	if (!subject->path[0]) {
-		if (read_descriptor(subject->dirfd, to, room) &&
-			mode_refuses(AT_FDCWD, to, wanted))
+		if (read_descriptor(subject->dirfd, to, room) && may(to, wanted) == -EACCES)
 			record->flags |= WITNESS_BY_MODE;
 		return;
 	}
-	long fd = subject->wants & WITNESS_ENTRY
-			  ? -1
-			  : raw4(__NR_openat, subject->dirfd, (long)subject->path,
-				    O_PATH | O_CLOEXEC | (subject->nofollow ? O_NOFOLLOW : 0), 0);
-	if (fd >= 0) {
+	long fd = -1;
+	for (int i = 0; i < TRIES && !(subject->wants & WITNESS_ENTRY); i++) {
+		fd = raw4(__NR_openat, subject->dirfd, (long)subject->path,
+			O_PATH | O_CLOEXEC | (subject->nofollow ? O_NOFOLLOW : 0), 0);
+		if (fd < 0)
+			break;
 		read_descriptor(fd, to, room);
 		raw4(__NR_close, fd, 0, 0, 0);
-		if (mode_refuses(subject->dirfd, subject->path, wanted))
+		/* Somebody may be moving links about: where this leads now must refuse, too. */
+		if (record->errno_value == EROFS && may(to, WRITE_OK) == 0)
+			continue;
+		if (may(to, wanted) == -EACCES)
 			record->flags |= WITNESS_BY_MODE;
 		return;
 	}
+	if (fd >= 0)
+		return;
 	/* Not there (yet), or an entry is what it is about: its directory, and the name. */
 	char *directory, *name, *copy = to + room / 2;
 	put(copy, end, subject->path);
@@ -257,7 +265,7 @@ static void resolve(const struct subject *subject, struct witness_record *record
 		return;
 	size_t length = read_descriptor(fd, to, room / 2);
 	raw4(__NR_close, fd, 0, 0, 0);
-	if (mode_refuses(subject->dirfd, directory, WRITE_OK | SEARCH_OK))
+	if (may_at(subject->dirfd, directory, WRITE_OK | SEARCH_OK) == -EACCES)
 		record->flags |= WITNESS_BY_MODE;
 	if (!length || length + length_of(name, room) + 2 > room / 2) {
 		*to = '\0';
