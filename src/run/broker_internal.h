@@ -236,6 +236,10 @@ int names_start(struct broker *broker, struct error *error);
 const char *names_watched(const struct broker *broker, int parent, const char *name);
 /* The table's spelling of name, or the watch's, if it is protected in any directory; or NULL. */
 const char *names_protected_anywhere(const struct broker *broker, const char *name);
+/* Where an entry of parent is, in the box; "" where that cannot be said. name may have slashes
+ * behind it. */
+void names_entry_path(
+	const struct broker *broker, int parent, const char *name, char path[PATH_MAX]);
 /* Whether path is a watched directory, or one lies below it. */
 bool names_holds_watch(const struct broker *broker, const char *path);
 
@@ -276,7 +280,7 @@ struct traced_path {
 	int wants;       /* enum witness_wants */
 	int errno_value; /* 0: nothing stands in the way */
 	uint64_t mount; /* of the directory that an entry is in; 0: not known */
-	bool by_mode, executes;
+	bool by_mode, executes, directory;
 };
 
 struct traced {

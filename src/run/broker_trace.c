@@ -153,7 +153,8 @@ static void predict_there(
 	if (fstat(fd, &st) < 0 || S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode) ||
 		S_ISSOCK(st.st_mode) || S_ISLNK(st.st_mode))
 		return;
-	if (row->kind == TRACE_OPEN && changes && S_ISDIR(st.st_mode))
+	path->directory = S_ISDIR(st.st_mode);
+	if (row->kind == TRACE_OPEN && changes && path->directory)
 		return;
 	/* Modes of a file say nothing of who may change its attributes. */
 	if (row->kind != TRACE_CHANGE || row->nr == SYS_truncate)
@@ -176,16 +177,15 @@ static int look_at_entry(struct broker *broker, const struct request *request, i
 	if (r < 0)
 		return r;
 	size_t length = strcspn(name, "/");
-	if (territory_path_of(broker, parent, path->resolved) < 0 || path->resolved[0] != '/')
+	names_entry_path(broker, parent, name, path->resolved);
+	if (!path->resolved[0])
 		return -ENOENT;
-	size_t used = strlen(path->resolved);
-	if (used + length + 2 > sizeof(path->resolved))
-		return -ENAMETOOLONG;
-	sprintf(path->resolved + used, "%s%.*s", used > 1 ? "/" : "", (int)length, name);
 	char last[NAME_MAX + 1];
 	if (length > NAME_MAX)
 		return -ENAMETOOLONG;
 	snprintf(last, sizeof(last), "%.*s", (int)length, name);
+	if (mode_refuses(parent, X_OK))
+		return -EACCES;
 	bool there = fstatat(parent, last, &st, AT_SYMLINK_NOFOLLOW) == 0;
 	if ((row->kind == TRACE_MAKE && there) || (row->kind == TRACE_REMOVE && !there))
 		return -EEXIST; /* it fails for a reason of its own */
@@ -243,7 +243,7 @@ static void look_at_path(struct broker *broker, const struct request *request, i
 	}
 	if (r == -EEXIST)
 		path->resolved[0] = '\0';
-	else if (r < 0)
+	else if (r < 0 && !path->resolved[0])
 		resolve_by_words(broker, request, dirfd, path);
 	/* What hides a thing, and what is in the way: those errors are the plan's to explain. */
 	if (r == -EACCES || r == -ENOENT) {
@@ -265,7 +265,7 @@ void trace_begin(struct broker *broker, struct request *request, struct traced *
 		path->wants = wants_of(row, flags);
 		path->executes = row->kind == TRACE_EXECUTE;
 		path->errno_value = 0;
-		path->by_mode = false;
+		path->by_mode = path->directory = false;
 		path->mount = 0;
 		path->named[0] = path->resolved[0] = '\0';
 		if (path->wants == 0)
@@ -285,11 +285,13 @@ void trace_begin(struct broker *broker, struct request *request, struct traced *
 	}
 }
 
-/* Whether Landlock will refuse what the broker lets go on: the plan knows, and nobody can ask. */
+/* Whether Landlock will refuse what the broker lets go on: the plan knows, and nobody can ask. Names
+ * in directories can be seen everywhere. */
 static int landlock_answer(const struct broker *broker, const struct traced_path *path)
 {
 	const struct plan_place *place = plan_place_of(broker->plan, path->resolved);
-	bool closed = place->access == PLACE_HIDDEN ||
+	bool closed = (place->access == PLACE_HIDDEN &&
+			      !(path->directory && path->wants == WITNESS_READ)) ||
 		      (place->access == PLACE_READ && path->wants & ~WITNESS_READ);
 	return path->errno_value ? path->errno_value : closed ? EACCES : 0;
 }

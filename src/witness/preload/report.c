@@ -225,6 +225,13 @@ static void split(char *path, char **ret_directory, char **ret_name)
 		path[start - 1] = '\0';
 }
 
+/* Who may change those is its owner, whatever the modes are. */
+static bool is_attribute(enum witness_call call)
+{
+	return call >= WITNESS_CALL_chmod && call <= WITNESS_CALL_lremovexattr &&
+	       call != WITNESS_CALL_truncate;
+}
+
 /* Where the path leads, found by opening it as the program could; and what modes say of it. scratch
  * is behind what was put, up to end. */
 static void resolve(const struct subject *subject, struct witness_record *record, char *to, char *end)
@@ -235,8 +242,7 @@ static void resolve(const struct subject *subject, struct witness_record *record
 	if (room < 64)
 		return;
 	if (!subject->path[0]) {
-		if (read_descriptor(subject->dirfd, to, room) && may(to, wanted) == -EACCES)
-			record->flags |= WITNESS_BY_MODE;
+		read_descriptor(subject->dirfd, to, room);
 		return;
 	}
 	long fd = -1;
@@ -250,7 +256,7 @@ static void resolve(const struct subject *subject, struct witness_record *record
 		/* Somebody may be moving links about: where this leads now must refuse, too. */
 		if (record->errno_value == EROFS && may(to, WRITE_OK) == 0)
 			continue;
-		if (may(to, wanted) == -EACCES)
+		if (!is_attribute(subject->call) && may(to, wanted) == -EACCES)
 			record->flags |= WITNESS_BY_MODE;
 		return;
 	}
