@@ -18,6 +18,8 @@ int cmd_run(int argc, char *argv[]);
 int cmd_plan(int argc, char *argv[]);
 int cmd_doctor(int argc, char *argv[]);
 int cmd_net(int argc, char *argv[]);
+int cmd_why(int argc, char *argv[]);
+int cmd_policy(int argc, char *argv[]);
 int cmd_profiles(int argc, char *argv[]);
 int cmd_supervise(int argc, char *argv[]);
 /* The verbs of coffer-gate and coffer-task: becomes that program. */

@@ -161,10 +161,40 @@ static int keep_own(struct planning *planning)
 	return r;
 }
 
+/* A person's --read-only on what nothing makes writable is no mount; but it would be the reason if
+ * something did. */
+static int keep_idle(struct planning *planning)
+{
+	const struct found_paths *paths = &planning->findings->paths;
+	for (size_t i = 0; i < paths->count; i++) {
+		const struct found_path *path = &paths->items[i];
+		struct point point = {.path = path->path,
+			.kind = POINT_READ,
+			.origin = path->origin,
+			.why = path->why,
+			.entry = path->entry,
+			.restricts = true};
+		cleanup_free char *inside =
+			path->entry && path->access == ACCESS_READ_ONLY
+				? plan_inside(planning, path->path)
+				: NULL;
+		const struct plan_place *place =
+			inside ? plan_place_of(planning->plan, inside) : NULL;
+		if (!place || place->access != PLACE_READ || strcmp(place->path, inside) == 0)
+			continue;
+		int r = keep(planning, &point);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
 int plan_keep_places(struct planning *planning, const struct points *points)
 {
 	int r = keep_own(planning);
 	for (size_t i = 0; r == 0 && i < points->count; i++)
 		r = keep(planning, &points->items[i]);
+	if (r == 0)
+		r = keep_idle(planning);
 	return r < 0 ? plan_out_of_memory(planning->error) : 0;
 }

@@ -220,15 +220,11 @@ static void explain_path(
 	if (!place)
 		return;
 	bool closed = place->access == PLACE_HIDDEN || place->access == PLACE_ABSENT;
-	if (reading || closed) {
-		set_rule(ret, place->rule);
-		if (closed)
-			allow_read(plan, place, path, ret->allow_with);
-	} else {
-		set_rule(ret, write_rule(plan, place));
-		if (place->access == PLACE_READ)
-			allow_write(plan, place, path, ret->allow_with);
-	}
+	set_rule(ret, reading || closed ? place->rule : write_rule(plan, place));
+	if (closed && (reading || place->rule))
+		allow_read(plan, place, path, ret->allow_with);
+	else if (!reading && place->access != PLACE_WRITE)
+		allow_write(plan, place, path, ret->allow_with);
 }
 
 static bool is_literal(const char *target)
@@ -267,7 +263,7 @@ void judge_explain(const struct plan *plan, const char *promise, const char *cal
 		snprintf(ret->allow_with, sizeof(ret->allow_with), "--allow-userns");
 	else if (path[0] == '/' && (strcmp(promise, "P1") == 0 || strcmp(promise, "P2") == 0 ||
 					   strcmp(promise, "P4") == 0))
-		explain_path(plan, false, path, ret);
+		explain_path(plan, strcmp(promise, "P4") == 0, path, ret);
 }
 
 void judge_place(const struct plan *plan, const char *path, struct opinion *ret)
