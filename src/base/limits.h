@@ -131,6 +131,80 @@ enum {
 	MAX_LAYER_PARENTS = 64,
 	MAX_LAYER_FILE_BYTES = 1024 * 1024,
 	MAX_LAYER_DEPTH = 1024,
+	/* A layer that is a copy of the workspace: files and directories. */
+	MAX_COPY_ENTRIES = 2000000,
+	/* What a speculative run may want to connect to. */
+	MAX_WANTED = 1024,
+	/* A directory that the box renames and an overlay does not (run/move.c). */
+	MAX_MOVE_ENTRIES = 1000000,
+	MAX_MOVE_MIB = 64 * 1024,
+	MAX_MOVE_SECONDS = 600,
+	/* What one apply may be about, and its journal. */
+	MAX_LAYER_APPLY_CHANGES = 4 * 1000 * 1000,
+	MAX_LAYER_APPLY_REFUSALS = 1000,
+	MAX_LAYER_JOURNAL_BYTES = 1024 * 1024 * 1024,
+	/* The names of one directory, some ten million; what was recorded of a root. */
+	MAX_LAYER_DIRECTORY_BYTES = 256 * 1024 * 1024,
+	MAX_LAYER_RECORDS_BYTES = 1024 * 1024 * 1024,
+	/* A text that is compared by lines; a larger file is shown as binary. */
+	MAX_TEXT_DIFF_BYTES = 64 * 1024 * 1024,
+	MAX_TEXT_DIFF_LINES = 4 * 1000 * 1000,
+	/* Pairing what was deleted with what was added: files of equal content, files of similar content,
+	 * and one such. */
+	MAX_RENAME_EXACT = 100000,
+	MAX_RENAME_SIMILAR = 1000,
+	MAX_RENAME_BYTES = 1024 * 1024,
+
+	/* Tasks: agents side by side, a prompt, a script of the set-up, what is told of one (summary,
+	 * result of an attempt), lock files of one repository, layers kept after a set-up. */
+	MAX_TASK_ATTEMPTS = 64,
+	MAX_TASK_PROMPT_BYTES = 8 * 1024 * 1024,
+	MAX_TASK_SETUP_BYTES = 8 * 1024 * 1024,
+	MAX_TASK_RESULT_BYTES = 16 * 1024 * 1024,
+	MAX_TASK_LOCK_FILE_BYTES = 64 * 1024 * 1024,
+	MAX_TASK_PREPARED = 16,
+
+	/* A search for secrets: their number and bytes together (they travel through one pipe), archives
+	 * within archives, compressed streams read at one time at one depth, what is kept of names in
+	 * archives, and how much one file and all of them may come to when unpacked. */
+	MAX_SECRETS = 64,
+	MAX_SECRETS_BYTES = 32 * 1024,
+	MAX_SEARCH_NESTING = 8,
+	MAX_SEARCH_UNPACKERS = 16,
+	MAX_SEARCH_MEMBER_BYTES = 1024,
+	MAX_SEARCH_RATIO = 200,
+	MAX_SEARCH_FILE_MIB = 8 * 1024,
+	MAX_SEARCH_MIB = 64 * 1024,
+	MAX_SEARCH_FINDINGS = 4096,
+	MAX_SEARCH_ANSWER_BYTES = 64 * 1024 * 1024,
+
+	/* What a sanitizer holds back: the longest path or secret; what it makes of one piece. A key's
+	 * block that nothing ends. */
+	MAX_SANITIZE_PENDING_BYTES = 64 * 1024,
+	MAX_SANITIZE_PIECE_BYTES = 64 * 1024 * 1024,
+	MAX_SHAPE_BYTES = 64 * 1024,
+
+	/* An automaton that looks for patterns: 64 secrets in all their forms. */
+	MAX_AUTOMATON_NODES = 16 * 1024 * 1024,
+
+	/* A clone: submodules, within one another; .gitmodules and the list of a tree's commits. */
+	MAX_SUBMODULES = 256,
+	MAX_SUBMODULE_DEPTH = 8,
+	MAX_GITMODULES_BYTES = 1024 * 1024,
+	MAX_GIT_LIST_BYTES = 16 * 1024 * 1024,
+
+	/* What leaves a task: one file of a patch, all that it changes, the patch itself, what is said
+	 * of things that are left out; its commit's message. */
+	MAX_PACK_FILE_BYTES = 64 * 1024 * 1024,
+	MAX_PACK_BYTES = 1024 * 1024 * 1024,
+	MAX_PACK_SKIPPED = 200,
+	MAX_PACK_LIST_BYTES = 256 * 1024 * 1024,
+	MAX_PACK_MESSAGE_BYTES = 32 * 1024,
+
+	/* An image that a stranger made: its files, their content, its description. */
+	MAX_IMPORT_ENTRIES = 4 * 1000 * 1000,
+	MAX_IMPORT_GIB = 64,
+	MAX_IMPORT_TEXT_BYTES = 1024 * 1024,
 
 	/* One message between libcoffer and its supervisor. */
 	MAX_CONTROL_MESSAGE_BYTES = 8 * 1024 * 1024,

@@ -5,6 +5,7 @@
 #include "cli/configure.h"
 #include "cli/gate.h"
 #include "cli/layer.h"
+#include "cli/speculate.h"
 #include "library/library.h"
 #include "policy/policy.h"
 #include "policy/profile.h"
@@ -119,13 +120,9 @@ static int refuse(struct run *run)
 	return 0;
 }
 
-/* Through the gate, and then in the box. 0 with a report, or -1 after having complained. */
-static int pass_and_run(struct run *run, const char *after, const struct strv *asks)
+/* 0 with a report, or -1 after having complained. */
+static int run_box(struct run *run)
 {
-	if (cli_gate_pass(&run->options, after, asks, &run->gate) < 0)
-		return -1;
-	if (run->gate.consulted && run->gate.answer.verdict == FRONT_REFUSED)
-		return refuse(run);
 	struct coffer_error error = {0};
 	int r = coffer_run(run->options.policy, strv_items(&run->gate.argv),
 		run->options.quiet ? NULL : cli_say, &run->report, &error);
@@ -136,6 +133,19 @@ static int pass_and_run(struct run *run, const char *after, const struct strv *a
 	if (run->report && decision && *decision)
 		r = library_report_gate(run->report, decision);
 	return run->report ? 0 : -1;
+}
+
+static bool is_refused(const struct run *run)
+{
+	return run->gate.consulted && run->gate.answer.verdict == FRONT_REFUSED;
+}
+
+/* Through the gate, and then in the box. */
+static int pass_and_run(struct run *run, const char *after, const struct strv *asks)
+{
+	if (cli_gate_pass(&run->options, after, asks, &run->gate) < 0)
+		return -1;
+	return is_refused(run) ? refuse(run) : run_box(run);
 }
 
 /* A box without any network has nobody who could say which name was wanted: with one that opens
@@ -222,6 +232,27 @@ static int conclude(struct run *run)
 	return code;
 }
 
+static int run_ahead(void *context, int report_fd)
+{
+	struct run *run = context;
+	run->report_fd = report_fd;
+	return run_box(run) == 0 ? conclude(run) : EXIT_SETUP_FAILED;
+}
+
+static int speculate(struct run *run)
+{
+	if (cli_gate_pass(&run->options, NULL, &run->options.asks, &run->gate) < 0)
+		return EXIT_SETUP_FAILED;
+	if (is_refused(run))
+		return refuse(run) == 0 ? conclude(run) : EXIT_SETUP_FAILED;
+	const struct speculation_run ahead = {.options = &run->options,
+		.layer = &run->layer,
+		.report_fd = run->report_fd,
+		.run = run_ahead,
+		.context = run};
+	return cli_speculate(&ahead);
+}
+
 int cmd_run(int argc, char *argv[])
 {
 	struct run run = {.report_fd = -1};
@@ -248,7 +279,11 @@ int cmd_run(int argc, char *argv[])
 	close_inherited(run.report_fd, run.options.approvals_fd);
 	signal(SIGPIPE, SIG_IGN); /* whoever reads a note may leave; the report is still written */
 	int code = EXIT_SETUP_FAILED;
-	if (cli_layer_open(&run.options, &run.layer) == 0 && run_with_cure(&run) == 0)
+	if (cli_layer_open(&run.options, &run.layer) < 0)
+		;
+	else if (run.options.speculate)
+		code = speculate(&run);
+	else if (run_with_cure(&run) == 0)
 		code = conclude(&run);
 	cli_layer_close(&run.layer, &run.options, run.report);
 	run_release(&run);

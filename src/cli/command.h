@@ -8,6 +8,7 @@
 #include "config/approval.h"
 
 #include <stdbool.h>
+#include <stdio.h>
 
 enum {
 	EXIT_REFUSED = 126,      /* by the gate */
@@ -31,6 +32,8 @@ void cli_complain_text(const char *format, ...) __attribute__((format(printf, 1,
 /* Prints text (freed here; NULL: there was no memory for it), with a newline behind JSON. The exit
  * code. */
 int cli_print(char *text, bool json);
+/* Text as a terminal may have it: control characters escaped. */
+void cli_put(FILE *to, const char *text);
 /* One line to stderr that informs. */
 void cli_say(const char *text);
 
@@ -48,6 +51,7 @@ struct cli_options {
 	const char *layer_name;   /* its NAME; or NULL */
 	const char *layer_on;     /* --layer-on */
 	enum feedback_wish { FEEDBACK_UNSET, FEEDBACK_OFF, FEEDBACK_AS_TEXT, FEEDBACK_AS_JSON } feedback;
+	bool speculate;           /* --speculate */
 	bool quiet, json, help;
 	char **argv; /* the command, behind "--" or the first word that is no flag */
 };

@@ -1,7 +1,8 @@
 #include "cli/layer.h"
 
 #include "base/cleanup.h"
-#include "layer/changes.h"
+#include "layer/layer.h"
+#include "library/library.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -67,37 +68,39 @@ static void discard(const char *id)
 		layer_discard(layer, &error);
 }
 
-static void tell(const struct layer *layer, const struct layer_counts *counts)
+static void tell(const struct report_layer *layer)
 {
 	const char *name = layer->name ? layer->name : layer->id;
 	char text[512];
 	snprintf(text, sizeof(text),
 		"layer %s: %" PRIu64 " added, %" PRIu64 " modified, %" PRIu64
 		" deleted; `coffer diff %s`, `coffer apply %s`, `coffer discard %s`",
-		name, counts->added, counts->modified, counts->deleted, name, name, name);
+		name, layer->added, layer->modified, layer->deleted, name, name, name);
 	cli_say(text);
 }
 
-void cli_layer_close(
-	struct cli_layer *cli, const struct cli_options *options, struct coffer_report *report)
+void cli_layer_conclude(struct cli_layer *cli, const struct cli_options *options,
+	const struct report_layer *layer, bool ran)
 {
-	struct layer *layer = NULL;
-	struct layer_counts counts = {0};
-	struct error error;
 	if (!cli->id)
 		return;
-	bool known = layer_open(cli->id, LAYER_READ, &layer, &error) == 0 &&
-		     layer_count(layer, &counts, &error) == 0;
-	bool empty = known && counts.added + counts.modified + counts.deleted == 0;
-	if (!known)
-		complain(&error);
-	else if (!empty && !options->quiet)
-		tell(layer, &counts);
-	else if (!options->quiet && report)
+	bool empty = layer->added + layer->modified + layer->deleted == 0;
+	if (ran && !options->quiet && !empty)
+		tell(layer);
+	else if (ran && !options->quiet)
 		cli_say("layer: nothing was written");
-	layer_close(layer);
-	if (empty && cli->fresh && (!cli->named || !report))
+	if (cli->fresh && (ran ? empty && !cli->named : !layer->id || empty))
 		discard(cli->id);
 	free(cli->id);
 	cli->id = NULL;
+}
+
+void cli_layer_close(struct cli_layer *cli, const struct cli_options *options,
+	const struct coffer_report *report)
+{
+	/* Without an id there nothing ran: the layer is as it was. */
+	static const struct report_layer none;
+	const struct report_layer *layer = report ? &report->report.layer : &none;
+	cli_layer_conclude(cli, options, layer,
+		layer->id && strcmp(coffer_report_cause(report), "setup_failed") != 0);
 }

@@ -16,7 +16,11 @@ int cli_layer_open(struct cli_options *options, struct cli_layer *ret);
 /* After the run: says what the layer holds and how to go on; one that was made for this run and
  * holds nothing is discarded, unless it was named and something ran. report may be NULL: nothing
  * ran. */
-void cli_layer_close(
-	struct cli_layer *layer, const struct cli_options *options, struct coffer_report *report);
+void cli_layer_close(struct cli_layer *layer, const struct cli_options *options,
+	const struct coffer_report *report);
+/* The same where the report is another process's: what the layer holds, and whether anything ran. */
+struct report_layer;
+void cli_layer_conclude(struct cli_layer *layer, const struct cli_options *options,
+	const struct report_layer *holds, bool ran);
 
 #endif

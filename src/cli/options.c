@@ -13,19 +13,19 @@
 #include <string.h>
 
 /* A file name or argument may hold anything; a terminal must not be moved by it. */
-static void put_escaped(const char *text)
+void cli_put(FILE *to, const char *text)
 {
 	for (const unsigned char *s = (const unsigned char *)text; *s;) {
 		size_t length = utf8_sequence(s);
 		unsigned character = length ? utf8_character(s, length) : *s;
 		if (*s == '\n')
-			fputs("\n  ", stderr);
+			fputs("\n  ", to);
 		else if (length == 0 || (length == 1 && utf8_is_control(character)))
-			fprintf(stderr, "\\x%02x", *s);
+			fprintf(to, "\\x%02x", *s);
 		else if (utf8_is_control(character))
-			fprintf(stderr, "\\u%04x", character);
+			fprintf(to, "\\u%04x", character);
 		else
-			fwrite(s, 1, length, stderr);
+			fwrite(s, 1, length, to);
 		s += length ? length : 1;
 	}
 }
@@ -33,7 +33,7 @@ static void put_escaped(const char *text)
 void cli_say(const char *text)
 {
 	fputs("coffer: ", stderr);
-	put_escaped(text);
+	cli_put(stderr, text);
 	fputc('\n', stderr);
 }
 
@@ -43,11 +43,11 @@ void cli_complain(const struct coffer_error *error)
 	if (strcmp(error->stage, "policy") != 0 && strcmp(error->stage, "exec") != 0 &&
 		strcmp(error->stage, "resolve") != 0 && strcmp(error->stage, "plan") != 0)
 		fprintf(stderr, "%s: ", error->stage);
-	put_escaped(error->message);
+	cli_put(stderr, error->message);
 	fputc('\n', stderr);
 	if (error->hint[0]) {
 		fputs("  ", stderr);
-		put_escaped(error->hint);
+		cli_put(stderr, error->hint);
 		fputc('\n', stderr);
 	}
 }
@@ -84,6 +84,7 @@ static const struct coffer_key own_flags[] = {
 	{"layer", "[=NAME]", "write to a layer; the host stays as it is (see `coffer diff`)"},
 	{"layer-on", "NAME", "with --layer: on top of that one"},
 	{"feedback", "text|json|off", "tell an agent on stderr what was refused, and what is possible"},
+	{"speculate", NULL, "run on a layer, connections held; show both, then ask"},
 	{"json", NULL, "print JSON"},
 	{"quiet", NULL, "say nothing about defaults and what they became"},
 	{"help", NULL, "this text"},
@@ -184,6 +185,8 @@ static int set_own(struct cli_options *options, const char *name, const char *va
 		options->layer_name = value;
 	} else if (strcmp(name, "layer-on") == 0)
 		options->layer_on = value;
+	else if (strcmp(name, "speculate") == 0)
+		options->layer = options->speculate = true;
 	else if (strcmp(name, "json") == 0)
 		options->json = true;
 	else if (strcmp(name, "quiet") == 0)
@@ -233,7 +236,7 @@ static int parse_word(const char *verb, struct cli_options *options, char *argv[
 		return -1;
 	}
 	int words = 1;
-	bool may_lack = key->argument && key->argument[0] == '[';
+	bool may_lack = key->argument && strncmp(key->argument, "[=", 2) == 0;
 	if (key->argument && !value && !may_lack) {
 		value = argv[i + 1];
 		words = 2;
@@ -286,7 +289,7 @@ static void help_row(const struct coffer_key *key)
 	char left[64];
 	const char *argument = key->argument ? key->argument : "";
 	snprintf(left, sizeof(left), "--%s%s%s", key->name,
-		*argument && *argument != '[' ? " " : "", argument);
+		*argument && strncmp(argument, "[=", 2) != 0 ? " " : "", argument);
 	printf("  %-26s %s\n", left, key->help);
 }
 
@@ -301,4 +304,5 @@ void cli_help_policy(void)
 	help_row(&own_flags[4]);
 	help_row(&own_flags[5]);
 	help_row(&own_flags[6]);
+	help_row(&own_flags[7]);
 }

@@ -335,6 +335,10 @@ static void decide(struct connection *connection)
 				     : connection->port == PORT_TLS ? NETWORK_TLS
 								    : NETWORK_RAW;
 
+	bool allowed = decision->verdict == NETWORK_ALLOW || decision->verdict == NETWORK_MONITOR;
+	if (policy->hold && allowed)
+		decision->verdict = NETWORK_ASK;
+
 	struct egress_record *record = &connection->record;
 	record->verdict = (uint8_t)decision->verdict;
 	record->protocol = (uint8_t)decision->protocol;

@@ -209,8 +209,8 @@ static void decide(struct question *question)
 	else if (decision->verdict == NETWORK_ASK && !egress->ask)
 		refuse(question, question->name,
 			"it would have to be asked for, and nobody can be");
-	else if (decision->verdict == NETWORK_ASK)
-		answer_asked(question);
+	else if (decision->verdict == NETWORK_ASK || policy->hold)
+		answer_asked(question); /* nothing is looked up before somebody has said yes */
 	else
 		resolve(question);
 }

@@ -60,7 +60,11 @@ int secrets_new(struct egress *egress, struct secrets **ret, struct error *error
 	for (size_t i = 0; i < policy->secrets_count && r == 0; i++) {
 		struct secret *secret = &secrets->items[secrets->count++];
 		secret->rule = &policy->secrets[i];
-		r = secret_read(secret->rule, control, &secret->value, error);
+		const struct secret_source source = {.name = secret->rule->name,
+			.from = secret->rule->from,
+			.written = secret->rule->source,
+			.control = control};
+		r = secret_source_read(&source, &secret->value, error);
 		if (r == 0 && make_placeholder(secret) < 0)
 			r = error_set_errno(
 				error, ENOMEM, "secrets", "the secret %s", secret->rule->name);

@@ -1,31 +1,18 @@
-/* Between secrets.c, secrets_source.c and secrets_stream.c. */
+/* Between secrets.c and secrets_stream.c. */
 #ifndef COFFER_EGRESS_SECRETS_H
 #define COFFER_EGRESS_SECRETS_H
 
+#include "base/secret_source.h"
 #include "egress/egress.h"
 
 enum {
 	SECRETS_MAX = 64,
-	SECRET_BYTES_MAX = 8 * 1024, /* what servers take of one header */
-	SECRET_BYTES_MIN =
-		8, /* what is shorter occurs by chance, and masking it would spoil data */
-	SECRET_COMMAND_MS = 30000,
-
 	SECRET_CHANCE_BYTES =
 		32, /* of a placeholder's end, by which it is known: 128 bits in hex */
 	/* The chance in base64, without the groups that it may share with what stands around. */
 	SECRET_ENCODED_BYTES = SECRET_CHANCE_BYTES / 3 * 4,
 	SECRET_SCAN_BYTES = 3 * SECRET_CHANCE_BYTES, /* its longest form: every byte as %XX */
 };
-
-/* Bytes that are kept off the swap and out of core dumps (both as far as the kernel lets us), and
- * wiped when freed. NUL-terminated. */
-struct locked {
-	char *data;
-	size_t length_bytes;
-};
-int locked_new(struct locked *ret, const char *data, size_t length_bytes);
-void locked_free(struct locked *locked);
 
 /* What is looked for in responses; overwritten with it are a byte before and after it, which
  * in base64 carry the value's first and last bits. */
@@ -54,11 +41,6 @@ struct secrets {
 	size_t count;
 	char fill; /* overwrites values; occurs in none of them */
 };
-
-/* Fills value from the rule's source. A command is waited for as long as the other end of control
- * is there (-1: there is none). Errors name the secret and the source, never the value. */
-int secret_read(
-	const struct network_secret *rule, int control, struct locked *ret, struct error *error);
 
 /* ---- secrets_stream.c ---- */
 

@@ -11,7 +11,7 @@
 #include "layer/changes.h"
 
 struct apply_options {
-	char *const *paths; /* only these and what is below; NULL: all */
+	char *const *paths; /* absolute, on the host: only these and what is below; NULL: all */
 	bool dry_run;
 	bool force;           /* also where the host has changed since */
 	bool protected_names; /* also .git, .envrc, ... (policy/names.h): someone has looked */
@@ -34,17 +34,20 @@ struct apply_refusal {
 
 struct apply_result {
 	struct layer_counts applied;
-	struct apply_refusal *refusals;
-	size_t refusals_count;
+	struct apply_refusal *refusals; /* at most MAX_LAYER_APPLY_REFUSALS are kept */
+	size_t refusals_count, refusals_lost;
+	struct strv skipped; /* "path: why": sockets, set-id bits */
+	bool empty;          /* nothing is left in the layer */
 };
 
-/* With any refusal nothing is applied (-ECANCELED, and the result says all of them). */
+/* The layer is open for writing. With any refusal nothing is applied (-ECANCELED, and the result says
+ * all of them). What was applied leaves the layer, unless others stand on it. */
 int layer_apply(struct layer *layer, const struct apply_options *options, struct apply_result *ret,
 	struct error *error);
 void apply_result_release(struct apply_result *result);
 
 /* Finishes or takes back what a kill interrupted, in every layer of the store that nobody has open.
- * Returns how many, or -errno. */
+ * Returns how many, or -errno. With nothing to do it looks into one directory. */
 int layer_recover(struct error *error);
 
 #endif

@@ -7,13 +7,19 @@
 
 #include <sys/stat.h>
 
-/* One root opened: every descriptor is a directory, entered only beneath itself and through no
- * link, because what is in it is hostile. */
+struct layer_records;
+
+/* One root opened: every descriptor is a directory, entered only beneath itself and through no link,
+ * because what is in it is hostile. */
 struct layer_view {
 	const struct layer_root *root;
 	int base;    /* -1: nothing lies below */
-	int *uppers; /* topmost first; with `only_own` just the layer's own */
+	int *uppers; /* topmost first */
 	size_t uppers_count;
+	size_t own; /* how many of them are the layer's own: 0 or 1 */
+	enum layer_kind kind;
+	struct layer_records *records; /* LAYER_COPY: what was copied; else NULL */
+	uint64_t copied_us;            /* ... and until when */
 };
 int layer_view_open(const struct layer *layer, const struct layer_root *root,
 	struct layer_view *ret, struct error *error);
@@ -22,6 +28,7 @@ void layer_view_release(struct layer_view *view);
 /* One side of a change. Overlayfs's own marks (whiteouts, user.overlay.*) are never shown. */
 struct layer_entry {
 	bool present;
+	int at;         /* the view's directory from which the change's path leads to it */
 	struct stat st; /* as lstat() has it */
 };
 
@@ -46,14 +53,13 @@ struct layer_change {
 };
 
 /* Calls back for each change, a directory before what is in it, names in the order of bytes; a
- * directory that came or went is told, and so is each thing in it. A callback that returns
- * anything but 0 ends the walk with that. Depth and path length are bounded (limits.h): -ELOOP,
- * -ENAMETOOLONG are errors that name the place. Memory grows with the widest directory, not with
- * the layer. */
+ * directory that came or went is told, and so is each thing in it. A callback that returns anything
+ * but 0 ends the walk with that. Depth and path length are bounded (limits.h): -ELOOP, -ENAMETOOLONG
+ * are errors that name the place. Memory grows with the widest directory, not with the layer. */
 typedef int (*layer_change_fn)(const struct layer_change *change, void *context);
 int layer_view_changes(const struct layer_view *view, layer_change_fn callback, void *context,
 	struct error *error);
-/* The same for each root of the layer, opened in turn. */
+/* The same for each root of the layer and of those that it stands on, opened in turn. */
 int layer_changes(
 	const struct layer *layer, layer_change_fn callback, void *context, struct error *error);
 
@@ -61,11 +67,17 @@ int layer_changes(
  * the change's stat), or -errno. */
 int layer_open_before(const struct layer_change *change);
 int layer_open_after(const struct layer_change *change);
+/* The same of an entry that was kept beyond its callback, while the view is open. */
+int layer_entry_open(const struct layer_entry *entry, const char *path);
+int layer_entry_link(const struct layer_entry *entry, const char *path, char **ret);
 /* The link's target; caller frees. 0 or -errno. */
 int layer_link_before(const struct layer_change *change, char **ret);
 int layer_link_after(const struct layer_change *change, char **ret);
 /* 1, 0, or -errno. Two regular files. */
 int layer_same_content(const struct layer_change *change);
+
+/* Paths of all roots of the layer and of those that it stands on. */
+int layer_root_paths(const struct layer *layer, struct strv *ret, struct error *error);
 
 struct layer_counts {
 	uint64_t added, modified, deleted; /* entries, directories included */

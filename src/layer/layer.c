@@ -69,7 +69,7 @@ int layer_store_path(char **ret, struct error *error)
 	return 0;
 }
 
-static int open_store(char **ret_path, int *ret_fd, struct error *error)
+int layer_open_store(char **ret_path, int *ret_fd, struct error *error)
 {
 	int r = layer_store_path(ret_path, error);
 	if (r < 0)
@@ -99,7 +99,7 @@ int layer_list(struct strv *ret_ids, struct error *error)
 }
 
 /* The id that a name stands for; "" where there is none. */
-static int find_id(
+int layer_find_id(
 	int store, const char *which, char ret_id[LAYER_ID_BYTES + 1], struct error *error)
 {
 	struct stat st;
@@ -180,9 +180,9 @@ int layer_open(const char *which, enum layer_access access, struct layer **ret, 
 	cleanup_free char *store = NULL;
 	cleanup_close int fd = -1;
 	char id[LAYER_ID_BYTES + 1];
-	int r = open_store(&store, &fd, error);
+	int r = layer_open_store(&store, &fd, error);
 	if (r == 0)
-		r = find_id(fd, which, id, error);
+		r = layer_find_id(fd, which, id, error);
 	if (r < 0)
 		return r;
 	struct layer *layer = calloc(1, sizeof(*layer));
@@ -196,7 +196,7 @@ int layer_open(const char *which, enum layer_access access, struct layer **ret, 
 	/* The name, for the lock's message; what counts is read again under the lock. */
 	if (r == 0 && layer_name_is_valid(which) && !layer_is_id(which))
 		layer->name = strdup(which);
-	if (r == 0)
+	if (r == 0 && access != LAYER_LOOK)
 		r = take_lock(layer, access, error);
 	if (r == 0)
 		r = layer_load(layer, error);
@@ -240,34 +240,47 @@ static int choose_id(char ret[LAYER_ID_BYTES + 1])
 	return 0;
 }
 
+static int check_below(const struct layer *below, struct error *error)
+{
+	const char *on = below->name ? below->name : below->id;
+	if (below->kind != LAYER_OVERLAY) {
+		error_set(error, ENOTSUP, stage, "layer %s is a copy, which nothing stands on", on);
+		return error_hint(error, "layers are stacked by overlays, in the container tier");
+	}
+	if (below->parents.count + 1 >= MAX_LAYER_PARENTS) {
+		error_set(error, E2BIG, stage, "%d layers lie below one another already",
+			MAX_LAYER_PARENTS);
+		return error_hint(error, "apply or discard some of them");
+	}
+	return 0;
+}
+
+static int list_parents(struct layer *layer, const struct layer *below, struct error *error)
+{
+	int r = strv_add(&layer->parents, below->id);
+	for (size_t i = 0; r == 0 && i < below->parents.count; i++)
+		r = strv_add(&layer->parents, below->parents.items[i]);
+	return r < 0 ? error_set_errno(error, -r, stage, "%s", below->id) : 0;
+}
+
 /* The layer below, sealed, and what that stands on. */
 static int stand_on(struct layer *layer, const char *on, struct error *error)
 {
 	struct layer *below = NULL;
 	int r = layer_open(on, LAYER_WRITE, &below, error);
-	if (r == 0 && below->kind != LAYER_OVERLAY) {
-		error_set(error, ENOTSUP, stage, "layer %s is a copy, which nothing stands on", on);
-		r = error_hint(error, "layers are stacked by overlays, in the container tier");
-	}
-	if (r == 0 && below->parents.count + 1 >= MAX_LAYER_PARENTS) {
-		error_set(error, E2BIG, stage, "%d layers lie below one another already",
-			MAX_LAYER_PARENTS);
-		r = error_hint(error, "apply or discard some of them");
-	}
+	if (r == 0)
+		r = check_below(below, error);
 	if (r == 0 && !below->sealed) {
 		below->sealed = true;
 		r = layer_save(below, error);
 	}
-	if (r == 0 && strv_add(&layer->parents, below->id) < 0)
-		r = error_set_errno(error, ENOMEM, stage, "%s", on);
-	for (size_t i = 0; r == 0 && i < below->parents.count; i++)
-		if (strv_add(&layer->parents, below->parents.items[i]) < 0)
-			r = error_set_errno(error, ENOMEM, stage, "%s", on);
+	if (r == 0)
+		r = list_parents(layer, below, error);
 	layer_close(below);
 	return r;
 }
 
-static int fill(struct layer *layer, const struct layer_options *options, struct error *error)
+static int fill(struct layer *layer, struct error *error)
 {
 	cleanup_free char *lock = path_join(layer->directory, "lock");
 	cleanup_free char *roots = path_join(layer->directory, "roots");
@@ -281,8 +294,133 @@ static int fill(struct layer *layer, const struct layer_options *options, struct
 	if (layer->lock < 0 || flock(layer->lock, LOCK_EX | LOCK_NB) < 0)
 		return error_set_errno(error, errno, stage, "%s", lock);
 	sign_lock(layer);
-	int r = options->on ? stand_on(layer, options->on, error) : 0;
-	return r < 0 ? r : layer_save(layer, error);
+	return 0;
+}
+
+/* A directory that is being made: `.new-ID`, until place() gives it its id. */
+static int make(const char *store, const char *name, const char *purpose, enum layer_kind kind,
+	struct layer **ret, struct error *error)
+{
+	char id[LAYER_ID_BYTES + 1], making[LAYER_ID_BYTES + 8];
+	if (choose_id(id) < 0)
+		return error_set_errno(error, errno, stage, "a random name");
+	snprintf(making, sizeof(making), ".new-%s", id);
+	struct layer *layer = calloc(1, sizeof(*layer));
+	if (!layer)
+		return error_set_errno(error, ENOMEM, stage, "a layer");
+	*layer = (struct layer){.lock = -1,
+		.id = strdup(id),
+		.name = name ? strdup(name) : NULL,
+		.directory = path_join(store, making),
+		.kind = kind,
+		.created_us = layer_now_us(),
+		.settled = true,
+		.purpose = strdup(purpose)};
+	*ret = layer;
+	if (!layer->id || !layer->directory || !layer->purpose || (name && !layer->name))
+		return error_set_errno(error, ENOMEM, stage, "a layer");
+	return fill(layer, error);
+}
+
+/* Its roots' directories are told anew. */
+static int place(struct layer *layer, const char *store, int fd, struct error *error)
+{
+	cleanup_free char *directory = path_join(store, layer->id);
+	if (!directory)
+		return error_set_errno(error, ENOMEM, stage, "a layer");
+	if (renameat(fd, path_name(layer->directory), fd, layer->id) < 0)
+		return error_set_errno(error, errno, stage, "%s", directory);
+	free(layer->directory);
+	layer->directory = steal_pointer(&directory);
+	for (size_t i = 0; i < layer->roots_count; i++) {
+		cleanup_free char *roots = path_join(layer->directory, "roots");
+		char *root = roots ? path_join(roots, path_name(layer->roots[i].directory)) : NULL;
+		if (!root)
+			return error_set_errno(error, ENOMEM, stage, "a layer");
+		free(layer->roots[i].directory);
+		layer->roots[i].directory = root;
+	}
+	return 0;
+}
+
+/* The place as it is below: what a box did to the root itself counts on. */
+static int copy_root(struct layer *layer, const struct layer_root *below, struct error *error)
+{
+	struct stat upper, work;
+	cleanup_free char *upper_path = path_join(below->directory, "upper");
+	cleanup_free char *work_path = path_join(below->directory, "work");
+	if (!upper_path || !work_path)
+		return error_set_errno(error, ENOMEM, stage, "%s", below->path);
+	if (lstat(upper_path, &upper) < 0)
+		return error_set_errno(error, errno, stage, "%s", upper_path);
+	if (lstat(work_path, &work) < 0)
+		work = upper;
+	int r = layer_add_root(layer, below->path, below->base, work.st_uid, work.st_gid, error);
+	if (r < 0)
+		return r;
+	cleanup_free char *made =
+		path_join(layer->roots[layer->roots_count - 1].directory, "upper");
+	if (!made || chmod(made, upper.st_mode & 01777) < 0 ||
+		(geteuid() == 0 && lchown(made, upper.st_uid, upper.st_gid) < 0))
+		return error_set_errno(error, made ? errno : ENOMEM, stage, "%s", below->path);
+	return 0;
+}
+
+static int create_with_roots(const struct layer *model, bool above, const char *name,
+	const char *purpose, struct layer **ret, struct error *error)
+{
+	cleanup_free char *store = NULL;
+	cleanup_close int fd = -1;
+	struct layer *layer = NULL;
+	int r = layer_open_store(&store, &fd, error);
+	if (r == 0)
+		r = make(store, name, purpose, model->kind, &layer, error);
+	if (r == 0 && above && strv_add(&layer->parents, model->id) < 0)
+		r = error_set_errno(error, ENOMEM, stage, "%s", model->id);
+	for (size_t i = 0; r == 0 && i < model->parents.count; i++)
+		if (strv_add(&layer->parents, model->parents.items[i]) < 0)
+			r = error_set_errno(error, ENOMEM, stage, "%s", model->id);
+	for (size_t i = 0; r == 0 && i < model->roots_count; i++)
+		r = copy_root(layer, &model->roots[i], error);
+	if (r == 0)
+		r = layer_save(layer, error);
+	if (r == 0)
+		r = place(layer, store, fd, error);
+	if (r < 0) {
+		if (layer && layer->directory)
+			tree_remove(fd, path_name(layer->directory));
+		layer_close(layer);
+		return r;
+	}
+	*ret = layer;
+	return 0;
+}
+
+int layer_create_above(const struct layer *below, const char *name, const char *purpose,
+	struct layer **ret, struct error *error)
+{
+	int r = check_below(below, error);
+	return r < 0 ? r : create_with_roots(below, true, name, purpose, ret, error);
+}
+
+int layer_create_like(
+	const struct layer *model, const char *purpose, struct layer **ret, struct error *error)
+{
+	return create_with_roots(model, false, NULL, purpose, ret, error);
+}
+
+int layer_point_name(int store, const char *name, const char *id)
+{
+	char target[LAYER_ID_BYTES + 8], fresh[LAYER_ID_BYTES + 16];
+	snprintf(target, sizeof(target), "../%s", id);
+	snprintf(fresh, sizeof(fresh), "names/.new-%s", id);
+	cleanup_free char *link = path_join("names", name);
+	if (!link)
+		return -ENOMEM;
+	unlinkat(store, fresh, 0);
+	if (symlinkat(target, store, fresh) < 0)
+		return -errno;
+	return renameat(store, fresh, store, link) < 0 ? -errno : 0;
 }
 
 int layer_create(const struct layer_options *options, struct layer **ret, struct error *error)
@@ -294,48 +432,30 @@ int layer_create(const struct layer_options *options, struct layer **ret, struct
 		return error_hint(error, "letters, digits, '.', '_' and '-', at most %d of them",
 			MAX_LAYER_NAME_BYTES);
 	}
-	int r = open_store(&store, &fd, error);
-	if (r < 0)
-		return r;
-	char id[LAYER_ID_BYTES + 1], making[LAYER_ID_BYTES + 8], target[LAYER_ID_BYTES + 8];
-	if (choose_id(id) < 0)
-		return error_set_errno(error, errno, stage, "a random name");
-	snprintf(making, sizeof(making), ".new-%s", id);
-	snprintf(target, sizeof(target), "../%s", id);
-	struct layer *layer = calloc(1, sizeof(*layer));
+	struct layer *layer = NULL;
 	cleanup_free char *link = options->name ? path_join("names", options->name) : NULL;
-	if (!layer || (options->name && !link)) {
-		free(layer);
+	if (options->name && !link)
 		return error_set_errno(error, ENOMEM, stage, "a layer");
-	}
-	*layer = (struct layer){.lock = -1,
-		.id = strdup(id),
-		.name = options->name ? strdup(options->name) : NULL,
-		.directory = path_join(store, making),
-		.kind = options->kind,
-		.created_us = layer_now_us(),
-		.settled = true,
-		.purpose = strdup(options->purpose)};
-	if (!layer->id || !layer->directory || !layer->purpose || (options->name && !layer->name))
-		r = error_set_errno(error, ENOMEM, stage, "a layer");
+	int r = layer_open_store(&store, &fd, error);
 	if (r == 0)
-		r = fill(layer, options, error);
-	if (r == 0 && renameat(fd, making, fd, id) < 0)
-		r = error_set_errno(error, errno, stage, "%s/%s", store, id);
-	bool placed = r == 0;
-	if (r == 0) {
-		free(layer->directory);
-		layer->directory = path_join(store, id);
-		if (!layer->directory)
-			r = error_set_errno(error, ENOMEM, stage, "a layer");
-	}
-	if (r == 0 && link && symlinkat(target, fd, link) < 0) {
-		r = error_set_errno(error, errno, stage, "the name %s", options->name);
+		r = make(store, options->name, options->purpose, options->kind, &layer, error);
+	if (r == 0 && options->on)
+		r = stand_on(layer, options->on, error);
+	if (r == 0)
+		r = layer_save(layer, error);
+	if (r == 0)
+		r = place(layer, store, fd, error);
+	if (r == 0 && link) {
+		char target[LAYER_ID_BYTES + 8];
+		snprintf(target, sizeof(target), "../%s", layer->id);
+		if (symlinkat(target, fd, link) < 0)
+			r = error_set_errno(error, errno, stage, "the name %s", options->name);
 		if (r == -EEXIST)
 			error_hint(error, "there is a layer of that name already");
 	}
 	if (r < 0) {
-		tree_remove(fd, placed ? id : making);
+		if (layer && layer->directory)
+			tree_remove(fd, path_name(layer->directory));
 		layer_close(layer);
 		return r;
 	}
@@ -382,21 +502,30 @@ static int check_children(const struct layer *layer, struct error *error)
 	return r;
 }
 
+/* A kill may have taken the link already, and another layer may have got the name since. */
+static int remove_name(int store, const struct layer *layer, struct error *error)
+{
+	cleanup_free char *link = path_join("names", layer->name);
+	char target[64];
+	ssize_t n = link ? readlinkat(store, link, target, sizeof(target) - 1) : -1;
+	target[n > 0 ? n : 0] = '\0';
+	bool own = n > 3 && strcmp(target + 3, layer->id) == 0;
+	if (link && (!own || unlinkat(store, link, 0) == 0))
+		return 0;
+	return error_set_errno(error, link ? errno : ENOMEM, stage, "the name %s", layer->name);
+}
+
 int layer_discard(struct layer *layer, struct error *error)
 {
 	cleanup_free char *store = NULL;
 	cleanup_close int fd = -1;
-	int r = open_store(&store, &fd, error);
+	int r = layer_open_store(&store, &fd, error);
 	if (r == 0)
 		r = check_children(layer, error);
 	char dead[LAYER_ID_BYTES + 8];
 	snprintf(dead, sizeof(dead), ".dead-%s", layer->id);
-	if (r == 0 && layer->name) {
-		cleanup_free char *link = path_join("names", layer->name);
-		if (!link || unlinkat(fd, link, 0) < 0)
-			r = error_set_errno(
-				error, link ? errno : ENOMEM, stage, "the name %s", layer->name);
-	}
+	if (r == 0 && layer->name)
+		r = remove_name(fd, layer, error);
 	if (r == 0 && renameat(fd, layer->id, fd, dead) < 0)
 		r = error_set_errno(error, errno, stage, "%s", layer->id);
 	if (r == 0) {

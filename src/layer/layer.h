@@ -55,6 +55,7 @@ struct layer {
 enum layer_access {
 	LAYER_READ,  /* shared; may wait some ms for a run to begin or end, then -EBUSY */
 	LAYER_WRITE, /* exclusive; -EBUSY with who has it */
+	LAYER_LOOK,  /* without the lock: of a layer in which a box runs; it may change at any moment */
 };
 
 /* Names are 1 to 64 of [A-Za-z0-9._-], not beginning with "." or "-". */

@@ -90,6 +90,42 @@ static int read_json(struct layer *layer, const json_t *json)
 	return 0;
 }
 
+static bool is_named(int names, const char *name, const char *id)
+{
+	char target[LAYER_ID_BYTES + 8];
+	ssize_t n = readlinkat(names, name, target, sizeof(target));
+	return n == LAYER_ID_BYTES + 3 && memcmp(target + 3, id, LAYER_ID_BYTES) == 0;
+}
+
+/* A name is written down before it is given; a layer that says none has none. */
+static int find_name(struct layer *layer)
+{
+	cleanup_free char *store = layer->name ? path_parent(layer->directory) : NULL;
+	cleanup_free char *path = store ? path_join(store, "names") : NULL;
+	if (!path)
+		return layer->name ? -ENOMEM : 0;
+	int names = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (names >= 0 && is_named(names, layer->name, layer->id)) {
+		close(names);
+		return 0;
+	}
+	free(layer->name);
+	layer->name = NULL;
+	cleanup_closedir DIR *dir = names < 0 ? NULL : fdopendir(names);
+	if (!dir) {
+		close_fd(&names);
+		return 0;
+	}
+	for (struct dirent *entry; !layer->name && (entry = readdir(dir));)
+		if (layer_name_is_valid(entry->d_name) &&
+			is_named(names, entry->d_name, layer->id)) {
+			layer->name = strdup(entry->d_name);
+			if (!layer->name)
+				return -ENOMEM;
+		}
+	return 0;
+}
+
 int layer_load(struct layer *layer, struct error *error)
 {
 	cleanup_free char *path = path_join(layer->directory, "layer.json");
@@ -101,6 +137,8 @@ int layer_load(struct layer *layer, struct error *error)
 	json_t *json = json_loadb(text, length, 0, NULL);
 	r = json ? read_json(layer, json) : -EBADMSG;
 	json_decref(json);
+	if (r == 0)
+		r = find_name(layer);
 	if (r == -EBADMSG) {
 		error_set(error, EBADMSG, stage, "%s is damaged, or a newer coffer's", path);
 		return error_hint(error, "what the layer holds is in roots/*/upper beside it");

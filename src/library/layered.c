@@ -2,12 +2,10 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "base/tree.h"
 #include "layer/layer.h"
 #include "layer/settle.h"
 
 #include <fcntl.h>
-#include <jansson.h>
 #include <linux/magic.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,18 +21,26 @@ struct layered {
 	char *empty; /* a directory: what lies below where nothing else does */
 };
 
-/* What an overlay that was volatile leaves in its work directory forbids to mount it again; and
- * that is all there is in it. */
-static int renew_work(const struct layer_root *root, const struct plan *plan, struct error *error)
+/* What an overlay that was volatile leaves in its work directory forbids to mount it again: the kernel
+ * cannot know that the host has not crashed meanwhile. What it cleans up by itself is left to it. */
+static int renew_work(const struct layer_root *root, struct error *error)
 {
-	cleanup_close int fd = open(root->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int r = fd < 0 ? -errno : tree_remove(fd, "work");
-	if (r == 0 && mkdirat(fd, "work", 0700) < 0)
-		r = -errno;
-	if (r == 0 && plan->facts.root &&
-		fchownat(fd, "work", plan->owner_uid, plan->owner_gid, AT_SYMLINK_NOFOLLOW) < 0)
-		r = -errno;
-	return r < 0 ? error_set_errno(error, -r, stage, "%s/work", root->directory) : 0;
+	/* From the outside in they are opened, being made with mode 0; then they go. */
+	static const char *const marks[] = {
+		"work/work", "work/work/incompat", "work/work/incompat/volatile"};
+	cleanup_close int fd = open(root->directory, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return error_set_errno(error, errno, stage, "%s", root->directory);
+	for (size_t i = 0; i < ARRAY_SIZE(marks); i++)
+		if (fchmodat(fd, marks[i], 0700, 0) < 0 && errno == ENOENT)
+			return 0;
+	if (unlinkat(fd, "work/work/incompat/volatile/dirty", 0) < 0 && errno != ENOENT)
+		return error_set_errno(error, errno, stage, "%s/work", root->directory);
+	for (size_t i = ARRAY_SIZE(marks); i-- > 1;)
+		if (unlinkat(fd, marks[i], AT_REMOVEDIR) < 0)
+			return error_set_errno(
+				error, errno, stage, "%s/%s", root->directory, marks[i]);
+	return 0;
 }
 
 /* Whether what a box writes can be kept there: overlayfs needs extended attributes of a user's, and
@@ -67,7 +73,7 @@ static int add_stack(struct layered *layered, const struct plan *plan,
 	const struct layer_root *root = layer->roots;
 	while (strcmp(root->path, mount->target) != 0)
 		root++;
-	r = renew_work(root, plan, error);
+	r = renew_work(root, error);
 	stack->is_volatile = true;
 	stack->top = strdup(root->directory);
 	if (r == 0)
@@ -83,6 +89,15 @@ static int begin(struct layered *layered, const struct plan *plan, struct error 
 	int r = layer_open(plan->layer, LAYER_WRITE, &layered->layer, error);
 	if (r < 0)
 		return r;
+	bool copy = layered->layer->kind == LAYER_COPY;
+	if (copy != (plan->tier == TIER_LANDLOCK)) {
+		error_set(error, EINVAL, stage, "layer %s was made in the %s tier", plan->layer,
+			copy ? "landlock" : "container");
+		return error_hint(
+			error, "go on in it with --isolation %s", copy ? "landlock" : "container");
+	}
+	if (copy)
+		return layer_begin(layered->layer, error);
 	r = check_place(layered->layer, error);
 	if (r < 0)
 		return r;
@@ -108,10 +123,6 @@ int layered_begin(struct plan *plan, struct layered **ret, struct error *error)
 	*ret = NULL;
 	if (!plan->layer)
 		return 0;
-	if (plan->tier != TIER_CONTAINER) {
-		error_set(error, ENOTSUP, stage, "a layer needs the container tier here");
-		return error_hint(error, "`coffer doctor` tells what this host lacks");
-	}
 	struct layered *layered = calloc(1, sizeof(*layered));
 	if (!layered)
 		return error_set_errno(error, ENOMEM, stage, "%s", plan->layer);
@@ -135,21 +146,22 @@ const struct mounts_stack *layered_stacks(const struct layered *layered, size_t 
 	return layered ? layered->stacks : NULL;
 }
 
-char *layered_end(struct layered *layered, struct error *error)
+int layered_end(struct layered *layered, struct report_layer *ret, struct error *error)
 {
 	struct layer *layer = layered->layer;
 	struct layer_counts counts;
-	if (layer_settle(layer, &counts, error) < 0)
-		return NULL;
-	json_t *json =
-		json_pack("{s:s, s:s?, s:I, s:I, s:I, s:I}", "id", layer->id, "name", layer->name,
-			"added", (json_int_t)counts.added, "modified", (json_int_t)counts.modified,
-			"deleted", (json_int_t)counts.deleted, "bytes", (json_int_t)counts.bytes);
-	char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
-	json_decref(json);
-	if (!text)
-		error_set_errno(error, ENOMEM, stage, "%s", layer->id);
-	return text;
+	int r = layer_settle(layer, &counts, error);
+	if (r < 0)
+		return r;
+	*ret = (struct report_layer){.id = strdup(layer->id),
+		.name = layer->name ? strdup(layer->name) : NULL,
+		.added = counts.added,
+		.modified = counts.modified,
+		.deleted = counts.deleted,
+		.bytes = counts.bytes};
+	return ret->id && (ret->name || !layer->name)
+		       ? 0
+		       : error_set_errno(error, ENOMEM, stage, "%s", layer->id);
 }
 
 void layered_free(struct layered *layered)

@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "confine/mounts.h"
 #include "plan/plan.h"
+#include "run/report.h"
 
 struct layered; /* opaque */
 
@@ -12,9 +13,8 @@ struct layered; /* opaque */
  * begins; plan->layer becomes the layer's directory. *ret NULL with 0: the plan has none. */
 int layered_begin(struct plan *plan, struct layered **ret, struct error *error);
 const struct mounts_stack *layered_stacks(const struct layered *layered, size_t *ret_count);
-/* When everything in the box has ended: settles the layer. JSON for the report: id, name, how
- * much it holds; caller frees. NULL: *error says why. */
-char *layered_end(struct layered *layered, struct error *error);
+/* When everything in the box has ended: settles the layer, and says what it holds. */
+int layered_end(struct layered *layered, struct report_layer *ret, struct error *error);
 void layered_free(struct layered *layered); /* NULL is fine */
 
 #endif

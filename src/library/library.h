@@ -55,4 +55,7 @@ struct library_run {
  * namespaces and the policy leaves the choice. */
 int library_run(const struct library_run *run, struct coffer_report **ret, struct error *error);
 
+/* The processor time, in microseconds, of a supervisor and of everything below it. */
+uint64_t library_busy_us(pid_t supervisor);
+
 #endif

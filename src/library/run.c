@@ -4,13 +4,16 @@
 #include "confine/cgroup.h"
 #include "confine/network.h"
 #include "host/doctor.h"
+#include "library/in_copy.h"
 #include "library/layered.h"
 #include "plan/findings.h"
 #include "policy/profile.h"
+#include "run/meter_proc.h"
 #include "run/supervisor.h"
 #include "run/tmpdir.h"
 #include "run/watch.h"
 
+#include <fcntl.h>
 #include <string.h>
 
 extern char **environ;
@@ -166,12 +169,26 @@ static int supervise_layered(const struct library_run *run, struct plan *plan,
 	r = supervise_network(run, plan, &options, report, denials, error);
 	struct error failed = {0};
 	if (layered) {
-		report->layer = layered_end(layered, &failed);
-		if (!report->layer && !report->error.errno_value)
+		if (layered_end(layered, &report->layer, &failed) < 0 && !report->error.errno_value)
 			report->error = failed;
 	}
 	layered_free(layered);
 	return r;
+}
+
+/* The plan for the box; in a tier without overlays a layer is a copy, for which everything is planned
+ * again. */
+static int plan_run(const struct library_run *run, const struct host_facts *known,
+	struct in_copy *copy, struct plan **ret, struct error *error)
+{
+	int r = library_plan(run->policy, run->argv, false, known, ret, error);
+	if (r < 0 || !(*ret)->layer || (*ret)->tier != TIER_LANDLOCK)
+		return r;
+	struct host_facts facts = (*ret)->facts;
+	r = in_copy_prepare(*ret, run->policy, run->note, copy, error);
+	plan_free(*ret);
+	*ret = NULL;
+	return r < 0 ? r : library_plan(&copy->policy, run->argv, false, &facts, ret, error);
 }
 
 int library_run(const struct library_run *run, struct coffer_report **ret, struct error *error)
@@ -180,6 +197,7 @@ int library_run(const struct library_run *run, struct coffer_report **ret, struc
 	struct plan *plan = NULL;
 	struct denials *denials = NULL;
 	struct host_facts facts;
+	struct in_copy copy = {0};
 	bool again = false;
 	int r;
 	unsigned recovered = watch_recover();
@@ -188,8 +206,7 @@ int library_run(const struct library_run *run, struct coffer_report **ret, struc
 			  "(.coffer-quarantine-*)");
 	for (;;) {
 		struct error refused = *error;
-		r = library_plan(
-			run->policy, run->argv, false, again ? &facts : NULL, &plan, error);
+		r = plan_run(run, again ? &facts : NULL, &copy, &plan, error);
 		if (r < 0) {
 			/* Where no other tier can stand in, why the first failed is the reason. */
 			if (again)
@@ -219,6 +236,7 @@ int library_run(const struct library_run *run, struct coffer_report **ret, struc
 		denials = NULL;
 		again = true;
 	}
+	in_copy_release(&copy);
 	struct coffer_report *made = calloc(1, sizeof(*made));
 	if (!made) {
 		plan_free(plan);
@@ -232,6 +250,24 @@ int library_run(const struct library_run *run, struct coffer_report **ret, struc
 	made->denials = denials;
 	*ret = made;
 	return r;
+}
+
+uint64_t library_busy_us(pid_t supervisor)
+{
+	enum { PROCESSES_MAX = 4096 };
+	uint64_t sum_us = 0;
+	bool truncated;
+	cleanup_close int proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	cleanup_free pid_t *pids = calloc(PROCESSES_MAX, sizeof(*pids));
+	size_t count = proc < 0 || !pids
+			       ? 0
+			       : proc_tree(proc, supervisor, pids, PROCESSES_MAX, &truncated);
+	for (size_t i = 0; i < count; i++) {
+		uint64_t one_us;
+		if (proc_read_cpu_us(proc, pids[i], &one_us))
+			sum_us += one_us;
+	}
+	return sum_us;
 }
 
 int coffer_run(const struct coffer_policy *policy, char *const argv[],

@@ -63,6 +63,7 @@ struct findings {
 
 	struct found_paths paths; /* from the policy, and the defaults that exist */
 	struct scan_result scan;  /* of every writable root */
+	const char *copy;         /* as in policy/places.h; borrowed */
 	struct found_place *places;
 	size_t places_count;
 	struct strv masks;     /* of /run, /sys, /tmp, /var/tmp: those that are directories here */

@@ -341,7 +341,7 @@ static int plan_watches(struct planning *planning)
 		return 0; /* nothing that is written there outlives the box */
 	if (planning->plan->layer) {
 		/* Nothing comes to the host, and `apply` looks at names. But a rename may need the
-		 * broker: see run/broker_files.c. */
+		 * broker: see run/broker_moves.c. */
 		planning->plan->watch_names = planning->plan->tier == TIER_CONTAINER;
 		return 0;
 	}
@@ -437,6 +437,7 @@ static int fill(struct planning *planning, char *const argv[], char *const envir
 	plan->facts = *planning->facts;
 	plan->must_enforce = planning->profile->must_enforce;
 	plan->capture = planning->policy->capture || planning->profile->capture;
+	plan->pass_controls = planning->policy->pass_controls;
 	plan->allow_userns = planning->policy->allow_userns;
 	plan->share_tmp = planning->policy->share_tmp;
 	const struct policy_places *places = &planning->policy->places;

@@ -161,6 +161,7 @@ struct plan {
 	struct limits limits;
 	unsigned limits_asked;
 	bool capture;
+	bool pass_controls; /* strict and cloud: a terminal's control sequences leave the box */
 	bool must_enforce;
 	bool isolation_asked; /* by name: then another tier is an error, not a fallback */
 	bool allow_userns;

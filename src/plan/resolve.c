@@ -141,7 +141,8 @@ static int find_directory(
 static int find_repository(
 	struct findings *findings, const struct host_facts *facts, struct error *error)
 {
-	cleanup_free char *path = strdup(findings->directory.path);
+	const char *copy = findings->copy; /* the whole of the workspace, and nothing above it */
+	cleanup_free char *path = strdup(copy ? copy : findings->directory.path);
 	while (path && !never_a_workspace(path, facts)) {
 		cleanup_close int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 		for (size_t i = 0; fd >= 0 && i < ARRAY_SIZE(version_control_names); i++) {
@@ -159,6 +160,8 @@ static int find_repository(
 				.why = "repository"};
 			return 0;
 		}
+		if (copy)
+			return 0;
 		char *parent = path_parent(path);
 		free(path);
 		path = parent;
@@ -769,7 +772,7 @@ static int resolve_all(struct findings *findings, const struct policy *policy,
 int resolve(const struct policy *policy, const struct host_facts *facts, struct findings *ret,
 	struct error *error)
 {
-	struct findings findings = {0};
+	struct findings findings = {.copy = policy->places.copy};
 	int r = resolve_all(&findings, policy, facts, error);
 	if (r < 0) {
 		findings_release(&findings);

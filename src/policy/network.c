@@ -53,6 +53,14 @@ static int set_read(struct network_policy *policy, const char *key, const char *
 	return 0;
 }
 
+static int set_hold(struct network_policy *policy, const char *key, const char *value,
+	const char *source, struct error *error)
+{
+	(void)key, (void)value, (void)source, (void)error;
+	policy->hold = true;
+	return 0;
+}
+
 static int set_proxy_variables(struct network_policy *policy, const char *key, const char *value,
 	const char *source, struct error *error)
 {
@@ -455,6 +463,7 @@ struct network_key {
 static const struct network_key keys[] = {
 	{"net", true, set_net},
 	{"net-read", false, set_read},
+	{"net-hold", false, set_hold},
 	{"allow-domain", true, allow_domain},
 	{"deny-domain", true, deny_domain},
 	{"monitor-domain", true, monitor_domain},
@@ -741,6 +750,11 @@ int network_validate(struct network_policy *policy, struct error *error)
 	enum network_mode mode = policy->mode;
 	if (mode == NETWORK_UNSET)
 		mode = opens ? NETWORK_FILTERED : NETWORK_OFF;
+	if (policy->hold && policy->udp_count > 0) {
+		error_set(error, EINVAL, "policy", "--speculate with --allow-udp %s",
+			policy->udp[0].name ? policy->udp[0].name : "of an address");
+		return error_hint(error, "datagrams cannot wait for a yes: drop one of the two");
+	}
 	int r = policy->mode == NETWORK_OFF ? 0 : validate_seen(policy, error);
 	if (r == 0)
 		r = validate_pools(policy, error);

@@ -149,6 +149,7 @@ struct network_policy {
 	size_t publish_count;
 	struct network_limits limits;
 	bool read_only; /* mode = "read": GET, HEAD and OPTIONS only */
+	bool hold;      /* what is allowed waits as well, for a yes: `coffer run --speculate` */
 	bool proxy_variables;
 	char *upstream_proxy;  /* http://[USER:PASSWORD@]HOST:PORT */
 	char *upstream_ca;     /* file of PEM certificates, trusted beside the host's */
@@ -164,6 +165,7 @@ void network_policy_release(struct network_policy *policy);
 /* The keys, as flags without "--" and as libcoffer spells them:
  *   net                    off | on | filtered
  *   net-read               (no value) GET, HEAD and OPTIONS only
+ *   net-hold               (no value) what is allowed is asked for, too
  *   allow-domain           PATTERN[:PORTS][/PROTOCOL]; PORTS: 443,8000-8100; PROTOCOL: http tls raw
  *   deny-domain, monitor-domain, ask-domain   the same form
  *   allow-cidr, deny-cidr  ADDRESS[/BITS][:PORTS] or [IPV6/BITS]:PORTS[/PROTOCOL]; raw unless said

@@ -9,6 +9,9 @@
 struct policy_places {
 	/* "layer-dir": id, name or directory of a layer, on which all that is written lands. */
 	char *layer;
+	/* The copy of the workspace in which the box works, where that layer is one: set by the library
+	 * alone, there is no key for it. */
+	char *copy;
 	/* "layer-root": INSIDE or INSIDE=DIR: a writable root of the layer that starts empty, or as
 	 * the host's DIR is. With /workspace among them the box has no workspace of the host's. */
 	struct strv roots;

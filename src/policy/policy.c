@@ -395,6 +395,14 @@ static int set_trace_access(
 	return 0;
 }
 
+static int set_pass_controls(
+	struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	(void)key, (void)value, (void)error;
+	policy->pass_controls = true;
+	return 0;
+}
+
 static int set_hide_secrets(
 	struct policy *policy, const char *key, const char *value, struct error *error)
 {
@@ -443,6 +451,7 @@ static const struct policy_key keys[] = {
 	{"capture", NULL, "keep head and tail of the output in the report"},
 	{"witness", "on|full|off", "tell of refused file calls: of dynamic programs, of all, of none"},
 	{"trace-access", NULL, "list in the report all that the command reads and writes"},
+	{"pass-controls", NULL, "strict, cloud: leave terminal control sequences in the output"},
 	{"hide-secrets", NULL, "hide secret files of the workspace, not only protect them"},
 	{"python-path", "DIR", "strict: a directory for PYTHONPATH"},
 	{"net", "off|on|filtered", "off by default; on: all that is public; filtered: the rules"},
@@ -491,6 +500,7 @@ static const policy_setter setters[] = {
 	set_capture,
 	set_witness,
 	set_trace_access,
+	set_pass_controls,
 	set_hide_secrets,
 	set_python_path,
 	set_network, /* net */
@@ -537,6 +547,8 @@ int policy_set(struct policy *policy, const char *key, const char *value, struct
 {
 	if (strcmp(key, "grant-write") == 0 && value)
 		return policy_grant_write(policy, value, error);
+	if (strcmp(key, "net-hold") == 0)
+		return set_network(policy, key, value, error);
 	int r = places_set(&policy->places, key, value, error);
 	if (r != -ENOKEY)
 		return r;

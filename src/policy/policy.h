@@ -108,6 +108,7 @@ struct policy {
 	bool best_effort;
 	bool capture;
 	bool trace_access; /* the report lists all that was read and written */
+	bool pass_controls; /* see plan/plan.h */
 	bool hide_secrets; /* workspace secrets are hidden, not only read-only */
 
 	char *net_log; /* where each decision of egress is written: a file, or "-"; or NULL */

@@ -335,6 +335,8 @@ static int enter(struct broker *broker, const struct broker_options *options, pi
 	r = names_start(broker, error);
 	if (r == 0 && broker->landlock)
 		r = territory_start(broker, error);
+	else if (r == 0)
+		moves_start(broker);
 	return r < 0 ? r : sockets_start(broker, error);
 }
 

@@ -37,6 +37,10 @@ enum {
 	BROKER_RETRY_MS = 20, /* a unix listener's backlog is full: no event tells when it is not */
 	BROKER_SWEEP_MS = 1000,  /* how long a pending call of a program that died may linger */
 	BROKER_STALL_US = 20000, /* no call on a program's descriptor may block for longer */
+
+	/* Directories of layers that are being moved at one time, each by a process of its own. */
+	BROKER_MOVES_MAX = 4,
+	BROKER_OVERLAYS_MAX = 64,
 };
 
 /* What a handler says besides 0 and -errno, which are the answer itself. */
@@ -149,6 +153,10 @@ struct broker {
 	int *watch_pins;
 	size_t watches_count;
 
+	/* Container tier, see broker_moves.c. */
+	dev_t overlays[BROKER_OVERLAYS_MAX];
+	size_t overlays_count, moves_count;
+
 	/* Landlock tier, see broker_territory.c. */
 	struct file_id *grant_ids; /* of each grant of the plan when the broker started */
 	char **carve_outs;
@@ -242,6 +250,23 @@ void names_entry_path(
 	const struct broker *broker, int parent, const char *name, char path[PATH_MAX]);
 /* Whether path is a watched directory, or one lies below it. */
 bool names_holds_watch(const struct broker *broker, const char *path);
+/* Where the arguments of a rename stand. */
+struct rename_call {
+	int from_dirfd, to_dirfd;
+	uint64_t from_path, to_path;
+	unsigned flags;
+};
+struct rename_call names_of_rename(const struct request *request);
+/* Records that a rename from or to this name, which is name in parent, is refused; -EACCES. */
+int names_refuse_rename(const struct broker *broker, const struct request *request,
+	const char *path, int parent, const char *name);
+
+/* broker_moves.c: directories that an overlay does not rename. */
+
+void moves_start(struct broker *broker);
+/* A rename in the container tier, whose names have been looked at. VERDICT_CONTINUE where there is
+ * nothing to do here. */
+int moves_rename(struct broker *broker, const struct request *request);
 
 /* broker_territory.c: the landlock tier's places. */
 

@@ -32,6 +32,7 @@ struct name_arguments {
 	int nr;
 	int8_t old_dirfd, old_path; /* the name that goes; NONE for calls that only make one */
 	int8_t new_dirfd, new_path;
+	int8_t flags; /* of a rename; 0: it has none */
 };
 
 static const struct name_arguments name_arguments[] = {
@@ -49,7 +50,7 @@ static const struct name_arguments name_arguments[] = {
 	{SYS_mknodat, NONE, NONE, 0, 1},
 	{SYS_symlinkat, NONE, NONE, 1, 2},
 	{SYS_linkat, NONE, NONE, 2, 3},
-	{SYS_renameat2, 0, 1, 2, 3},
+	{SYS_renameat2, 0, 1, 2, 3, 4},
 };
 
 int names_start(struct broker *broker, struct error *error)
@@ -155,6 +156,16 @@ bool names_holds_watch(const struct broker *broker, const char *path)
 	return false;
 }
 
+int names_refuse_rename(const struct broker *broker, const struct request *request,
+	const char *path, int parent, const char *name)
+{
+	char resolved[PATH_MAX];
+	names_entry_path(broker, parent, name, resolved);
+	broker_record_at(broker, request, "P2", path, resolved, EACCES,
+		"a protected name must not be renamed, nor anything be renamed to it");
+	return -EACCES;
+}
+
 /* One name of a call. 0: let through; else the answer. */
 static int look_at_name(struct broker *broker, const struct request *request, int dirfd,
 	uint64_t address, bool only_makes)
@@ -184,33 +195,54 @@ static int look_at_name(struct broker *broker, const struct request *request, in
 	struct stat st;
 	if (only_makes && fstatat(parent, last, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return -EEXIST;
+	if (!only_makes)
+		return names_refuse_rename(broker, request, path, parent, last);
 	char resolved[PATH_MAX];
 	names_entry_path(broker, parent, last, resolved);
 	broker_record_at(broker, request, "P2", path, resolved, EACCES,
-		only_makes ? "a protected name must not be made at the top of a writable root or "
-			     "repository"
-			   : "a protected name must not be renamed, nor anything be renamed to it");
+		"a protected name must not be made at the top of a writable root or repository");
 	return -EACCES;
 }
 
-static int serve_name(struct broker *broker, const struct request *request)
+static const struct name_arguments *arguments_of(const struct request *request)
 {
 	const struct name_arguments *row = name_arguments;
 	while (row->nr != request->nr)
 		row++;
-	const uint64_t *args = request->args;
+	return row;
+}
+
+static int dirfd_of(const struct request *request, int8_t argument)
+{
+	return argument == NONE ? AT_FDCWD : (int)request->args[argument];
+}
+
+struct rename_call names_of_rename(const struct request *request)
+{
+	const struct name_arguments *row = arguments_of(request);
+	return (struct rename_call){
+		.from_dirfd = dirfd_of(request, row->old_dirfd),
+		.to_dirfd = dirfd_of(request, row->new_dirfd),
+		.from_path = request->args[row->old_path],
+		.to_path = request->args[row->new_path],
+		.flags = row->flags ? (unsigned)request->args[row->flags] : 0,
+	};
+}
+
+static int serve_name(struct broker *broker, const struct request *request)
+{
+	const struct name_arguments *row = arguments_of(request);
 	bool renames = row->old_path != NONE;
-	int r = look_at_name(broker, request,
-		row->new_dirfd == NONE ? AT_FDCWD : (int)args[row->new_dirfd], args[row->new_path],
-		!renames);
+	int r = look_at_name(broker, request, dirfd_of(request, row->new_dirfd),
+		request->args[row->new_path], !renames);
 	if (r == 0 && renames)
-		r = look_at_name(broker, request,
-			row->old_dirfd == NONE ? AT_FDCWD : (int)args[row->old_dirfd],
-			args[row->old_path], false);
-	if (r < 0)
-		return r;
-	__atomic_fetch_add(broker->continued, 1, __ATOMIC_SEQ_CST);
-	return VERDICT_CONTINUE;
+		r = look_at_name(broker, request, dirfd_of(request, row->old_dirfd),
+			request->args[row->old_path], false);
+	if (r == 0)
+		r = renames ? moves_rename(broker, request) : VERDICT_CONTINUE;
+	if (r == VERDICT_CONTINUE)
+		__atomic_fetch_add(broker->continued, 1, __ATOMIC_SEQ_CST);
+	return r;
 }
 
 const struct broker_call broker_name_calls[] = {

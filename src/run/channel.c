@@ -13,6 +13,7 @@
 #include "run/channel.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/limits.h"
 
 #include <fcntl.h>
@@ -24,6 +25,7 @@
 enum {
 	ROUNDS_MAX = 16, /* of CHANNEL_BUFFER_BYTES each, before the others have their turn */
 	CAPTURE_FIRST_BYTES = 4096,
+	FLUSH_US = 50 * 1000, /* less than a person notices */
 };
 
 void channel_start(struct channel *channel, enum channel_how how, struct endpoint from,
@@ -41,6 +43,12 @@ void channel_start(struct channel *channel, enum channel_how how, struct endpoin
 	};
 }
 
+void channel_sanitize(struct channel *channel, struct sanitizer *sanitizer)
+{
+	channel->sanitizer = sanitizer;
+	channel->clean = (struct buffer)BUFFER_INIT(MAX_SANITIZE_PIECE_BYTES);
+}
+
 struct pollfd channel_poll(const struct channel *channel)
 {
 	return channel->waits_for_to ? (struct pollfd){.fd = channel->to.fd, .events = POLLOUT}
@@ -54,13 +62,18 @@ static void endpoint_close(struct endpoint *endpoint)
 	endpoint->fd = -1;
 }
 
+static bool end_of_source(struct channel *channel);
+
 void channel_end(struct channel *channel, int error)
 {
 	if (!channel->live)
 		return;
+	if (channel->how == CHANNEL_KEEP)
+		end_of_source(channel);
 	channel->live = false;
 	channel->error = error;
 	channel->dropped_bytes += channel->buffer_end - channel->buffer_begin;
+	channel->dropped_bytes += channel->clean.length_bytes - channel->clean_begin;
 	endpoint_close(&channel->from);
 	endpoint_close(&channel->to);
 }
@@ -68,6 +81,8 @@ void channel_end(struct channel *channel, int error)
 void channel_release(struct channel *channel)
 {
 	channel_end(channel, 0);
+	sanitizer_free(channel->sanitizer);
+	buffer_release(&channel->clean);
 	free(channel->buffer);
 	free(channel->captured.head);
 	free(channel->captured.tail);
@@ -280,14 +295,82 @@ static ssize_t take(struct channel *channel, void *data, size_t data_bytes)
 	return count >= 0 || count == -EAGAIN || count == -EINTR ? count : 0;
 }
 
+/* ---- what passes through a sanitizer ---- */
+
+/* What it has made of something: within the limit, or kept. 0 or -errno. */
+static int take_clean(struct channel *channel)
+{
+	struct buffer *clean = &channel->clean;
+	int r = buffer_error(clean);
+	channel->clean_begin = 0;
+	channel->quiet_since = sanitizer_holds(channel->sanitizer) ? clock_now_us() : 0;
+	if (r == 0 && channel->how == CHANNEL_KEEP) {
+		keep(channel, clean->data, clean->length_bytes);
+		clean->length_bytes = 0;
+	} else if (r == 0 && clean->length_bytes > room_within_limit(channel)) {
+		channel->dropped_bytes += clean->length_bytes - room_within_limit(channel);
+		clean->length_bytes = room_within_limit(channel);
+	}
+	if (r < 0) /* nothing of it goes out */
+		clean->length_bytes = 0;
+	return r;
+}
+
+static int sanitize(struct channel *channel, const char *data, size_t length, bool last)
+{
+	buffer_clear(&channel->clean);
+	sanitizer_feed(channel->sanitizer, data, length, last, &channel->clean);
+	return take_clean(channel);
+}
+
+/* Nothing more is read. Whether there is still something to write. */
+static bool end_of_source(struct channel *channel)
+{
+	if (!channel->sanitizer || channel->ended || channel->how == CHANNEL_DROP)
+		return false;
+	channel->ended = true;
+	int r = sanitize(channel, NULL, 0, true);
+	if (r < 0)
+		channel->error = r;
+	return channel->clean.length_bytes > 0;
+}
+
+uint64_t channel_flush_us(const struct channel *channel)
+{
+	bool waits = channel->live && channel->how == CHANNEL_COPY && channel->quiet_since &&
+		     channel->clean_begin == channel->clean.length_bytes;
+	return waits ? channel->quiet_since + FLUSH_US : 0;
+}
+
+void channel_flush(struct channel *channel, uint64_t now_us)
+{
+	uint64_t when_us = channel_flush_us(channel);
+	if (!when_us || when_us > now_us)
+		return;
+	buffer_clear(&channel->clean);
+	sanitizer_flush(channel->sanitizer, &channel->clean);
+	if (take_clean(channel) < 0)
+		channel_end(channel, buffer_error(&channel->clean));
+	else
+		channel_move(channel);
+}
+
+/* ---- copying ---- */
+
 /* Fills the empty buffer, within the limit. */
 static ssize_t fill(struct channel *channel)
 {
 	if (!channel->buffer && !(channel->buffer = malloc(CHANNEL_BUFFER_BYTES)))
 		return -ENOMEM;
+	if (channel->ended)
+		return 0;
 	ssize_t count = take(channel, channel->buffer, CHANNEL_BUFFER_BYTES);
 	if (count <= 0)
 		return count;
+	if (channel->sanitizer) {
+		int r = sanitize(channel, channel->buffer, (size_t)count, false);
+		return r < 0 ? r : count;
+	}
 	uint64_t room = room_within_limit(channel);
 	channel->buffer_begin = 0;
 	channel->buffer_end = (uint64_t)count < room ? (size_t)count : room;
@@ -297,23 +380,35 @@ static ssize_t fill(struct channel *channel)
 	return count;
 }
 
+/* What is ready to be written: its length; *ret_begin moves on with what was. */
+static size_t ready_bytes(struct channel *channel, const char **ret, size_t **ret_begin)
+{
+	bool clean = channel->sanitizer;
+	*ret_begin = clean ? &channel->clean_begin : &channel->buffer_begin;
+	*ret = (clean ? channel->clean.data : channel->buffer) + **ret_begin;
+	return (clean ? channel->clean.length_bytes : channel->buffer_end) - **ret_begin;
+}
+
 static ssize_t step_copy(struct channel *channel)
 {
-	if (channel->buffer_begin == channel->buffer_end) {
+	const char *data;
+	size_t *begin, length = ready_bytes(channel, &data, &begin);
+	if (!length) {
 		ssize_t count = fill(channel);
 		if (count <= 0)
 			return count;
-		if (channel->buffer_begin == channel->buffer_end) {
-			channel->how = CHANNEL_DROP;
+		length = ready_bytes(channel, &data, &begin);
+		if (!length) {
+			if (!room_within_limit(channel))
+				channel->how = CHANNEL_DROP;
 			return count;
 		}
 	}
-	ssize_t count = endpoint_write(&channel->to, channel->buffer + channel->buffer_begin,
-		channel->buffer_end - channel->buffer_begin);
+	ssize_t count = endpoint_write(&channel->to, data, length);
 	if (count == -EAGAIN)
 		channel->waits_for_to = true;
 	if (count > 0) {
-		channel->buffer_begin += count;
+		*begin += (size_t)count;
 		channel->passed_bytes += count;
 	}
 	return count ? count : -EIO;
@@ -325,10 +420,12 @@ static ssize_t step_read(struct channel *channel)
 	ssize_t count = take(channel, data, sizeof(data));
 	if (count <= 0)
 		return count;
-	if (channel->how == CHANNEL_KEEP)
-		keep(channel, data, count);
-	else
+	if (channel->how == CHANNEL_DROP)
 		channel->dropped_bytes += count;
+	else if (!channel->sanitizer)
+		keep(channel, data, count);
+	else if (sanitize(channel, data, (size_t)count, false) < 0)
+		return buffer_error(&channel->clean);
 	return count;
 }
 
@@ -352,16 +449,18 @@ void channel_move(struct channel *channel)
 		ssize_t count = step(channel);
 		if (count > 0 || count == -EINTR)
 			continue;
+		if (count == 0 && end_of_source(channel))
+			continue;
 		if (count != -EAGAIN) {
-			channel_end(channel, count);
+			channel_end(channel, count ? count : channel->error);
 			return;
 		}
 		if (channel->waits_for_to || !channel->draining)
 			return;
 		/* What was written to a PTY is on its way to the master for some microseconds; only
 		 * poll() hurries it. */
-		if (!is_ready(channel->from.fd, POLLIN))
-			channel_end(channel, 0);
+		if (!is_ready(channel->from.fd, POLLIN) && !end_of_source(channel))
+			channel_end(channel, channel->error);
 	}
 }
 

@@ -2,6 +2,8 @@
 #ifndef COFFER_RUN_CHANNEL_H
 #define COFFER_RUN_CHANNEL_H
 
+#include "base/buffer.h"
+#include "base/sanitize.h"
 #include "run/output.h"
 
 #include <poll.h>
@@ -54,6 +56,14 @@ struct channel {
 	char *buffer; /* CHANNEL_COPY: owned, allocated when first needed */
 	size_t buffer_begin, buffer_end;
 
+	/* CHANNEL_COPY and CHANNEL_KEEP: what is read goes through it first; owned; or NULL. What comes
+	 * of it may be more than fits in the buffer, and stands here until it was taken. */
+	struct sanitizer *sanitizer;
+	struct buffer clean;
+	size_t clean_begin;
+	bool ended;           /* the source has, and the sanitizer knows */
+	uint64_t quiet_since; /* us; when something was held back and nothing has come since; 0 */
+
 	struct captured captured;
 	size_t head_capacity, tail_capacity; /* allocated */
 	size_t tail_begin;                   /* the oldest byte of the ring, once it is full */
@@ -62,11 +72,17 @@ struct channel {
 /* Starts a channel. The endpoints marked owned belong to it from now on. */
 void channel_start(struct channel *channel, enum channel_how how, struct endpoint from,
 	struct endpoint to, uint64_t limit_bytes);
+/* Right after the start: makes what passes harmless. Takes the sanitizer. */
+void channel_sanitize(struct channel *channel, struct sanitizer *sanitizer);
 /* What to poll for; a channel that is live always waits for one of its ends. */
 struct pollfd channel_poll(const struct channel *channel);
 /* Moves what can be moved now, but not for ever: a flood must not keep the other streams
  * waiting. */
 void channel_move(struct channel *channel);
+/* When something is held back that a person may be waiting for: the time (us) at which channel_flush()
+ * gives it out; else 0. */
+uint64_t channel_flush_us(const struct channel *channel);
+void channel_flush(struct channel *channel, uint64_t now_us);
 /* From now on what is not there now is not waited for; only the reader at the other end is. */
 void channel_drain(struct channel *channel);
 /* Ends it, closing what it owns; what was read and not yet written counts as dropped. */

@@ -5,9 +5,11 @@
 #include "run/output.h"
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/terminal.h"
 #include "run/channel.h"
+#include "run/sanitizing.h"
 
 #include <fcntl.h>
 #include <linux/kcmp.h>
@@ -177,6 +179,19 @@ static struct endpoint caller_endpoint(const struct output *output, int index)
 		.fd = output->options.stdio[index], .kind = kinds[output->kinds[index]]};
 }
 
+static int make_harmless(
+	const struct output *output, struct channel *channel, bool terminal, struct error *error)
+{
+	struct sanitizer *sanitizer;
+	if (!output->options.sanitizing)
+		return 0;
+	int r = sanitizing_stream(output->options.sanitizing, terminal, &sanitizer);
+	if (r < 0)
+		return error_set_errno(error, -r, "output", "cannot start");
+	channel_sanitize(channel, sanitizer);
+	return 0;
+}
+
 /* A pipe between the caller's descriptor and the box, or into memory. */
 static int relay(struct output *output, int index, bool keep, struct error *error)
 {
@@ -191,7 +206,8 @@ static int relay(struct output *output, int index, bool keep, struct error *erro
 	uint64_t limit_bytes = output->options.limit_bytes;
 	if (!keep) {
 		caller = caller_endpoint(output, index);
-		how = caller.kind == ENDPOINT_SOCKET ? CHANNEL_COPY : CHANNEL_SPLICE;
+		bool through = index > 0 && output->options.sanitizing;
+		how = caller.kind == ENDPOINT_SOCKET || through ? CHANNEL_COPY : CHANNEL_SPLICE;
 	} else if (!limit_bytes) {
 		limit_bytes = DEFAULT_CAPTURE_BYTES;
 	}
@@ -202,8 +218,9 @@ static int relay(struct output *output, int index, bool keep, struct error *erro
 	} else {
 		channel_start(&output->channels[index], how, own, caller, limit_bytes);
 		set_child_fd(output, index, ends[1], true);
+		failed = make_harmless(output, &output->channels[index], false, error);
 	}
-	return 0;
+	return failed;
 }
 
 static int open_null(struct output *output, int index, struct error *error)
@@ -234,6 +251,9 @@ static int set_up(struct output *output, int index, struct error *error)
 		break;
 	case STREAM_PIPE:
 	case STREAM_UNIX_SOCKET:
+		if (index > 0 && options->sanitizing)
+			break;
+		/* fall through */
 	case STREAM_DEVICE:
 		if (index > 0 && options->limit_bytes)
 			break;
@@ -381,7 +401,9 @@ int output_attach_terminal(struct output *output, int master, struct error *erro
 			.kind = terminal->own ? ENDPOINT_OWN : ENDPOINT_TERMINAL},
 		output->options.capture ? 0 : output->options.limit_bytes);
 	output->wants_keyboard = output->takes_terminal;
-	failed = follow_foreground(output, error);
+	failed = make_harmless(output, &output->channels[CHANNEL_SCREEN], true, error);
+	if (!failed)
+		failed = follow_foreground(output, error);
 	if (failed)
 		detach_terminal(output);
 	return failed;
@@ -413,6 +435,21 @@ void output_handle(struct output *output, const struct pollfd *fds, size_t count
 		if (i >= CHANNEL_KEYBOARD && !channel->live)
 			detach_terminal(output); /* one side has hung up */
 	}
+	uint64_t wake_us = output_wake_us(output);
+	uint64_t now_us = wake_us ? clock_now_us() : 0;
+	for (int i = 0; i < CHANNELS && now_us >= wake_us && wake_us; i++)
+		channel_flush(&output->channels[i], now_us);
+}
+
+uint64_t output_wake_us(const struct output *output)
+{
+	uint64_t first_us = 0;
+	for (int i = 0; i < CHANNELS; i++) {
+		uint64_t when_us = channel_flush_us(&output->channels[i]);
+		if (when_us && (!first_us || when_us < first_us))
+			first_us = when_us;
+	}
+	return first_us;
 }
 
 void output_resize(struct output *output)
@@ -546,6 +583,21 @@ uint64_t output_bytes_dropped(const struct output *output, int index)
 	if (index == output->screen_index)
 		bytes += channels[CHANNEL_SCREEN].dropped_bytes;
 	return bytes;
+}
+
+void output_sanitized(const struct output *output, struct sanitize_counts *ret)
+{
+	*ret = (struct sanitize_counts){0};
+	for (int i = 0; i < CHANNELS; i++) {
+		struct sanitize_counts counts;
+		if (!output->channels[i].sanitizer)
+			continue;
+		sanitizer_counts(output->channels[i].sanitizer, &counts);
+		ret->paths += counts.paths;
+		ret->secrets += counts.secrets;
+		ret->recognized += counts.recognized;
+		ret->controls += counts.controls;
+	}
 }
 
 int output_error(const struct output *output, int index)

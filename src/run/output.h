@@ -4,6 +4,7 @@
 #define COFFER_RUN_OUTPUT_H
 
 #include "base/error.h"
+#include "base/sanitize.h"
 
 #include <poll.h>
 #include <stdbool.h>
@@ -25,9 +26,12 @@ struct output_options {
 	                        * a limit stops passing there and counts the rest. 0: no limit */
 	bool terminal; /* one of stdio is a terminal: a PTY of the box's own will be attached */
 	bool terminal_is_set; /* whose settings and size are the caller's already */
+	/* What is relayed is made harmless, and so all but devices is relayed. Borrowed; or NULL. */
+	const struct sanitizing *sanitizing;
 };
 
 struct output; /* opaque */
+struct sanitizing; /* see run/sanitizing.h */
 
 /* This process ignores SIGPIPE and SIGXFSZ while an output lives. */
 
@@ -67,6 +71,8 @@ int output_attach_terminal(struct output *output, int master, struct error *erro
  * the same entries after poll. Never blocks on a slow reader or writer. */
 enum { OUTPUT_POLL_MAX = 8 };
 size_t output_poll_fds(struct output *output, struct pollfd *fds);
+/* When output_handle() has to be called even if nothing happens (us); 0: never. */
+uint64_t output_wake_us(const struct output *output);
 void output_handle(struct output *output, const struct pollfd *fds, size_t count);
 
 /* SIGWINCH came: hands the new size on. */
@@ -100,6 +106,8 @@ const struct captured *output_captured(const struct output *output, int index); 
  * the first of stdout and stderr that is the terminal; keys count on 0. */
 uint64_t output_bytes_passed(const struct output *output, int index);
 uint64_t output_bytes_dropped(const struct output *output, int index);
+/* What was done to what passed. */
+void output_sanitized(const struct output *output, struct sanitize_counts *ret);
 /* 0, or the -errno with which the caller's descriptor refused a write (-ENOSPC, -EPIPE, ...); the
  * command then saw a closed pipe. */
 int output_error(const struct output *output, int index);

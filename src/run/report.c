@@ -6,6 +6,7 @@
 #include "confine/mounts.h"
 #include "host/doctor.h"
 #include "witness/judge.h"
+#include "run/sanitizing.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -279,6 +280,31 @@ static void add_plan(json_t *root, const struct report *report, const struct pla
 		json_object_set_new(root, "workspace", text(plan->workspace));
 }
 
+static json_t *layer_json(const struct report_layer *layer)
+{
+	return json_pack("{s:s, s:s?, s:I, s:I, s:I, s:I}", "id", layer->id, "name", layer->name,
+		"added", (json_int_t)layer->added, "modified", (json_int_t)layer->modified,
+		"deleted", (json_int_t)layer->deleted, "bytes", (json_int_t)layer->bytes);
+}
+
+/* The last step: whatever was put into it. */
+static int sanitize_report(json_t *root, const struct report *report, const struct plan *plan)
+{
+	struct sanitizing *sanitizing;
+	struct sanitize_counts counts = report->sanitized;
+	int r = sanitizing_new(plan, &sanitizing);
+	if (r < 0 || !sanitizing)
+		return r;
+	r = sanitizing_json(sanitizing, root, &counts);
+	sanitizing_free(sanitizing);
+	json_t *object = json_object();
+	json_object_set_new(object, "paths", integer(counts.paths));
+	json_object_set_new(object, "secrets", integer(counts.secrets));
+	json_object_set_new(object, "recognized", integer(counts.recognized));
+	json_object_set_new(object, "controls", integer(counts.controls));
+	return r < 0 || json_object_set_new(root, "sanitized", object) < 0 ? -ENOMEM : 0;
+}
+
 char *report_to_json(const struct report *report, const struct plan *plan,
 	const struct denials *denials, const char *gate)
 {
@@ -317,11 +343,12 @@ char *report_to_json(const struct report *report, const struct plan *plan,
 	}
 	if (report->traffic)
 		json_object_set(root, "network", report->traffic);
-	if (report->layer)
-		json_object_set_new(root, "layer", json_loads(report->layer, 0, NULL));
+	if (report->layer.id)
+		json_object_set_new(root, "layer", layer_json(&report->layer));
 	if (report->git_result)
 		json_object_set_new(root, "git", json_loads(report->git_result, 0, NULL));
-	char *json = json_dumps(root, JSON_INDENT(2) | JSON_ENSURE_ASCII);
+	bool harmless = !plan || sanitize_report(root, report, plan) == 0;
+	char *json = harmless ? json_dumps(root, JSON_INDENT(2) | JSON_ENSURE_ASCII) : NULL;
 	json_decref(root);
 	return json;
 }
@@ -330,7 +357,8 @@ void report_release(struct report *report)
 {
 	free(report->captured[0]);
 	free(report->captured[1]);
-	free(report->layer);
+	free(report->layer.id);
+	free(report->layer.name);
 	free(report->git_result);
 	free(report->egress_note);
 	report->egress_note = NULL;
@@ -338,6 +366,6 @@ void report_release(struct report *report)
 	json_decref(report->accesses);
 	report->accesses = NULL;
 	report->traffic = NULL;
-	report->layer = NULL;
+	report->layer = (struct report_layer){0};
 	report->captured[0] = report->captured[1] = report->git_result = NULL;
 }

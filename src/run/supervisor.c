@@ -20,6 +20,7 @@
 #include "run/output.h"
 #include "run/process_tree.h"
 #include "run/protocol.h"
+#include "run/sanitizing.h"
 #include "run/traffic.h"
 #include "run/watch.h"
 
@@ -45,6 +46,7 @@ struct supervisor {
 
 	struct launched launched;
 	struct output *output;
+	struct sanitizing *sanitizing;
 	struct cgroup *cgroup;
 	struct watch *watch;
 	struct meter *meter;
@@ -235,6 +237,9 @@ static int prepare(struct supervisor *s)
 		.limit_bytes = s->plan->limits.output_bytes,
 		.terminal = s->terminal,
 		.terminal_is_set = true};
+	if (r == 0 && (r = sanitizing_new(s->plan, &s->sanitizing)) < 0)
+		error_set_errno(s->error, -r, "supervisor", "what leaves the box");
+	output.sanitizing = s->sanitizing;
 	if (output.capture && !output.limit_bytes)
 		output.limit_bytes = DEFAULT_CAPTURE_BYTES;
 	memcpy(output.stdio, s->options->stdio, sizeof(output.stdio));
@@ -703,7 +708,8 @@ static void handle_clock(struct supervisor *s)
 
 static int wait_ms(const struct supervisor *s)
 {
-	const uint64_t times[] = {s->deadline_us, s->kill_us, s->meter_us, s->watch_us};
+	const uint64_t times[] = {s->deadline_us, s->kill_us, s->meter_us, s->watch_us,
+		output_wake_us(s->output)};
 	uint64_t next = UINT64_MAX;
 	for (size_t i = 0; i < ARRAY_SIZE(times); i++)
 		if (times[i] && times[i] < next)
@@ -849,6 +855,7 @@ static void count_usage(struct supervisor *s)
 		usage->pids_peak = meter_tasks_peak(s->meter);
 	}
 	read_cgroup(s);
+	output_sanitized(s->output, &s->report->sanitized);
 	for (int i = 0; i < 2; i++) {
 		usage->output_bytes[i] = output_bytes_passed(s->output, i + 1);
 		usage->dropped_bytes[i] = output_bytes_dropped(s->output, i + 1);
@@ -942,6 +949,7 @@ static void finish(struct supervisor *s)
 static void release(struct supervisor *s)
 {
 	output_free(s->output);
+	sanitizing_free(s->sanitizing);
 	cgroup_free(s->cgroup);
 	watch_free(s->watch);
 	meter_free(s->meter);

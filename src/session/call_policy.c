@@ -57,8 +57,8 @@ static int gather_flags(struct story *story, const struct strv *environment, uin
 	 * filtered says it, so that it can be offered. */
 	if (r == 0 && session->approval.policy == APPROVAL_ON_FAILURE && session->network_unset)
 		r = add(flags, "net", "filtered");
-	if (r == 0 && story->names.path)
-		r = add(flags, "net-ask", story->names.path);
+	if (r == 0 && story->names.socket.path)
+		r = add(flags, "net-ask", story->names.socket.path);
 	for (size_t i = 0; r == 0 && environment && i < environment->count; i++)
 		r = add(flags, "env", environment->items[i]);
 	if (r == 0 && timeout_ms) {

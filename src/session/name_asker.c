@@ -6,68 +6,27 @@
 #include <jansson.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
 enum { QUESTION_BYTES_MAX = 64 * 1024, TARGET_BYTES = 300 };
-
-/* In a directory that only this user can enter; no box sees it. */
-static int make_socket(struct name_asker *asker)
-{
-	const char *runtime = getenv("XDG_RUNTIME_DIR");
-	const char *base = runtime && runtime[0] == '/' ? runtime : "/tmp";
-	if (asprintf(&asker->directory, "%s/coffer-ask-XXXXXX", base) < 0) {
-		asker->directory = NULL;
-		return -ENOMEM;
-	}
-	if (!mkdtemp(asker->directory)) {
-		free(asker->directory);
-		asker->directory = NULL;
-		return -errno;
-	}
-	if (asprintf(&asker->path, "%s/socket", asker->directory) < 0) {
-		asker->path = NULL;
-		return -ENOMEM;
-	}
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	if (strlen(asker->path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	strcpy(address.sun_path, asker->path);
-	cleanup_close int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ||
-		listen(fd, 1) < 0)
-		return -errno;
-	asker->listener = steal_fd(&fd);
-	return 0;
-}
 
 int name_asker_open(struct name_asker *asker, struct error *error)
 {
 	asker->input = (struct buffer)BUFFER_INIT(QUESTION_BYTES_MAX);
-	int r = make_socket(asker);
-	if (r == 0)
-		return 0;
-	name_asker_close(asker);
-	return error_set_errno(error, -r, "network", "a socket to be asked at for names");
+	int r = ask_socket_open(&asker->socket);
+	return r < 0 ? error_set_errno(error, -r, "network", "a socket to be asked at for names")
+		     : 0;
 }
 
 void name_asker_close(struct name_asker *asker)
 {
-	close_fd(&asker->listener);
+	ask_socket_close(&asker->socket);
 	close_fd(&asker->connection);
-	if (asker->path)
-		unlink(asker->path);
-	if (asker->directory)
-		rmdir(asker->directory);
-	free(asker->path);
-	free(asker->directory);
-	asker->path = asker->directory = NULL;
 	buffer_release(&asker->input);
 }
 
 int name_asker_fd(const struct name_asker *asker)
 {
-	return asker->connection >= 0 ? asker->connection : asker->listener;
+	return asker->connection >= 0 ? asker->connection : asker->socket.listener;
 }
 
 /* One line: {"id":1,"name":"example.org","address":"","port":443,...}. */
@@ -121,7 +80,7 @@ void name_asker_take(
 	struct name_asker *asker, bool (*allow)(void *data, const char *target), void *data)
 {
 	if (asker->connection < 0) {
-		asker->connection = accept4(asker->listener, NULL, NULL, SOCK_CLOEXEC);
+		asker->connection = accept4(asker->socket.listener, NULL, NULL, SOCK_CLOEXEC);
 		return;
 	}
 	char chunk[4096];
@@ -132,6 +91,6 @@ void name_asker_take(
 		buffer_append(&asker->input, chunk, (size_t)n);
 	if (n <= 0 || answer_lines(asker, allow, data) < 0) {
 		close_fd(&asker->connection);
-		close_fd(&asker->listener); /* one box, one connection */
+		close_fd(&asker->socket.listener); /* one box, one connection */
 	}
 }

@@ -4,19 +4,20 @@
 #ifndef COFFER_SESSION_NAME_ASKER_H
 #define COFFER_SESSION_NAME_ASKER_H
 
+#include "base/ask_socket.h"
 #include "base/buffer.h"
 #include "base/error.h"
 
 #include <stdbool.h>
 
 struct name_asker {
-	char *directory, *path; /* the socket's; NULL: there is none */
-	int listener, connection;
+	struct ask_socket socket;
+	int connection;
 	struct buffer input;
 };
 #define NAME_ASKER_INIT                                                                            \
 	{                                                                                          \
-		.listener = -1, .connection = -1                                                   \
+		.socket = ASK_SOCKET_INIT, .connection = -1                                        \
 	}
 
 int name_asker_open(struct name_asker *asker, struct error *error);

@@ -23,6 +23,7 @@ struct task_view {
 struct task_box {
 	const char *layer; /* id: what the box writes; its parents are what it starts from */
 	const char *home; /* host directory below TASK_HOME, lowest of all; NULL: it starts empty */
+	const char *workspace; /* the same below TASK_WORKSPACE */
 	char *const *argv;
 	const char *directory;           /* NULL: TASK_WORKSPACE */
 	const struct strv *environment;  /* NAME=VALUE; the host's own variables do not go in */

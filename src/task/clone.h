@@ -10,6 +10,7 @@ struct clone_request {
 	unsigned depth;         /* 0: whole history */
 	const char *filter;     /* of a partial clone: "blob:none", ...; or NULL */
 	bool submodules;
+	bool ssh_agent; /* lend the box the caller's agent ($SSH_AUTH_SOCK): it signs, keys stay */
 	const struct strv *settings; /* more of the policy: names beside the repository's */
 	const char *layer; /* id of a fresh layer without parents: gets the working tree and .git */
 	int log;           /* git's words */
@@ -20,7 +21,9 @@ struct clone_request {
 struct clone_result {
 	char commit[65]; /* hex */
 	char *branch;    /* that was checked out; NULL: a detached commit */
-	uint64_t bytes;  /* of the layer */
+	unsigned submodules;
+	uint64_t lfs_pointers; /* files that are not here, only what stands for them */
+	uint64_t bytes;        /* of the layer */
 };
 
 /* No host git config, hooks, filters, credential helpers or prompts; fsck on what comes. A

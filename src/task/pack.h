@@ -7,13 +7,15 @@
 #include "task/box.h"
 
 struct pack_request {
-	const char *clone_layer;    /* id: .git and tree as cloned */
-	const char *prepared_layer; /* id: after set-up; what it changed is not the agent's */
-	const char *agent_layer;    /* id: the tree whose changes leave */
-	const char *commit;         /* of the clone */
-	const char *branch;         /* name in the bundle: "coffer/ID" */
-	const char *subject, *body; /* of the commit; sanitized */
-	const char *out_directory;  /* host: gets patch, bundle; each written whole or not at all */
+	const char *clone_layer;     /* id: .git and tree as cloned */
+	const char *prepared_layer;  /* id: after set-up; what it changed is not the agent's */
+	const char *agent_layer;     /* id: the tree whose changes leave */
+	const char *commit;          /* of the clone */
+	const char *branch;          /* name in the bundle: "coffer/ID" */
+	const char *subject, *body;  /* of the commit; sanitized */
+	const char *author, *email;  /* NULL: "coffer task", "task@localhost" */
+	const struct strv *settings; /* more of the box's policy: limits */
+	const char *out_directory; /* host: gets patch, bundle; each written whole or not at all */
 	int log;
 	int (*tick)(void *context);
 	void *context;
@@ -37,7 +39,12 @@ struct patch_apply_options {
 	const char *patch;     /* host file */
 	const char *directory; /* the working tree; its index and .git are not touched */
 	bool dry_run, three_way;
+	bool protected_names;        /* also .git, .vscode, .envrc, ...: someone has looked */
+	const struct strv *settings; /* more of the box's policy: limits */
 };
+/* report_fd gets a line for each file that is (or would be) changed, "A PATH", "M PATH" or "D PATH",
+ * or for each that stands in the way, "! PATH: why"; nothing in them is a terminal's business.
+ * -ECANCELED: nothing was applied, and the report says why. */
 int task_patch_apply(const struct patch_apply_options *options, int report_fd, struct error *error);
 
 #endif

@@ -22,14 +22,24 @@ struct secret_values {
 void secret_values_release(struct secret_values *values);
 
 /* "NAME=env:VARIABLE", "NAME=file:PATH", "NAME=command:WORDS" or "NAME=VARIABLE" (short for env:).
- * Errors name the secret and the source, never the value. */
+ * 8 bytes to 8 KiB, of any number of lines; the newline at the end of a single one is cut. Errors
+ * name the secret and the source, never the value. */
 int secret_value_read(const char *written, struct secret_value *ret, struct error *error);
+/* Takes value, also when it fails. -EEXIST: there is one of that name; -E2BIG: too many. */
+int secret_values_add(
+	struct secret_values *values, struct secret_value *value, struct error *error);
 
 struct secret_finding {
-	char *path;       /* in the box: "/workspace/.npmrc"; inside archives "a.tar.gz!b.txt" */
-	char *secret;     /* its name */
-	const char *form; /* static: "plain", "base64", "hex", "percent-encoded", "JSON", ... */
-	uint64_t offset_bytes;
+	/* In the box: "/workspace/.npmrc"; inside archives "a.tar.gz!b.txt". A name that holds a
+	 * secret is shown as "[NAME]": this may be told to anybody. */
+	char *path;
+	char *secret;          /* its name */
+	const char *form;      /* static: "plain", "base64", "hex", "percent-encoded", ... */
+	const char *where;     /* static: "content", "archive", "name", "link", "attribute" */
+	uint64_t offset_bytes; /* of content: where it ends */
+	/* For secret_scrub_layer(), never to be shown: which root, and the entry's path below it. */
+	size_t root;
+	char *entry;
 };
 struct secret_findings {
 	struct secret_finding *items;

@@ -11,88 +11,30 @@ import time
 from pathlib import Path
 
 import pytest
+import terminals as terminals_of
 from support import COFFER, SLOWDOWN, need_program, process_exists, wait_until
 
 ASK = COFFER.parent / "tests" / "unit" / "ask_person"
 
 
-class Terminals:
-    """One tmux server, with a window for each question."""
-
-    def __init__(self, directory):
-        self.directory = directory
-        self.count = 0
-        self.environment = {**os.environ, "TMUX_TMPDIR": str(directory), "LANG": "C.UTF-8"}
-        self.environment |= {"HISTFILE": "", "INPUTRC": "/dev/null"}
-        for name in ("TMUX", "EDITOR", "VISUAL", "NO_COLOR", "LC_ALL", "LC_CTYPE"):
-            self.environment.pop(name, None)
-
-    def tmux(self, *args):
-        return subprocess.run(
-            ["tmux", "-L", "coffer-prompt", "-f", "/dev/null", *map(str, args)],
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=20 * SLOWDOWN,
-        )
-
-    def open(self, command, columns=80, rows=40, **variables):
-        self.count += 1
-        return Window(self, f"w{self.count}", command, columns, rows, variables)
+class Questions(terminals_of.Terminals):
+    """A window for each question."""
 
     def ask(self, *words, columns=80, rows=40, **variables):
         """One question about a command, whose answer is result()."""
-        return self.open(None, columns, rows, **variables).start(*words)
+        return self.window(columns, rows, **variables).start(*words)
 
 
-class Window:
-    def __init__(self, terminals, name, command, columns, rows, variables):
-        self.terminals, self.name = terminals, name
+class Window(terminals_of.Window):
+    def __init__(self, terminals, name, columns, rows, variables):
+        super().__init__(terminals, name, columns, rows, variables)
         self.file = terminals.directory / f"{name}.json"
-        self.columns, self.rows, self.variables = columns, rows, variables
-        if command:
-            self.run(command)
-
-    def run(self, command):
-        settings = " ".join(f"{k}={shlex.quote(v)}" for k, v in self.variables.items())
-        done = self.terminals.tmux(
-            *("new-session", "-d", "-s", self.name, "-x", self.columns, "-y", self.rows),
-            f"export {settings or 'A=B'}; {command}",
-        )
-        assert done.returncode == 0, done.stderr
-        return self
 
     def command(self, *words):
         return " ".join(shlex.quote(str(w)) for w in (ASK, "--result", self.file, *words))
 
     def start(self, *words):
         return self.run(f"stty -a > {self.file}.stty; {self.command(*words)}; echo END; cat")
-
-    def screen(self):
-        return self.terminals.tmux("capture-pane", "-p", "-t", self.name).stdout
-
-    def expect(self, pattern, seconds=10):
-        """Waits until the pattern is on the screen; returns the screen."""
-        end = time.monotonic() + seconds * SLOWDOWN
-        while True:
-            screen = self.screen()
-            if re.search(pattern, screen, re.MULTILINE):
-                return screen
-            if time.monotonic() > end:
-                pytest.fail(f"never on the screen: {pattern}\n{screen}")
-            time.sleep(0.03)
-
-    def ready(self, seconds=10):
-        """The question waits for an answer: "> " is its last row."""
-        return self.expect(r"^> ?\s*\Z", seconds)
-
-    def keys(self, *keys):
-        self.terminals.tmux("send-keys", "-t", self.name, *keys)
-        return self
-
-    def typed(self, text):
-        self.terminals.tmux("send-keys", "-t", self.name, "-l", "--", text)
-        return self
 
     def page_to(self, pattern):
         """Turns the pages until the pattern is on the screen."""
@@ -111,11 +53,14 @@ class Window:
         return answer
 
 
+Questions.window_class = Window
+
+
 @pytest.fixture(scope="module")
 def terminals(tmp_path_factory):
     need_program("tmux")
     assert ASK.exists(), f"{ASK} is not built"
-    opened = Terminals(tmp_path_factory.mktemp("prompt"))
+    opened = Questions(tmp_path_factory.mktemp("prompt"), "coffer-prompt")
     yield opened
     opened.tmux("kill-server")
 

@@ -1,13 +1,13 @@
-/* Where values of secrets come from. All of this happens at the start, before the process is
- * confined and before anything runs in the box. */
-#include "egress/secrets.h"
+/* Theory of operation. A variable and a file are simply read. A command is a shell in a process group
+ * of its own, with its output in a pipe and nothing else of this process: it ends with its time, with
+ * whoever waits for it, and with this process, and so does whatever it started. */
+#include "base/secret_source.h"
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/fd.h"
 
 #include <fcntl.h>
-#include <openssl/crypto.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -35,7 +35,7 @@ void locked_free(struct locked *locked)
 {
 	if (!locked->data)
 		return;
-	OPENSSL_cleanse(locked->data, locked->length_bytes);
+	explicit_bzero(locked->data, locked->length_bytes);
 	munmap(locked->data, locked->length_bytes + 1);
 	*locked = (struct locked){0};
 }
@@ -46,7 +46,7 @@ struct reading {
 	size_t length_bytes;
 };
 
-static int __attribute__((format(printf, 4, 5))) fail(const struct network_secret *rule,
+static int __attribute__((format(printf, 4, 5))) fail(const struct secret_source *source,
 	struct error *error, int errno_value, const char *format, ...)
 {
 	char what[512];
@@ -54,8 +54,8 @@ static int __attribute__((format(printf, 4, 5))) fail(const struct network_secre
 	va_start(args, format);
 	vsnprintf(what, sizeof(what), format, args);
 	va_end(args);
-	error_set(error, errno_value, "secrets", "the secret %s: %s", rule->name, what);
-	return error_hint(error, "%s", rule->source);
+	error_set(error, errno_value, "secrets", "the secret %.128s: %s", source->name, what);
+	return error_hint(error, "%s", source->written);
 }
 
 /* ---- env: and file: ---- */
@@ -69,19 +69,19 @@ static int keep(struct reading *reading, const char *data, size_t length)
 	return 0;
 }
 
-static int read_variable(const struct network_secret *rule, const char *name,
+static int read_variable(const struct secret_source *source, const char *name,
 	struct reading *reading, struct error *error)
 {
 	const char *value = getenv(name);
 	if (!value)
-		return fail(rule, error, ENOENT, "the variable %.128s is not set", name);
+		return fail(source, error, ENOENT, "the variable %.128s is not set", name);
 	if (keep(reading, value, strlen(value)) < 0)
-		return fail(rule, error, EFBIG, "the variable %.128s is longer than %d bytes", name,
+		return fail(source, error, EFBIG, "the variable %.128s is longer than %d bytes", name,
 			SECRET_BYTES_MAX);
 	return 0;
 }
 
-static int read_file(const struct network_secret *rule, const char *path, struct reading *reading,
+static int read_file(const struct secret_source *source, const char *path, struct reading *reading,
 	struct error *error)
 {
 	char *data = NULL;
@@ -89,16 +89,16 @@ static int read_file(const struct network_secret *rule, const char *path, struct
 	int r = fd_read_file(AT_FDCWD, path, SECRET_BYTES_MAX + 1, &data, &length);
 	if (r == 0) {
 		r = keep(reading, data, length);
-		OPENSSL_cleanse(data, length);
+		explicit_bzero(data, length);
 		free(data);
 	}
 	if (r == -EFBIG)
-		return fail(rule, error, EFBIG, "the file %.256s is larger than %d bytes", path,
+		return fail(source, error, EFBIG, "the file %.256s is larger than %d bytes", path,
 			SECRET_BYTES_MAX);
 	if (r == -EINVAL)
-		return fail(rule, error, EINVAL, "%.256s is not a regular file", path);
+		return fail(source, error, EINVAL, "%.256s is not a regular file", path);
 	if (r < 0)
-		return fail(rule, error, -r, "the file %.256s: %s", path, strerrordesc_np(-r));
+		return fail(source, error, -r, "the file %.256s: %s", path, strerrordesc_np(-r));
 	return 0;
 }
 
@@ -115,15 +115,48 @@ static void end_command(int signal)
 	_exit(128 + signal);
 }
 
-/* While a command runs, the death of the parent is a signal that can be caught, since the command's
- * own children would not be told of it. */
-static int watch_parent(bool running)
+/* What ends this process while the command runs, and was left to its default: it is caught, since the
+ * command's own children would not be told of it. */
+static const int ending_signals[] = {SIGTERM, SIGINT, SIGHUP};
+
+struct watching {
+	bool caught[ARRAY_SIZE(ending_signals)];
+	int parent_death; /* the signal that this process had asked for; 0: none */
+};
+
+static int watch_begin(struct watching *watching)
 {
-	const struct sigaction action = {.sa_handler = running ? end_command : SIG_DFL};
-	if (sigaction(SIGTERM, &action, NULL) < 0 ||
-		prctl(PR_SET_PDEATHSIG, running ? SIGTERM : SIGKILL, 0, 0, 0) < 0)
+	const struct sigaction action = {.sa_handler = end_command};
+	*watching = (struct watching){0};
+	for (size_t i = 0; i < ARRAY_SIZE(ending_signals); i++) {
+		struct sigaction before;
+		if (sigaction(ending_signals[i], NULL, &before) < 0)
+			return -errno;
+		if (before.sa_handler != SIG_DFL)
+			continue;
+		if (sigaction(ending_signals[i], &action, NULL) < 0)
+			return -errno;
+		watching->caught[i] = true;
+	}
+	if (prctl(PR_GET_PDEATHSIG, &watching->parent_death, 0, 0, 0) < 0)
+		return -errno;
+	/* SIGKILL cannot be caught. */
+	if (watching->parent_death && prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) < 0)
 		return -errno;
 	return 0;
+}
+
+static int watch_end(const struct watching *watching)
+{
+	const struct sigaction action = {.sa_handler = SIG_DFL};
+	int r = 0;
+	for (size_t i = 0; i < ARRAY_SIZE(ending_signals); i++)
+		if (watching->caught[i] && sigaction(ending_signals[i], &action, NULL) < 0)
+			r = -errno;
+	if (watching->parent_death &&
+		prctl(PR_SET_PDEATHSIG, watching->parent_death, 0, 0, 0) < 0)
+		r = -errno;
+	return r;
 }
 
 /* The shell, in a group of its own, with its output in a pipe; everything else of this process is
@@ -133,7 +166,8 @@ static noreturn void run_command(const char *command, int output, pid_t parent)
 	char *const argv[] = {"sh", "-c", (char *)(uintptr_t)command, NULL};
 	sigset_t none;
 	sigemptyset(&none);
-	signal(SIGTERM, SIG_DFL);
+	for (size_t i = 0; i < ARRAY_SIZE(ending_signals); i++)
+		signal(ending_signals[i], SIG_DFL);
 	signal(SIGPIPE, SIG_DFL);
 	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0 && getppid() == parent &&
@@ -143,12 +177,14 @@ static noreturn void run_command(const char *command, int output, pid_t parent)
 	_exit(127);
 }
 
-static int start_command(const char *command, int output, pid_t *ret)
+static int start_command(
+	const char *command, int output, struct watching *watching, pid_t *ret)
 {
 	sigset_t end, before;
 	sigemptyset(&end);
-	sigaddset(&end, SIGTERM);
-	int r = watch_parent(true);
+	for (size_t i = 0; i < ARRAY_SIZE(ending_signals); i++)
+		sigaddset(&end, ending_signals[i]);
+	int r = watch_begin(watching);
 	if (r < 0)
 		return r;
 	/* Until the handler knows whom to end. */
@@ -168,7 +204,8 @@ static int start_command(const char *command, int output, pid_t *ret)
 }
 
 /* Collects the shell. kill_it: and whatever else of the command there is. */
-static int end_of_command(pid_t child, bool kill_it, int *ret_status)
+static int end_of_command(
+	pid_t child, const struct watching *watching, bool kill_it, int *ret_status)
 {
 	if (kill_it)
 		kill(-child, SIGKILL);
@@ -177,7 +214,7 @@ static int end_of_command(pid_t child, bool kill_it, int *ret_status)
 		if (errno != EINTR)
 			r = -errno;
 	command_group = 0;
-	int watched = watch_parent(false);
+	int watched = watch_end(watching);
 	return r < 0 ? r : watched;
 }
 
@@ -210,45 +247,51 @@ static int read_pipe(int fd, int control, struct reading *reading)
 	}
 }
 
-static int read_command(const struct network_secret *rule, const char *command, int control,
+static int read_command(const struct secret_source *source, const char *command,
 	struct reading *reading, struct error *error)
 {
 	int ends[2], status;
 	if (pipe2(ends, O_CLOEXEC) < 0)
-		return fail(rule, error, errno, "no pipe for the command");
+		return fail(source, error, errno, "no pipe for the command");
 	cleanup_close int reader = ends[0];
 	cleanup_close int writer = ends[1];
+	struct watching watching;
 	pid_t child;
-	int r = start_command(command, writer, &child);
+	int r = start_command(command, writer, &watching, &child);
 	if (r < 0)
-		return fail(rule, error, -r, "/bin/sh: %s", strerrordesc_np(-r));
+		return fail(source, error, -r, "/bin/sh: %s", strerrordesc_np(-r));
 	close_fd(&writer);
-	r = read_pipe(reader, control, reading);
+	r = read_pipe(reader, source->control, reading);
 	close_fd(&reader);
-	if (end_of_command(child, r < 0, &status) < 0)
-		return fail(rule, error, ECHILD, "the command was lost");
+	if (end_of_command(child, &watching, r < 0, &status) < 0)
+		return fail(source, error, ECHILD, "the command was lost");
 	if (r == -EFBIG)
-		return fail(rule, error, EFBIG, "the command wrote more than %d bytes",
+		return fail(source, error, EFBIG, "the command wrote more than %d bytes",
 			SECRET_BYTES_MAX);
 	if (r == -ETIMEDOUT)
-		return fail(rule, error, ETIMEDOUT, "the command took longer than %d s",
+		return fail(source, error, ETIMEDOUT, "the command took longer than %d s",
 			SECRET_COMMAND_MS / 1000);
 	if (r < 0)
-		return fail(rule, error, -r, "the command's output: %s", strerrordesc_np(-r));
+		return fail(source, error, -r, "the command's output: %s", strerrordesc_np(-r));
 	if (WIFSIGNALED(status))
-		return fail(rule, error, ECHILD, "the command was ended by signal %d",
+		return fail(source, error, ECHILD, "the command was ended by signal %d",
 			WTERMSIG(status));
 	if (WEXITSTATUS(status) != 0)
-		return fail(rule, error, ECHILD, "the command failed with exit code %d",
+		return fail(source, error, ECHILD, "the command failed with exit code %d",
 			WEXITSTATUS(status));
 	return 0;
 }
 
 /* ---- what all have in common ---- */
 
-static void cut_newline(struct reading *reading)
+/* The newline that commands and editors end a line with is no part of a value; of a value with many
+ * lines it is (OpenSSH takes no key without it). */
+static void cut_newline(const struct secret_source *source, struct reading *reading)
 {
 	size_t length = reading->length_bytes;
+	const char *first = memchr(reading->data, '\n', length);
+	if (source->lines && first && first != reading->data + length - 1)
+		return;
 	if (length > 0 && reading->data[length - 1] == '\n')
 		length--;
 	if (length < reading->length_bytes && length > 0 && reading->data[length - 1] == '\r')
@@ -257,57 +300,62 @@ static void cut_newline(struct reading *reading)
 }
 
 static int check(
-	const struct network_secret *rule, const struct reading *reading, struct error *error)
+	const struct secret_source *source, const struct reading *reading, struct error *error)
 {
 	if (reading->length_bytes == 0)
-		return fail(rule, error, ENODATA, "%.256s is empty", rule->from);
+		return fail(source, error, ENODATA, "%.256s is empty", source->from);
 	if (reading->length_bytes > SECRET_BYTES_MAX)
-		return fail(rule, error, EFBIG, "%.256s is longer than %d bytes", rule->from,
+		return fail(source, error, EFBIG, "%.256s is longer than %d bytes", source->from,
 			SECRET_BYTES_MAX);
 	if (reading->length_bytes < SECRET_BYTES_MIN)
-		return fail(rule, error, EINVAL,
-			"%.256s is shorter than %d bytes: it could not be told from other data "
-			"where a response has to be masked",
-			rule->from, SECRET_BYTES_MIN);
+		return fail(source, error, EINVAL,
+			"%.256s is shorter than %d bytes: it could not be told from other data",
+			source->from, SECRET_BYTES_MIN);
 	for (size_t i = 0; i < reading->length_bytes; i++) {
 		unsigned char c = (unsigned char)reading->data[i];
+		if (source->lines && (c == '\n' || c == '\r' || c == '\t'))
+			continue;
 		if (c == '\n' || c == '\r')
 			return fail(
-				rule, error, EINVAL, "%.256s has more than one line", rule->from);
+				source, error, EINVAL, "%.256s has more than one line", source->from);
 		if (c < ' ' || c == 0x7f)
-			return fail(rule, error, EINVAL,
-				"%.256s holds a control character (byte %zu)", rule->from, i + 1);
+			return fail(source, error, EINVAL,
+				"%.256s holds a control character (byte %zu)", source->from, i + 1);
 	}
 	return 0;
 }
 
-static int read_source(const struct network_secret *rule, int control, struct reading *reading,
-	struct error *error)
+static const struct {
+	const char *prefix;
+	int (*read)(const struct secret_source *source, const char *rest, struct reading *reading,
+		struct error *error);
+} readers[] = {
+	{"env:", read_variable},
+	{"file:", read_file},
+	{"command:", read_command},
+};
+
+static int read_source(
+	const struct secret_source *source, struct reading *reading, struct error *error)
 {
-	static const char *const prefixes[] = {"env:", "file:", "command:"};
-	size_t i = 0;
-	while (i < ARRAY_SIZE(prefixes) &&
-		strncmp(rule->from, prefixes[i], strlen(prefixes[i])) != 0)
-		i++;
-	if (i == ARRAY_SIZE(prefixes))
-		return fail(rule, error, EINVAL, "%.256s is no source", rule->from);
-	const char *rest = rule->from + strlen(prefixes[i]);
-	return i == 0   ? read_variable(rule, rest, reading, error)
-	       : i == 1 ? read_file(rule, rest, reading, error)
-			: read_command(rule, rest, control, reading, error);
+	for (size_t i = 0; i < ARRAY_SIZE(readers); i++) {
+		size_t length = strlen(readers[i].prefix);
+		if (strncmp(source->from, readers[i].prefix, length) == 0)
+			return readers[i].read(source, source->from + length, reading, error);
+	}
+	return fail(source, error, EINVAL, "%.256s is no source", source->from);
 }
 
-int secret_read(
-	const struct network_secret *rule, int control, struct locked *ret, struct error *error)
+int secret_source_read(const struct secret_source *source, struct locked *ret, struct error *error)
 {
 	struct reading reading = {0};
-	int r = read_source(rule, control, &reading, error);
+	int r = read_source(source, &reading, error);
 	if (r == 0) {
-		cut_newline(&reading);
-		r = check(rule, &reading, error);
+		cut_newline(source, &reading);
+		r = check(source, &reading, error);
 	}
 	if (r == 0 && locked_new(ret, reading.data, reading.length_bytes) < 0)
-		r = fail(rule, error, ENOMEM, "no memory");
-	OPENSSL_cleanse(&reading, sizeof(reading));
+		r = fail(source, error, ENOMEM, "no memory");
+	explicit_bzero(&reading, sizeof(reading));
 	return r;
 }
