@@ -21,9 +21,9 @@ static void tell(const struct hint *hint)
 {
 	json_t *path = json_string(hint->path), *program = json_string(hint->program);
 	json_t *report = json_pack("{s:s, s:{s:i}, s:[{s:o, s:s, s:o, s:s, s:s, s:i}]}", "cause",
-		"exited", "exit", "code", 1, "denials", "program", program ? program : json_string(""),
-		"call", hint->call_name, "target", path ? path : json_string(""), "promise", "P1",
-		"reason", "x", "count", 2);
+		"exited", "exit", "code", 1, "denials", "program",
+		program ? program : json_string(""), "call", hint->call_name, "target",
+		path ? path : json_string(""), "promise", "P1", "reason", "x", "count", 2);
 	for (enum feedback_form form = FEEDBACK_BLOCK; form <= FEEDBACK_JSON; form++) {
 		char *text = feedback_make(report, form);
 		if (text)

@@ -7,9 +7,9 @@
 
 #include <stdint.h>
 
-/* Where the box finds both, where it has a /dev of its own. The library's name is for the sanitizers'
- * sake: their run time refuses to start where a library comes before its own, unless "libasan.so"
- * is in that one's path. This one calls on to theirs. */
+/* Where the box finds both, where it has a /dev of its own. The library's name is for the
+ * sanitizers' sake: their run time refuses to start where a library comes before its own, unless
+ * "libasan.so" is in that one's path. This one calls on to theirs. */
 #define WITNESS_RING_INSIDE "/dev/coffer/witness"
 #define WITNESS_LIBRARY_NAME "coffer-witness-before-libasan.so"
 #define WITNESS_LIBRARY_INSIDE "/dev/coffer/" WITNESS_LIBRARY_NAME
@@ -34,20 +34,24 @@ enum witness_wants {
 };
 
 enum witness_flags {
-	/* The kernel's ordinary permissions say no as well: an access check, which Landlock does not
-	 * take part in, failed in the same way. */
+	/* The kernel's ordinary permissions say no as well: an access check, which Landlock does
+	 * not take part in, failed in the same way. */
 	WITNESS_BY_MODE = 1 << 0,
 };
 
 /* The calls, by the names that a report has. */
 #define WITNESS_CALLS(X)                                                                           \
-	X(open) X(openat) X(creat) X(fopen) X(freopen) X(opendir) X(mkdir) X(mkdirat) X(mknod)     \
-	X(mknodat) X(mkfifo) X(mkfifoat) X(unlink) X(unlinkat) X(rmdir) X(remove) X(rename)        \
-	X(renameat) X(renameat2) X(link) X(linkat) X(symlink) X(symlinkat) X(chmod) X(fchmod)      \
-	X(fchmodat) X(chown) X(lchown) X(fchown) X(fchownat) X(truncate) X(utime) X(utimes)        \
-	X(lutimes) X(futimens) X(utimensat) X(futimesat) X(setxattr) X(lsetxattr) X(fsetxattr)     \
-	X(removexattr) X(lremovexattr) X(access) X(faccessat) X(stat) X(lstat) X(fstatat) X(statx) \
-	X(readlink) X(readlinkat) X(chdir) X(execve) X(mkstemp) X(mkdtemp) X(resolve)
+	X(open)                                                                                    \
+	X(openat) X(creat) X(fopen) X(freopen) X(opendir) X(mkdir) X(mkdirat) X(mknod) X(          \
+		mknodat) X(mkfifo) X(mkfifoat) X(unlink) X(unlinkat) X(rmdir) X(remove) X(rename)  \
+		X(renameat) X(renameat2) X(link) X(linkat) X(symlink) X(symlinkat) X(chmod) X(     \
+			fchmod) X(fchmodat) X(chown) X(lchown) X(fchown) X(fchownat) X(truncate)   \
+			X(utime) X(utimes) X(lutimes) X(futimens) X(utimensat) X(futimesat)        \
+				X(setxattr) X(lsetxattr) X(fsetxattr) X(removexattr)               \
+					X(lremovexattr) X(access) X(faccessat) X(stat) X(lstat)    \
+						X(fstatat) X(statx) X(readlink) X(readlinkat)      \
+							X(chdir) X(execve) X(mkstemp) X(mkdtemp)   \
+								X(resolve)
 
 enum witness_call {
 #define WITNESS_NUMBER(name) WITNESS_CALL_##name,

@@ -50,8 +50,13 @@ struct cli_options {
 	bool layer;               /* --layer */
 	const char *layer_name;   /* its NAME; or NULL */
 	const char *layer_on;     /* --layer-on */
-	enum feedback_wish { FEEDBACK_UNSET, FEEDBACK_OFF, FEEDBACK_AS_TEXT, FEEDBACK_AS_JSON } feedback;
-	bool speculate;           /* --speculate */
+	enum feedback_wish {
+		FEEDBACK_UNSET,
+		FEEDBACK_OFF,
+		FEEDBACK_AS_TEXT,
+		FEEDBACK_AS_JSON
+	} feedback;
+	bool speculate; /* --speculate */
 	bool quiet, json, help;
 	char **argv; /* the command, behind "--" or the first word that is no flag */
 };

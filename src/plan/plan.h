@@ -64,8 +64,8 @@ struct plan_mount {
 /* From here down, what the box can do: kept for whoever has to say why something was refused. Where
  * none covers a path, what stands at "/" does. */
 struct plan_place {
-	char *path;       /* inside the box */
-	char *host;       /* the same place outside; NULL: there is none */
+	char *path; /* inside the box */
+	char *host; /* the same place outside; NULL: there is none */
 	enum place_access {
 		PLACE_HIDDEN, /* it is there, and cannot be looked into */
 		PLACE_ABSENT, /* what is there on the host is not there */

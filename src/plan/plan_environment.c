@@ -161,8 +161,8 @@ static int preload_witness(struct planning *planning, struct strv *to)
 	const struct plan *plan = planning->plan;
 	if (!plan->witness_library)
 		return 0;
-	const char *library = plan->tier == TIER_CONTAINER ? WITNESS_LIBRARY_INSIDE
-							   : plan->witness_library;
+	const char *library =
+		plan->tier == TIER_CONTAINER ? WITNESS_LIBRARY_INSIDE : plan->witness_library;
 	const char *others = lookup(to->items, "LD_PRELOAD");
 	cleanup_free char *value = NULL;
 	if (asprintf(&value, "%s%s%s", library, others && *others ? ":" : "",

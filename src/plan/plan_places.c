@@ -122,15 +122,14 @@ static int keep(struct planning *planning, const struct point *point)
 	if (!inside || point->kind == POINT_PIN)
 		return 0;
 	struct plan *plan = planning->plan;
-	int r = plan_add_place(
-		plan, inside, point->path, access_of(planning, point), point->why);
+	int r = plan_add_place(plan, inside, point->path, access_of(planning, point), point->why);
 	if (r < 0)
 		return r;
 	struct plan_place *place = &plan->places[plan->places_count - 1];
 	place->promise = point->origin == ORIGIN_PROMISE;
 	place->restricts = point->restricts || place->promise;
-	place->secret = point->restricts && !place->promise && !point->entry &&
-			is_secret(planning, point);
+	place->secret =
+		point->restricts && !place->promise && !point->entry && is_secret(planning, point);
 	return rule_of(point, &place->rule);
 }
 
@@ -174,10 +173,9 @@ static int keep_idle(struct planning *planning)
 			.why = path->why,
 			.entry = path->entry,
 			.restricts = true};
-		cleanup_free char *inside =
-			path->entry && path->access == ACCESS_READ_ONLY
-				? plan_inside(planning, path->path)
-				: NULL;
+		cleanup_free char *inside = path->entry && path->access == ACCESS_READ_ONLY
+						    ? plan_inside(planning, path->path)
+						    : NULL;
 		const struct plan_place *place =
 			inside ? plan_place_of(planning->plan, inside) : NULL;
 		if (!place || place->access != PLACE_READ || strcmp(place->path, inside) == 0)

@@ -31,8 +31,8 @@ int plan_witness(struct planning *planning)
 		plan->witness = WITNESS_OFF;
 	if (policy->mode_source)
 		plan->mode_rule = strdup(policy->mode_source);
-	else if (policy->mode && asprintf(&plan->mode_rule, "--mode %s",
-					 policy_mode_name(policy->mode)) < 0)
+	else if (policy->mode &&
+		 asprintf(&plan->mode_rule, "--mode %s", policy_mode_name(policy->mode)) < 0)
 		plan->mode_rule = NULL;
 	if (policy->mode && !plan->mode_rule)
 		return plan_out_of_memory(planning->error);

@@ -686,8 +686,7 @@ static int find_network(struct findings *findings, const struct policy *policy,
 }
 
 /* The library that tells of refusals: beside the program, as in a build directory, or installed. */
-static int find_witness(
-	struct findings *findings, const struct policy *policy, struct error *error)
+static int find_witness(struct findings *findings, const struct policy *policy, struct error *error)
 {
 	char beside[PATH_MAX];
 	if (policy_witness(policy) != WITNESS_ON)
@@ -702,7 +701,8 @@ static int find_witness(
 			continue;
 		findings->witness = strdup(real);
 		findings->witness_id = (struct file_id){.device = st.st_dev, .inode = st.st_ino};
-		return findings->witness ? 0 : error_set_errno(error, ENOMEM, "resolve", "%s", real);
+		return findings->witness ? 0
+					 : error_set_errno(error, ENOMEM, "resolve", "%s", real);
 	}
 	return 0;
 }

@@ -114,8 +114,7 @@ static int set_witness(
 	struct policy *policy, const char *key, const char *value, struct error *error)
 {
 	int witness;
-	int r = parse_word(
-		key, value, witness_words, ARRAY_SIZE(witness_words), &witness, error);
+	int r = parse_word(key, value, witness_words, ARRAY_SIZE(witness_words), &witness, error);
 	if (r == 0)
 		policy->witness = (enum witness_mode)witness;
 	return r;
@@ -449,7 +448,8 @@ static const struct policy_key keys[] = {
 	{"allow-userns", NULL, "user namespaces inside (browsers' own sandboxes want them)"},
 	{"best-effort", NULL, "run even if something asked for cannot be enforced here"},
 	{"capture", NULL, "keep head and tail of the output in the report"},
-	{"witness", "on|full|off", "tell of refused file calls: of dynamic programs, of all, of none"},
+	{"witness", "on|full|off",
+		"tell of refused file calls: of dynamic programs, of all, of none"},
 	{"trace-access", NULL, "list in the report all that the command reads and writes"},
 	{"pass-controls", NULL, "strict, cloud: leave terminal control sequences in the output"},
 	{"hide-secrets", NULL, "hide secret files of the workspace, not only protect them"},
@@ -582,8 +582,8 @@ enum witness_mode policy_witness(const struct policy *policy)
 }
 
 /* Remembers where the setting just made stands. */
-static int note_source(struct policy *policy, size_t paths_before, const char *key,
-	const char *source)
+static int note_source(
+	struct policy *policy, size_t paths_before, const char *key, const char *source)
 {
 	char **place = NULL;
 	if (policy->paths_count > paths_before)

@@ -90,7 +90,7 @@ struct policy {
 	enum git_access git;
 	enum witness_mode witness;
 	char *mode_source; /* as policy_path.source */
-	char *directory; /* -C; NULL: the caller's working directory */
+	char *directory;   /* -C; NULL: the caller's working directory */
 
 	struct policy_path *paths; /* in the order given */
 	size_t paths_count;
@@ -107,9 +107,9 @@ struct policy {
 	bool allow_userns;
 	bool best_effort;
 	bool capture;
-	bool trace_access; /* the report lists all that was read and written */
+	bool trace_access;  /* the report lists all that was read and written */
 	bool pass_controls; /* see plan/plan.h */
-	bool hide_secrets; /* workspace secrets are hidden, not only read-only */
+	bool hide_secrets;  /* workspace secrets are hidden, not only read-only */
 
 	char *net_log; /* where each decision of egress is written: a file, or "-"; or NULL */
 	char *net_ask; /* the socket of a program that is asked for undecided names; or NULL */

@@ -1,5 +1,5 @@
-/* What a command read and wrote (--trace-access): a table in memory that the broker alone writes and
- * the supervisor reads when the box has ended. */
+/* What a command read and wrote (--trace-access): a table in memory that the broker alone writes
+ * and the supervisor reads when the box has ended. */
 #ifndef COFFER_RUN_ACCESSES_H
 #define COFFER_RUN_ACCESSES_H
 

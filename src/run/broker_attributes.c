@@ -197,8 +197,7 @@ static void record_change(const struct broker *broker, const struct request *req
 		.path = real, .wants = WITNESS_WRITE, .errno_value = EACCES};
 	if (real[0] == '/')
 		judge_path(broker->plan, &attempt, &judgement);
-	broker_record_at(
-		broker, request, judgement.promise, named, real, EPERM, judgement.reason);
+	broker_record_at(broker, request, judgement.promise, named, real, EPERM, judgement.reason);
 }
 
 static int serve_attribute(struct broker *broker, const struct request *request)

@@ -304,7 +304,7 @@ struct traced_path {
 	char named[PATH_MAX], resolved[PATH_MAX];
 	int wants;       /* enum witness_wants */
 	int errno_value; /* 0: nothing stands in the way */
-	uint64_t mount; /* of the directory that an entry is in; 0: not known */
+	uint64_t mount;  /* of the directory that an entry is in; 0: not known */
 	bool by_mode, executes, directory;
 };
 

@@ -585,8 +585,8 @@ static int connect_or_refuse(struct broker *broker, struct socket_call *call)
 {
 	int r = connect_and_note(broker, call);
 	if (r == -ENETUNREACH && !network_is_open(&broker->plan->network))
-		broker_record(broker, call->request, "P3", call->text, ENETUNREACH,
-			"the network is off");
+		broker_record(
+			broker, call->request, "P3", call->text, ENETUNREACH, "the network is off");
 	return r;
 }
 

@@ -1,14 +1,14 @@
 /* --witness full: every call that names a file is looked at before the kernel runs it.
  *
  * Theory of operation. The program waits; where its paths lead is found out as the broker always
- * does it, in the box's own mount namespace and with the owner's ids; whether the mount is read-only
- * and what modes say is asked of the kernel, which is what it will say itself a moment later; and
- * the plan says whether that is the box's doing. Then the call goes on. A program that swaps its
- * path in between has made the log say something else than what happened, and nothing more: what is
- * enforced is enforced by the kernel.
+ * does it, in the box's own mount namespace and with the owner's ids; whether the mount is
+ * read-only and what modes say is asked of the kernel, which is what it will say itself a moment
+ * later; and the plan says whether that is the box's doing. Then the call goes on. A program
+ * that swaps its path in between has made the log say something else than what happened, and
+ * nothing more: what is enforced is enforced by the kernel.
  *
- * In the landlock tier the broker answers whatever changes a file itself, and its answer is known;
- * for what it lets go on, the plan's places stand for Landlock's answer. */
+ * In the landlock tier the broker answers whatever changes a file itself, and its answer is
+ * known; for what it lets go on, the plan's places stand for Landlock's answer. */
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "run/broker_internal.h"
@@ -22,10 +22,10 @@
 
 enum { NONE = -1, BY_FLAGS = 0 };
 enum trace_kind {
-	TRACE_OPEN,    /* by the flags, which stand behind the path */
+	TRACE_OPEN, /* by the flags, which stand behind the path */
 	TRACE_EXECUTE,
-	TRACE_CHANGE,  /* of an attribute or the size */
-	TRACE_MAKE,    /* an entry that is not to be there before */
+	TRACE_CHANGE, /* of an attribute or the size */
+	TRACE_MAKE,   /* an entry that is not to be there before */
 	TRACE_REMOVE,
 	TRACE_REPLACE, /* an entry, whether it is there or not */
 };
@@ -142,14 +142,14 @@ static void predict_entry(int parent, struct traced_path *path)
 }
 
 /* The same of what is there. */
-static void predict_there(
-	const struct trace_row *row, int flags, int fd, struct traced_path *path)
+static void predict_there(const struct trace_row *row, int flags, int fd, struct traced_path *path)
 {
 	bool changes = path->wants & WITNESS_WRITE;
 	struct stat st;
 	if (row->kind == TRACE_OPEN && flags & O_CREAT && flags & O_EXCL)
 		return; /* EEXIST */
-	/* A node leads elsewhere, whatever it lies on; and a directory is not opened to be written. */
+	/* A node leads elsewhere, whatever it lies on; and a directory is not opened to be
+	 * written. */
 	if (fstat(fd, &st) < 0 || S_ISCHR(st.st_mode) || S_ISFIFO(st.st_mode) ||
 		S_ISSOCK(st.st_mode) || S_ISLNK(st.st_mode))
 		return;
@@ -159,7 +159,7 @@ static void predict_there(
 	/* Modes of a file say nothing of who may change its attributes. */
 	if (row->kind != TRACE_CHANGE || row->nr == SYS_truncate)
 		path->by_mode = mode_refuses(fd, row->kind == TRACE_EXECUTE ? X_OK
-						     : changes              ? W_OK
+						 : changes                  ? W_OK
 									    : R_OK);
 	path->errno_value = changes && is_read_only(fd) ? EROFS : path->by_mode ? EACCES : 0;
 }
@@ -213,7 +213,8 @@ static void look_at_descriptor(struct broker *broker, const struct request *requ
 	const struct trace_row *row, struct traced_path *path)
 {
 	cleanup_client_fd int fd = client_get_fd(broker, request, number);
-	if (fd < 0 || territory_path_of(broker, fd, path->resolved) < 0 || path->resolved[0] != '/') {
+	if (fd < 0 || territory_path_of(broker, fd, path->resolved) < 0 ||
+		path->resolved[0] != '/') {
 		path->resolved[0] = '\0';
 		return;
 	}
@@ -230,8 +231,8 @@ static void look_at_path(struct broker *broker, const struct request *request, i
 	if (path->wants & WITNESS_ENTRY) {
 		r = look_at_entry(broker, request, dirfd, row, path);
 	} else {
-		cleanup_close int fd = client_open(broker, request, dirfd, path->named,
-			nofollow ? O_NOFOLLOW : 0);
+		cleanup_close int fd =
+			client_open(broker, request, dirfd, path->named, nofollow ? O_NOFOLLOW : 0);
 		r = fd;
 		if (fd >= 0 && territory_path_of(broker, fd, path->resolved) == 0 &&
 			path->resolved[0] == '/') {
@@ -285,8 +286,8 @@ void trace_begin(struct broker *broker, struct request *request, struct traced *
 	}
 }
 
-/* Whether Landlock will refuse what the broker lets go on: the plan knows, and nobody can ask. Names
- * in directories can be seen everywhere. */
+/* Whether Landlock will refuse what the broker lets go on: the plan knows, and nobody can ask.
+ * Names in directories can be seen everywhere. */
 static int landlock_answer(const struct broker *broker, const struct traced_path *path)
 {
 	const struct plan_place *place = plan_place_of(broker->plan, path->resolved);

@@ -12,13 +12,13 @@
 
 struct denial {
 	uint32_t count; /* 0: the slot is free, or its writer has not finished (or died) */
-	int32_t pid;    /* of the first, as the host sees it; of what programs told, as the box does */
+	int32_t pid; /* of the first, as the host sees it; of what programs told, as the box does */
 	int32_t errno_value;
-	int64_t time_ms;  /* CLOCK_REALTIME of the first */
-	char call[24];    /* "connect", "mkdir", "socket", ... */
-	char promise[4];  /* "P2" */
-	char program[32]; /* comm of the first; empty when it could not be read */
-	char target[512]; /* path, address or arguments, as the program named it: raw bytes of the
+	int64_t time_ms;    /* CLOCK_REALTIME of the first */
+	char call[24];      /* "connect", "mkdir", "socket", ... */
+	char promise[4];    /* "P2" */
+	char program[32];   /* comm of the first; empty when it could not be read */
+	char target[512];   /* path, address or arguments, as the program named it: raw bytes of the
 	                      * box's choosing, control codes too. Whoever prints it escapes it */
 	char resolved[512]; /* where that leads in the box, absolute; empty: not known */
 	bool by_mode;       /* ordinary permissions refuse it, too: no policy would allow it */

@@ -1,7 +1,8 @@
-/* Theory of operation. A hint is believed in so far as the plan would refuse that call on that path
- * in that way: then whoever lied has told what would have happened. Where a path leads is the
- * program's word, too; without it the path is taken as it is written. In the landlock tier the
- * broker has recorded most refusals itself, under the same pid and path: those are not told twice. */
+/* Theory of operation. A hint is believed in so far as the plan would refuse that call on that
+ * path in that way: then whoever lied has told what would have happened. Where a path leads is
+ * the program's word, too; without it the path is taken as it is written. In the landlock tier
+ * the broker has recorded most refusals itself, under the same pid and path: those are not told
+ * twice. */
 #include "run/hearsay.h"
 
 #include "base/cleanup.h"
@@ -17,15 +18,16 @@ struct collection {
 	size_t recorded; /* before */
 };
 
-static bool is_recorded(const struct collection *collection, const struct hint *hint,
-	const char *resolved)
+static bool is_recorded(
+	const struct collection *collection, const struct hint *hint, const char *resolved)
 {
 	for (size_t i = 0; i < collection->recorded; i++) {
 		struct denial denial;
 		if (!denials_get(collection->denials, i, &denial) || denial.pid != hint->pid ||
 			denial.errno_value != hint->errno_value)
 			continue;
-		if (strcmp(denial.target, hint->path) == 0 || strcmp(denial.target, resolved) == 0 ||
+		if (strcmp(denial.target, hint->path) == 0 ||
+			strcmp(denial.target, resolved) == 0 ||
 			strcmp(denial.resolved, resolved) == 0)
 			return true;
 	}
@@ -80,8 +82,7 @@ static void add_hint(const struct hint *hint, void *context)
 	snprintf(denial.promise, sizeof(denial.promise), "%s", judgement.promise);
 	snprintf(denial.reason, sizeof(denial.reason), "%s", judgement.reason);
 	/* A call on a descriptor names no path. */
-	snprintf(denial.target, sizeof(denial.target), "%s",
-		hint->path[0] ? hint->path : resolved);
+	snprintf(denial.target, sizeof(denial.target), "%s", hint->path[0] ? hint->path : resolved);
 	snprintf(denial.resolved, sizeof(denial.resolved), "%s", resolved);
 	denials_add_whole(collection->denials, &denial);
 }

@@ -5,8 +5,8 @@
 #include "base/limits.h"
 #include "confine/mounts.h"
 #include "host/doctor.h"
-#include "witness/judge.h"
 #include "run/sanitizing.h"
+#include "witness/judge.h"
 
 #include <jansson.h>
 #include <string.h>
@@ -175,8 +175,8 @@ static json_t *denials_json(const struct denials *denials, const struct plan *pl
 		json_object_set_new(item, "target", text(denial.target));
 		bool absolute = denial.target[0] == '/';
 		json_object_set_new(item, "resolved",
-			text_or_null(denial.resolved[0] || !absolute ? denial.resolved
-								     : denial.target));
+			text_or_null(
+				denial.resolved[0] || !absolute ? denial.resolved : denial.target));
 		json_object_set_new(item, "promise", text(denial.promise));
 		json_object_set_new(item, "errno",
 			denial.errno_value ? text(strerrorname_np(denial.errno_value))

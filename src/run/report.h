@@ -58,9 +58,9 @@ struct report {
 	char *captured[2];    /* --capture: head and tail with a line between; owned */
 	size_t captured_bytes[2];
 	struct sanitize_counts sanitized; /* of the output; strict and cloud */
-	bool egress_lost;       /* egress ended before the box did */
-	char *egress_note;      /* what it had to say of the host, or NULL */
-	struct json_t *accesses; /* see run/accesses.h; owned; NULL: nobody asked */
+	bool egress_lost;                 /* egress ended before the box did */
+	char *egress_note;                /* what it had to say of the host, or NULL */
+	struct json_t *accesses;          /* see run/accesses.h; owned; NULL: nobody asked */
 	uint64_t accesses_lost;
 	struct json_t *traffic; /* see run/traffic.h; owned; NULL: the box had no network */
 	struct report_layer layer;

@@ -60,7 +60,7 @@ struct supervisor {
 	pid_t init;   /* of the box as seen from here; launched.init, but for a keeper between */
 	pid_t broker; /* the container tier's; the other's is the keeper's child */
 	int listener;
-	int ring;     /* of the witness, or -1 */
+	int ring;                          /* of the witness, or -1 */
 	int namespaces[BROKER_NAMESPACES]; /* container tier: of init, for the broker */
 	int signals;
 
@@ -708,8 +708,8 @@ static void handle_clock(struct supervisor *s)
 
 static int wait_ms(const struct supervisor *s)
 {
-	const uint64_t times[] = {s->deadline_us, s->kill_us, s->meter_us, s->watch_us,
-		output_wake_us(s->output)};
+	const uint64_t times[] = {
+		s->deadline_us, s->kill_us, s->meter_us, s->watch_us, output_wake_us(s->output)};
 	uint64_t next = UINT64_MAX;
 	for (size_t i = 0; i < ARRAY_SIZE(times); i++)
 		if (times[i] && times[i] < next)

@@ -207,10 +207,10 @@ static void put_text(
 
 static char *make_json(const json_t *report, const json_t *chosen, long long more)
 {
-	json_t *object = json_pack("{s:O?, s:O?, s:O, s:I, s:O?}", "cause",
-		json_object_get(report, "cause"), "exit", json_object_get(report, "exit"),
-		"denials", chosen, "denials_more", (json_int_t)more, "possible",
-		json_object_get(report, "possible"));
+	json_t *object =
+		json_pack("{s:O?, s:O?, s:O, s:I, s:O?}", "cause", json_object_get(report, "cause"),
+			"exit", json_object_get(report, "exit"), "denials", chosen, "denials_more",
+			(json_int_t)more, "possible", json_object_get(report, "possible"));
 	cleanup_free char *line =
 		object ? json_dumps(object, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
 	char *text = NULL;

@@ -136,8 +136,8 @@ static bool is_never_writable(const char *directory)
  * is called like this is best left out of an advice. */
 static bool is_coffers_own(const char *path)
 {
-	static const char *const parts[] = {"/etc/coffer", "/.config/coffer", "/.local/share/coffer",
-		"/.local/state/coffer", "/.cache/coffer", "/.coffer"};
+	static const char *const parts[] = {"/etc/coffer", "/.config/coffer",
+		"/.local/share/coffer", "/.local/state/coffer", "/.cache/coffer", "/.coffer"};
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
 		size_t length = strlen(parts[i]);
 		const char *at = strstr(path, parts[i]);

@@ -1,6 +1,6 @@
-/* What a plan has to say of a refused call: whether it explains the refusal, by which rule, and what
- * would allow the call. Pure: nothing of the host is looked at, least of all by a path that a box
- * named. */
+/* What a plan has to say of a refused call: whether it explains the refusal, by which rule, and
+ * what would allow the call. Pure: nothing of the host is looked at, least of all by a path that
+ * a box named. */
 #ifndef COFFER_WITNESS_JUDGE_H
 #define COFFER_WITNESS_JUDGE_H
 
@@ -39,7 +39,8 @@ void judge_explain(const struct plan *plan, const char *promise, const char *cal
 struct opinion {
 	const char *access; /* "write", "read", "hidden", "absent"; static */
 	const char *why;    /* static */
-	struct explanation write, read; /* allow_with: what would; "" where it may, or nothing does */
+	struct explanation write,
+		read; /* allow_with: what would; "" where it may, or nothing does */
 	bool may_write, may_read;
 };
 void judge_place(const struct plan *plan, const char *path, struct opinion *ret);

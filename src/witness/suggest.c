@@ -23,10 +23,11 @@ enum { CARVE_OUTS_MAX = 200, ENTRIES_MAX = 2000 };
 
 struct evidence {
 	char *workspace;
-	struct strv written, made; /* sorted paths: changed in any way; directories made among them */
-	struct strv roots;         /* directories that must be writable */
-	struct strv reads;         /* hidden, and read */
-	struct strv network;       /* settings */
+	struct strv written,
+		made;        /* sorted paths: changed in any way; directories made among them */
+	struct strv roots;   /* directories that must be writable */
+	struct strv reads;   /* hidden, and read */
+	struct strv network; /* settings */
 	bool git;
 	bool truncated;
 };
@@ -164,7 +165,8 @@ static int take_traffic(struct evidence *evidence, const json_t *report)
 		if (r < 0 || !allowed || port <= 0)
 			continue;
 		char host[MAX_FEEDBACK_WORD_BYTES + 32];
-		snprintf(host, sizeof(host), strchr(*name ? name : address, ':') ? "[%s]:%lld" : "%s:%lld",
+		snprintf(host, sizeof(host),
+			strchr(*name ? name : address, ':') ? "[%s]:%lld" : "%s:%lld",
 			*name ? name : address, (long long)port);
 		r = take_host(evidence, host, !*name);
 	}
@@ -201,7 +203,8 @@ static int take_report(struct evidence *evidence, const json_t *report, struct e
 	}
 	if (evidence->workspace && strcmp(evidence->workspace, workspace) != 0)
 		return error_set(error, EINVAL, "suggest",
-			"reports of two workspaces: %.300s and %.300s", evidence->workspace, workspace);
+			"reports of two workspaces: %.300s and %.300s", evidence->workspace,
+			workspace);
 	if (!evidence->workspace)
 		evidence->workspace = strdup(workspace);
 	bool failed = json_integer_value(json_object_get(json_object_get(report, "exit"), "code"));
@@ -209,10 +212,10 @@ static int take_report(struct evidence *evidence, const json_t *report, struct e
 	int r = evidence->workspace ? 0 : -ENOMEM;
 	size_t i;
 	json_t *item;
-	json_array_foreach((json_t *)accesses, i, item) if (r == 0)
-		r = take_access(evidence, item, failed);
-	json_array_foreach(json_object_get(report, "denials"), i, item) if (r == 0 && failed)
-		r = take_denial(evidence, item);
+	json_array_foreach((json_t *)accesses, i, item) if (r == 0) r =
+		take_access(evidence, item, failed);
+	json_array_foreach(json_object_get(report, "denials"), i, item) if (r == 0 && failed) r =
+		take_denial(evidence, item);
 	if (r == 0)
 		r = take_traffic(evidence, report);
 	return r < 0 ? error_set_errno(error, -r, "suggest", "a report") : 0;
@@ -346,8 +349,8 @@ int suggest(const json_t *reports, struct suggestion *ret, struct error *error)
 	int r = 0;
 	size_t i;
 	json_t *report;
-	json_array_foreach((json_t *)reports, i, report) if (r == 0)
-		r = take_report(&evidence, report, error);
+	json_array_foreach((json_t *)reports, i, report) if (r == 0) r =
+		take_report(&evidence, report, error);
 	if (r == 0) {
 		sort(&evidence.written);
 		sort(&evidence.made);

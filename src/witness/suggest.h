@@ -14,8 +14,8 @@ struct suggestion {
 	struct strv notes; /* what a person should know of it */
 };
 
-/* reports: an array of parsed reports, of one command or of several that are to share a policy. Looks
- * at the host to see which directories there are. -EINVAL for what is no such report. */
+/* reports: an array of parsed reports, of one command or of several that are to share a policy.
+ * Looks at the host to see which directories there are. -EINVAL for what is no such report. */
 int suggest(const json_t *reports, struct suggestion *ret, struct error *error);
 void suggestion_release(struct suggestion *suggestion);
 

@@ -1,6 +1,6 @@
-/* One line of standard input is one call: "NAME PATH [PATH]". Each is made, and its errno written to
- * standard output, a line each: 0 where it succeeded. What fails must be known to the kernel: the
- * paths exist, or do not, as the test has made them. */
+/* One line of standard input is one call: "NAME PATH [PATH]". Each is made, and its errno
+ * written to standard output, a line each: 0 where it succeeded. What fails must be known to the
+ * kernel: the paths exist, or do not, as the test has made them. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

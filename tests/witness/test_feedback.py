@@ -103,7 +103,7 @@ def test_hosts_without_a_network(box, workspace):
 def test_rules_name_their_place(box, workspace, home_directory):
     config = home_directory / "config" / "coffer"
     config.mkdir(parents=True)
-    (config / "coffer.toml").write_text("# a comment\nread_only = ['src']\n")
+    (config / "coffer.toml").write_text(f"# a comment\nread_only = ['{workspace}/src']\n")
     environment = {"XDG_CONFIG_HOME": str(home_directory / "config")}
     run = box("sh", "-c", "echo x > src/main.c", env=environment)
     (denial,) = run.report["denials"]

@@ -81,6 +81,9 @@ __attribute__((noinline)) static void observe(
 #define CALL(name) WITNESS_CALL_##name
 #define HERE AT_FDCWD
 
+/* One line a call: set by hand. */
+/* clang-format off */
+
 /* opening */
 
 static int open_wants(int flags)
@@ -306,6 +309,8 @@ FORWARD(long, readlinkat, (int dirfd, const char *path, char *to, size_t size),
 INT(chdir, (const char *path), (path), CALL(chdir), WITNESS_READ, HERE, path, false)
 INT(execve, (const char *path, char *const argv[], char *const envp[]), (path, argv, envp),
 	CALL(execve), WITNESS_READ, HERE, path, false)
+
+/* clang-format on */
 
 /* Names of hosts. The result is no errno. */
 EXPORT int getaddrinfo(const char *name, const char *service, const void *hints, void *result);

@@ -67,7 +67,8 @@ static struct witness_ring *find_ring(void)
 	if (address)
 		return address == NO_RING ? NULL : (struct witness_ring *)address;
 	address = NO_RING;
-	long fd = raw4(__NR_openat, AT_FDCWD, (long)ring_path(), O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+	long fd =
+		raw4(__NR_openat, AT_FDCWD, (long)ring_path(), O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
 	if (fd >= 0) {
 		long mapped = raw6(__NR_mmap, 0, sizeof(struct witness_ring), PROT_READ_WRITE,
 			MAP_SHARED_FLAG, fd, 0);
@@ -100,7 +101,8 @@ static size_t read_descriptor(long fd, char *to, size_t room)
 {
 	char path[32];
 	descriptor_path(path, fd);
-	long n = room > 1 ? raw4(__NR_readlinkat, AT_FDCWD, (long)path, (long)to, (long)room - 1) : 0;
+	long n = room > 1 ? raw4(__NR_readlinkat, AT_FDCWD, (long)path, (long)to, (long)room - 1)
+			  : 0;
 	n = n > 0 && to[0] == '/' ? n : 0;
 	to[n] = '\0';
 	return (size_t)n;
@@ -234,7 +236,8 @@ static bool is_attribute(enum witness_call call)
 
 /* Where the path leads, found by opening it as the program could; and what modes say of it. scratch
  * is behind what was put, up to end. */
-static void resolve(const struct subject *subject, struct witness_record *record, char *to, char *end)
+static void resolve(
+	const struct subject *subject, struct witness_record *record, char *to, char *end)
 {
 	int wanted = subject->wants & WITNESS_READ ? READ_OK : WRITE_OK;
 	size_t room = (size_t)(end - to);
