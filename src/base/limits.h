@@ -42,6 +42,15 @@ enum {
 	MAX_TRAFFIC = 512,
 	/* --net-log: some 600,000 decisions. */
 	MAX_NET_LOG_BYTES = 256 * 1024 * 1024,
+	/* --trace-access: paths that are listed. */
+	MAX_ACCESSES = 8192,
+	MAX_ACCESS_PATH_BYTES = 488,
+	/* What is said of refusals at the end of a run: lines on a terminal; for an agent, of so many
+	 * things, and of a name so many bytes. */
+	MAX_FEEDBACK_LINES = 8,
+	MAX_FEEDBACK_ITEMS = 20,
+	MAX_FEEDBACK_WORD_BYTES = 200,
+	MAX_FEEDBACK_BYTES = 64 * 1024,
 	MAX_REPORT_BYTES = 64 * 1024 * 1024,
 
 	/* Output kept by --capture when no limit is given, each stream. */

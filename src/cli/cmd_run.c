@@ -9,6 +9,7 @@
 #include "library/library.h"
 #include "policy/policy.h"
 #include "policy/profile.h"
+#include "witness/feedback.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -191,6 +192,29 @@ static int run_with_cure(struct run *run)
 	return 0;
 }
 
+/* What was refused, in the form that was asked for. */
+static void tell_refusals(const struct run *run)
+{
+	static const enum feedback_form forms[] = {
+		[FEEDBACK_AS_TEXT] = FEEDBACK_TEXT, [FEEDBACK_AS_JSON] = FEEDBACK_JSON};
+	enum feedback_wish wish = run->options.feedback;
+	if (wish == FEEDBACK_OFF || (wish == FEEDBACK_UNSET && run->options.quiet))
+		return;
+	/* Without a wish a run that was refused nothing pays nothing for it. */
+	const struct denials *denials = run->report->denials;
+	if (wish == FEEDBACK_UNSET && (!denials || denials_count(denials) == 0))
+		return;
+	enum feedback_form form = isatty(STDERR_FILENO) ? FEEDBACK_BLOCK : FEEDBACK_NETWORK;
+	if (wish != FEEDBACK_UNSET)
+		form = forms[wish];
+	const char *json = coffer_report_json(run->report);
+	json_t *report = json ? json_loads(json, 0, NULL) : NULL;
+	cleanup_free char *text = report ? feedback_make(report, form) : NULL;
+	json_decref(report);
+	if (text)
+		fputs(text, stderr);
+}
+
 /* Says what there is to say, writes the report, and gives the exit code. */
 static int conclude(struct run *run)
 {
@@ -200,6 +224,7 @@ static int conclude(struct run *run)
 	int code = coffer_report_exit_code(run->report);
 	if (run->report_fd < 0)
 		show_captured(run->report);
+	tell_refusals(run);
 	if (run->report_fd >= 0 && write_report(run->report, run->report_fd) < 0 && code == 0)
 		code = EXIT_SETUP_FAILED;
 	if (!run->gate.consulted || run->gate.answer.verdict == FRONT_ALLOWED)

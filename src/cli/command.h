@@ -19,6 +19,8 @@ int cmd_run(int argc, char *argv[]);
 int cmd_plan(int argc, char *argv[]);
 int cmd_doctor(int argc, char *argv[]);
 int cmd_net(int argc, char *argv[]);
+int cmd_why(int argc, char *argv[]);
+int cmd_policy(int argc, char *argv[]);
 int cmd_profiles(int argc, char *argv[]);
 int cmd_supervise(int argc, char *argv[]);
 int cmd_trace(int argc, char *argv[]);
@@ -49,7 +51,13 @@ struct cli_options {
 	bool layer;               /* --layer */
 	const char *layer_name;   /* its NAME; or NULL */
 	const char *layer_on;     /* --layer-on */
-	bool speculate;           /* --speculate */
+	enum feedback_wish {
+		FEEDBACK_UNSET,
+		FEEDBACK_OFF,
+		FEEDBACK_AS_TEXT,
+		FEEDBACK_AS_JSON
+	} feedback;
+	bool speculate; /* --speculate */
 	bool quiet, json, help;
 	char **argv; /* the command, behind "--" or the first word that is no flag */
 };

@@ -27,18 +27,12 @@ static bool find_directory(const struct cli_options *options, char ret[PATH_MAX]
 	return directory ? realpath(directory, ret) != NULL : getcwd(ret, PATH_MAX) != NULL;
 }
 
-/* A network's rule is told to people by where it was written. */
+/* A rule is told to people by where it was written. */
 static int set_from(struct coffer_policy *policy, const char *key, const char *value,
 	const char *place, struct coffer_error *error)
 {
-	cleanup_free char *source = NULL;
 	struct error fault = {0};
-	if (asprintf(&source, "%s %s (%s)", key, value ? value : "", place) < 0)
-		source = NULL;
-	int r = source ? network_set(&policy->policy->network, key, value, source, &fault)
-		       : error_set_errno(&fault, ENOMEM, "policy", "--%s", key);
-	if (r == -ENOENT)
-		return coffer_policy_set(policy, key, value, error);
+	int r = policy_set_from(policy->policy, key, value, place, &fault);
 	cleanup_free char *setting = NULL;
 	if (r == 0 && asprintf(&setting, "%s%s%s", key, value ? "=" : "", value ? value : "") < 0)
 		setting = NULL;

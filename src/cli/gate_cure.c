@@ -24,9 +24,10 @@ static int cure_network(const struct denial *denial, struct strv *asks)
 /* The directory in which something was to be written. */
 static int cure_write(const struct denial *denial, struct strv *asks)
 {
-	if (denial->target[0] != '/' || strpbrk(denial->target, ",\\"))
+	const char *path = denial->resolved[0] ? denial->resolved : denial->target;
+	if (path[0] != '/' || strpbrk(path, ",\\") || denial->by_mode)
 		return 0;
-	cleanup_free char *parent = path_parent(denial->target);
+	cleanup_free char *parent = path_parent(path);
 	cleanup_free char *ask = NULL;
 	if (!parent || strcmp(parent, "/") == 0)
 		return parent ? 0 : -ENOMEM;

@@ -16,6 +16,8 @@ struct verb {
 static const struct verb verbs[] = {
 	{"run", cmd_run, "run a command in a box"},
 	{"plan", cmd_plan, "print what a run would do, as JSON"},
+	{"why", cmd_why, "what the policy says of a path or a host, and what would allow it"},
+	{"policy", cmd_policy, "suggest the narrowest policy for what a command did"},
 	{"doctor", cmd_doctor, "what this machine can enforce, and how to mend what it lacks"},
 	{"profiles", cmd_profiles, "list the named profiles"},
 	{"net", cmd_net, "what the network's rules open: presets, and one decision"},

@@ -83,6 +83,8 @@ static const struct coffer_key own_flags[] = {
 	{"ask", "WANT", "ask for more: write=DIR,net=HOST,secret=PATH,unsandboxed"},
 	{"layer", "[=NAME]", "write to a layer; the host stays as it is (see `coffer diff`)"},
 	{"layer-on", "NAME", "with --layer: on top of that one"},
+	{"feedback", "text|json|off",
+		"tell an agent on stderr what was refused, and what is possible"},
 	{"speculate", NULL, "run on a layer, connections held; show both, then ask"},
 	{"json", NULL, "print JSON"},
 	{"quiet", NULL, "say nothing about defaults and what they became"},
@@ -151,6 +153,22 @@ static int set_approvals(struct cli_options *options, const char *value)
 	return 0;
 }
 
+static int set_feedback(struct cli_options *options, const char *value)
+{
+	static const struct {
+		const char *word;
+		enum feedback_wish wish;
+	} words[] = {{"text", FEEDBACK_AS_TEXT}, {"json", FEEDBACK_AS_JSON}, {"off", FEEDBACK_OFF}};
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(words[i].word, value) == 0) {
+			options->feedback = words[i].wish;
+			return 0;
+		}
+	}
+	cli_complain_text("--feedback: '%s' is not one of: text, json, off", value);
+	return -1;
+}
+
 static int set_own(struct cli_options *options, const char *name, const char *value)
 {
 	if (strcmp(name, "report") == 0)
@@ -159,6 +177,8 @@ static int set_own(struct cli_options *options, const char *name, const char *va
 		return set_approval(options, value);
 	else if (strcmp(name, "approvals") == 0)
 		return set_approvals(options, value);
+	else if (strcmp(name, "feedback") == 0)
+		return set_feedback(options, value);
 	else if (strcmp(name, "ask") == 0)
 		return strv_add(&options->asks, value);
 	else if (strcmp(name, "layer") == 0) {
@@ -285,4 +305,5 @@ void cli_help_policy(void)
 	help_row(&own_flags[4]);
 	help_row(&own_flags[5]);
 	help_row(&own_flags[6]);
+	help_row(&own_flags[7]);
 }

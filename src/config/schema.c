@@ -245,6 +245,8 @@ static const struct schema_key keys[] = {
 	POLICY("best_effort", "best-effort", flag, FILES, NARROW_NEVER, false),
 	POLICY("capture", "capture", flag, FILES, NARROW_NEVER, false),
 	POLICY("trace", "trace", flag, FILES, NARROW_NEVER, false),
+	POLICY("witness", "witness", word, FILES, NARROW_NEVER, false),
+	POLICY("trace_access", "trace-access", flag, FILES, NARROW_NEVER, false),
 	POLICY("pass_controls", "pass-controls", flag, FILES, NARROW_NEVER, false),
 	POLICY("hide_secrets", "hide-secrets", flag, FILES | PROJECT | REQUIREMENTS, NARROW_ON,
 		false),

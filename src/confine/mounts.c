@@ -12,6 +12,8 @@
 #include "base/limits.h"
 #include "base/path.h"
 #include "base/sys.h"
+#include "base/witness_ring.h"
+#include "confine/witness_file.h"
 
 #include <fcntl.h>
 #include <stdio.h>
@@ -300,11 +302,32 @@ static int fill_dev(struct assembly *assembly, int dev, const struct plan_mount 
 /* CERTIFICATES_INSIDE. */
 static int write_certificates(int dev, const char *certificates)
 {
-	if (mkdirat(dev, "coffer", 0755) < 0)
-		return -errno;
 	cleanup_close int fd = openat(
 		dev, "coffer/certificates.pem", O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644);
 	return fd < 0 ? -errno : fd_write_full(fd, certificates, strlen(certificates));
+}
+
+/* WITNESS_RING_INSIDE: the one thing in /dev that is written to, so a mount of its own. */
+static int make_ring(const struct plan *plan, int dev)
+{
+	cleanup_close int ring =
+		openat(dev, "coffer/witness", O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0);
+	if (ring < 0 || fchmod(ring, 0666) < 0)
+		return -errno;
+	int r = witness_file_fill(plan, ring);
+	if (r < 0)
+		return r;
+	cleanup_close int target = openat(dev, "coffer/witness", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	return target < 0 ? -errno : attach_copy(dev, "coffer/witness", target, false);
+}
+
+/* What is coffer's own in the box. */
+static int add_own_files(const struct plan *plan, int dev)
+{
+	if (mkdirat(dev, "coffer", 0755) < 0)
+		return -errno;
+	int r = plan->certificates ? write_certificates(dev, plan->certificates) : 0;
+	return r == 0 && plan->witness == WITNESS_ON ? make_ring(plan, dev) : r;
 }
 
 static int build_dev(struct assembly *assembly, const struct plan_mount *mount)
@@ -313,10 +336,14 @@ static int build_dev(struct assembly *assembly, const struct plan_mount *mount)
 	if (target < 0)
 		return target;
 	/* It holds nodes, links, and the files of the box's own; nothing after that. */
-	const char *certificates = assembly->plan->certificates;
+	const struct plan *plan = assembly->plan;
+	size_t size_kib = 64;
+	if (plan->certificates)
+		size_kib += strlen(plan->certificates) / 512; /* there are two of them */
+	if (plan->witness == WITNESS_ON)
+		size_kib += sizeof(struct witness_ring) / 1024 + 4;
 	char options[64];
-	snprintf(options, sizeof(options), "mode=755,size=%zuk",
-		64 + (certificates ? strlen(certificates) / 512 : 0)); /* there are two of them */
+	snprintf(options, sizeof(options), "mode=755,size=%zuk", size_kib);
 	int r = mount_fresh(target, "tmpfs", MS_NOSUID | MS_NOEXEC, options);
 	if (r < 0)
 		return r;
@@ -324,7 +351,7 @@ static int build_dev(struct assembly *assembly, const struct plan_mount *mount)
 	if (dev < 0)
 		return dev;
 	r = fill_dev(assembly, dev, mount);
-	return r == 0 && certificates ? write_certificates(dev, certificates) : r;
+	return r == 0 ? add_own_files(plan, dev) : r;
 }
 
 /* Where the host masks parts of /proc (as containers do), a new one may not be mounted: it would

@@ -35,7 +35,7 @@ static bool same_choice(const struct seccomp_choice *one, const struct seccomp_c
 {
 	return one->profile == other->profile && one->landlock_tier == other->landlock_tier &&
 	       one->egress == other->egress && one->watch_names == other->watch_names &&
-	       one->allow_userns == other->allow_userns;
+	       one->allow_userns == other->allow_userns && one->trace == other->trace;
 }
 
 const struct seccomp_program *seccomp_program(

@@ -13,8 +13,9 @@ struct seccomp_choice {
 	enum seccomp_profile profile;
 	bool landlock_tier; /* no namespaces below: network, kill, chmod, ... are notified */
 	bool egress;        /* of that tier: the network is open, to where egress leads */
-	bool watch_names;  /* mkdir, symlink, link, rename, mknod go through the listener */
-	bool allow_userns; /* unshare and clone may make namespaces */
+	bool watch_names;   /* mkdir, symlink, link, rename, mknod go through the listener */
+	bool trace;         /* whatever names a file is told to the listener, and goes on */
+	bool allow_userns;  /* unshare and clone may make namespaces */
 };
 
 /* The descriptor number on which init speaks to the supervisor. sendmsg and recvmsg on it pass even

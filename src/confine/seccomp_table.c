@@ -459,6 +459,32 @@ static const struct seccomp_rule openat_landlock_check[] = {
 	OTHERWISE(DO_NOTIFY(NAMES, EACCES)),
 };
 
+/* The same, where all is to be known. */
+static const struct seccomp_rule open_trace_check[] = {
+	NO_SPECIAL_FILE(1, 2), OTHERWISE(DO_NOTIFY(TRACE, EACCES))};
+static const struct seccomp_rule openat_trace_check[] = {
+	NO_SPECIAL_FILE(2, 3), OTHERWISE(DO_NOTIFY(TRACE, EACCES))};
+static const struct seccomp_rule mode_1_trace_check[] = {
+	NO_SPECIAL(1), OTHERWISE(DO_NOTIFY(TRACE, EPERM))};
+static const struct seccomp_rule mode_2_trace_check[] = {
+	NO_SPECIAL(2), OTHERWISE(DO_NOTIFY(TRACE, EPERM))};
+
+static const struct seccomp_rule open_landlock_trace_check[] = {
+	{DO_NOTIFY(TRACE, EACCES), {BITS(1, OPEN_CHANGES, O_RDONLY)}},
+	NO_SPECIAL_FILE(1, 2),
+	{DO_REFUSE(EACCES), {BITS(1, O_TRUNC | O_ACCMODE, O_TRUNC | O_RDONLY)}},
+	{DO_REFUSE(EACCES), {BITS(1, O_TRUNC | O_ACCMODE, O_TRUNC | 3)}},
+	OTHERWISE(DO_NOTIFY(NAMES, EACCES)),
+};
+
+static const struct seccomp_rule openat_landlock_trace_check[] = {
+	{DO_NOTIFY(TRACE, EACCES), {BITS(2, OPEN_CHANGES, O_RDONLY)}},
+	NO_SPECIAL_FILE(2, 3),
+	{DO_REFUSE(EACCES), {BITS(2, O_TRUNC | O_ACCMODE, O_TRUNC | O_RDONLY)}},
+	{DO_REFUSE(EACCES), {BITS(2, O_TRUNC | O_ACCMODE, O_TRUNC | 3)}},
+	OTHERWISE(DO_NOTIFY(NAMES, EACCES)),
+};
+
 static const struct seccomp_line default_lines[] = {
 	/* files */
 	{"read write readv writev pread64 pwrite64 preadv pwritev preadv2 pwritev2 lseek close",
@@ -677,6 +703,36 @@ static const struct seccomp_line landlock_lines[] = {
 		"POSIX message queues are the host's here"},
 };
 
+/* --witness full: what names a file is told to the listener, and then goes on as it stands. In the
+ * landlock tier whatever changes something goes there anyway. */
+static const struct seccomp_line trace_lines[] = {
+	{"openat", CHECK(openat_trace_check), "told: opening"},
+	{"open", CHECK(open_trace_check), "told: opening, the older form", X86},
+	{"creat", CHECK(mode_1_trace_check), "told: opening, the oldest form", X86},
+	{"mkdirat symlinkat linkat unlinkat renameat renameat2", ASK(TRACE, EPERM),
+		"told: making, naming and removing"},
+	{"mkdir rmdir symlink link unlink rename", ASK(TRACE, EPERM),
+		"told: making, naming and removing, the older forms", X86},
+	{"mknodat", CHECK(mode_2_trace_check), "told: making"},
+	{"mknod", CHECK(mode_1_trace_check), "told: making, the older form", X86},
+	{"truncate", ASK(TRACE, EPERM), "told: sizes"},
+	{"fchmod", CHECK(mode_1_trace_check), "told: modes"},
+	{"fchmodat fchmodat2", CHECK(mode_2_trace_check), "told: modes"},
+	{"chmod", CHECK(mode_1_trace_check), "told: modes, the older form", X86},
+	{"fchown fchownat utimensat setxattr lsetxattr fsetxattr removexattr lremovexattr "
+	 "fremovexattr",
+		ASK(TRACE, EPERM), "told: owners, times and attributes"},
+	{"chown lchown utime utimes futimesat", ASK(TRACE, EPERM),
+		"told: owners and times, the older forms", X86},
+	{"execve execveat", ASK(TRACE, EPERM), "told: programs"},
+};
+
+static const struct seccomp_line trace_landlock_lines[] = {
+	{"openat", CHECK(openat_landlock_trace_check), "told: opening for reading, too"},
+	{"open", CHECK(open_landlock_trace_check), "told: opening for reading, too", X86},
+	{"execve execveat", ASK(TRACE, EPERM), "told: programs"},
+};
+
 /* The landlock tier with a way out: see run/broker_network.c. */
 static const struct seccomp_line egress_lines[] = {
 	{"socket", CHECK(socket_egress_check), "TCP; UDP is the resolver's; others are the host's"},
@@ -764,6 +820,8 @@ const struct seccomp_lines seccomp_layers[SECCOMP_LAYERS] = {
 	[SECCOMP_LAYER_EGRESS] = {egress_lines, ARRAY_SIZE(egress_lines)},
 	[SECCOMP_LAYER_USERNS] = {userns_lines, ARRAY_SIZE(userns_lines)},
 	[SECCOMP_LAYER_NAMES] = {names_lines, ARRAY_SIZE(names_lines)},
+	[SECCOMP_LAYER_TRACE] = {trace_lines, ARRAY_SIZE(trace_lines)},
+	[SECCOMP_LAYER_TRACE_LANDLOCK] = {trace_landlock_lines, ARRAY_SIZE(trace_landlock_lines)},
 	[SECCOMP_LAYER_LANDLOCK] = {landlock_lines, ARRAY_SIZE(landlock_lines)},
 	[SECCOMP_LAYER_STRICT] = {strict_lines, ARRAY_SIZE(strict_lines)},
 	[SECCOMP_LAYER_DEFAULT] = {default_lines, ARRAY_SIZE(default_lines)},
@@ -780,6 +838,16 @@ const struct seccomp_choice seccomp_variants[SECCOMP_VARIANTS] = {
 	{.profile = SECCOMP_STRICT, .watch_names = true},
 	{.profile = SECCOMP_DEFAULT, .landlock_tier = true, .egress = true},
 	{.profile = SECCOMP_DEFAULT, .landlock_tier = true, .egress = true, .watch_names = true},
+	{.profile = SECCOMP_DEFAULT, .trace = true},
+	{.profile = SECCOMP_DEFAULT, .trace = true, .watch_names = true},
+	{.profile = SECCOMP_DEFAULT, .trace = true, .landlock_tier = true},
+	{.profile = SECCOMP_DEFAULT, .trace = true, .landlock_tier = true, .watch_names = true},
+	{.profile = SECCOMP_DEFAULT, .trace = true, .landlock_tier = true, .egress = true},
+	{.profile = SECCOMP_DEFAULT,
+		.trace = true,
+		.landlock_tier = true,
+		.egress = true,
+		.watch_names = true},
 };
 
 const struct seccomp_line *seccomp_line(seccomp_line_reference reference)
@@ -838,8 +906,10 @@ seccomp_line_reference seccomp_find_line(
 	} overlays[] = {
 		{choice->egress, SECCOMP_LAYER_EGRESS},
 		{choice->allow_userns, SECCOMP_LAYER_USERNS},
+		{choice->trace && choice->landlock_tier, SECCOMP_LAYER_TRACE_LANDLOCK},
 		{choice->watch_names, SECCOMP_LAYER_NAMES},
 		{choice->landlock_tier, SECCOMP_LAYER_LANDLOCK},
+		{choice->trace, SECCOMP_LAYER_TRACE},
 	};
 	if (base == SECCOMP_NO_LINE || seccomp_line(base)->action.kind == SECCOMP_DO_ERRNO)
 		return base;

@@ -28,6 +28,7 @@ enum seccomp_notify_class {
 	SECCOMP_NOTIFY_SOCKET, /* connect, bind: by address; in the landlock tier with a way out
 				* also what makes a datagram socket or is done with one */
 	SECCOMP_NOTIFY_ATTRIBUTES, /* changes metadata or truncates, where Landlock does not look */
+	SECCOMP_NOTIFY_TRACE,      /* only to be known: the kernel runs it as it stands */
 	SECCOMP_NOTIFY_SIGNAL,     /* reaches another process, where there is no PID namespace */
 };
 
@@ -80,7 +81,9 @@ enum seccomp_layer {
 	SECCOMP_LAYER_EGRESS,
 	SECCOMP_LAYER_USERNS,
 	SECCOMP_LAYER_NAMES,
+	SECCOMP_LAYER_TRACE_LANDLOCK,
 	SECCOMP_LAYER_LANDLOCK,
+	SECCOMP_LAYER_TRACE,
 	SECCOMP_LAYER_STRICT,
 	SECCOMP_LAYER_DEFAULT,
 	SECCOMP_LAYERS,
@@ -88,7 +91,7 @@ enum seccomp_layer {
 extern const struct seccomp_lines seccomp_layers[SECCOMP_LAYERS];
 
 /* The choices that mean something; a program exists for each and for no other. */
-enum { SECCOMP_VARIANTS = 10 };
+enum { SECCOMP_VARIANTS = 16 };
 extern const struct seccomp_choice seccomp_variants[SECCOMP_VARIANTS];
 
 /* A reference to a line, small enough to be kept for every number. */

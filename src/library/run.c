@@ -18,8 +18,6 @@
 
 extern char **environ;
 
-enum { REFUSALS_TOLD = 8 };
-
 /* Looking for control groups costs some 25 system calls: only where something would use one. */
 static bool wants_cgroup(const struct policy *policy, const struct host_facts *facts)
 {
@@ -128,25 +126,6 @@ static void tell_notes(const struct library_run *run, const struct plan *plan)
 		run->note(plan->notes[i].text);
 }
 
-/* What the network refused, each with what would allow it: a program says only that it failed. */
-static void tell_refusals(const struct library_run *run, const struct denials *denials)
-{
-	unsigned told = 0;
-	for (size_t i = 0; run->note && denials && i < denials_count(denials); i++) {
-		struct denial denial;
-		if (!denials_get(denials, i, &denial) || strcmp(denial.promise, "P3") != 0)
-			continue;
-		char sentence[512];
-		if (told++ == REFUSALS_TOLD) {
-			run->note("refused: more of the same; --report or --net-log has them all");
-			return;
-		}
-		snprintf(sentence, sizeof(sentence), "refused: %s%s%s: %s", denial.program,
-			denial.program[0] ? " to " : "", denial.target, denial.reason);
-		run->note(sentence);
-	}
-}
-
 /* The box with its way to a network, where it has one. */
 static int supervise_network(const struct library_run *run, struct plan *plan,
 	struct supervise_options *options, struct report *report, struct denials **denials,
@@ -168,8 +147,6 @@ static int supervise_network(const struct library_run *run, struct plan *plan,
 	egress_free(options->egress);
 	if (report->egress_note && run->note)
 		run->note(report->egress_note);
-	if (options->egress)
-		tell_refusals(run, *denials);
 	if (report->egress_lost && run->note)
 		run->note("coffer-egress ended before the box did: from then on every "
 			  "connection was refused");

@@ -30,6 +30,7 @@ struct found_path {
 	uid_t uid;
 	gid_t gid;
 	const char *why; /* static: "credentials", "another user's home", "--write", ... */
+	const struct policy_path *entry; /* of the policy, which said so; or NULL */
 };
 
 struct found_paths {
@@ -77,6 +78,8 @@ struct findings {
 	/* With a network: the files that say how names are found and whom to trust, where their
 	 * links end; NULL: not there. */
 	char *resolv_conf, *hosts, *certificates;
+	char *witness; /* the library that is preloaded; NULL: not wanted, or not there */
+	struct file_id witness_id;
 	struct strv python_packages; /* strict: the host's site directories, to be hidden */
 	struct strv notes;           /* "word: sentence" */
 };

@@ -466,6 +466,8 @@ static int fill(struct planning *planning, char *const argv[], char *const envir
 	if (r == 0)
 		r = plan_watches(planning);
 	if (r == 0)
+		r = plan_witness(planning);
+	if (r == 0)
 		r = plan_environment(planning, environment);
 	if (r == 0)
 		r = check_limits(planning);
@@ -529,6 +531,14 @@ void plan_free(struct plan *plan)
 		free(plan->watches[i].name);
 	}
 	free(plan->watches);
+	for (size_t i = 0; i < plan->places_count; i++) {
+		free(plan->places[i].path);
+		free(plan->places[i].host);
+		free(plan->places[i].rule);
+	}
+	free(plan->places);
+	free(plan->witness_library);
+	free(plan->mode_rule);
 	for (size_t i = 0; i < plan->git_layers_count; i++) {
 		free(plan->git_layers[i].path);
 		free(plan->git_layers[i].inside);

@@ -61,6 +61,25 @@ struct plan_mount {
 	size_t stack;                /* git layers and layers: which of them, from 0 */
 };
 
+/* From here down, what the box can do: kept for whoever has to say why something was refused. Where
+ * none covers a path, what stands at "/" does. */
+struct plan_place {
+	char *path; /* inside the box */
+	char *host; /* the same place outside; NULL: there is none */
+	enum place_access {
+		PLACE_HIDDEN, /* it is there, and cannot be looked into */
+		PLACE_ABSENT, /* what is there on the host is not there */
+		PLACE_READ,
+		PLACE_WRITE,
+	} access;
+	const char *why; /* static: "credentials", ".env*", "workspace", ... */
+	char *rule;      /* "FILE:LINE", or the flag as it was given; NULL: a default */
+	/* No flag takes it back: a protected name, coffer's own, or a profile's promise. */
+	bool promise;
+	bool restricts; /* a wall inside something that is open; else an opening, or a mask */
+	bool secret;    /* of the workspace */
+};
+
 /* One grant of the Landlock domain. */
 struct plan_grant {
 	char *path; /* inside the box */
@@ -118,6 +137,12 @@ struct plan {
 	size_t mounts_count;
 	struct plan_grant *grants;
 	size_t grants_count;
+	struct plan_place *places; /* in no order */
+	size_t places_count;
+	enum witness_mode witness; /* what is used; never UNSET */
+	char *witness_library;     /* WITNESS_ON: on the host */
+	bool trace_access;
+	char *mode_rule; /* as plan_place.rule */
 	struct plan_watch *watches;
 	size_t watches_count;
 	struct plan_git_layer *git_layers;
@@ -159,6 +184,12 @@ int plan_make(const struct policy *policy, const struct host_facts *facts,
 	const struct findings *findings, char *const argv[], char *const environment[],
 	struct plan **ret, struct error *error);
 void plan_free(struct plan *plan);
+
+/* Adds one place to a plan that is still being made; host may be NULL. 0 or -ENOMEM. */
+int plan_add_place(struct plan *plan, const char *path, const char *host, enum place_access access,
+	const char *why);
+/* The place that decides for path (in the box, absolute, clean). Never NULL once a plan is made. */
+const struct plan_place *plan_place_of(const struct plan *plan, const char *path);
 
 /* Adds one grant to a plan that is still being made. 0 or -ENOMEM. */
 int plan_grant(struct plan *plan, const char *path, enum grant_rights rights);

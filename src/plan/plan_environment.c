@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "base/witness_ring.h"
 #include "plan/cache_dir.h"
 #include "policy/names.h"
 
@@ -154,6 +155,24 @@ static int named(struct planning *planning, struct strv *to, char *const from[])
 	return 0;
 }
 
+/* Before what a person has preloaded: its results are then what the program sees. */
+static int preload_witness(struct planning *planning, struct strv *to)
+{
+	const struct plan *plan = planning->plan;
+	if (!plan->witness_library)
+		return 0;
+	const char *library =
+		plan->tier == TIER_CONTAINER ? WITNESS_LIBRARY_INSIDE : plan->witness_library;
+	const char *others = lookup(to->items, "LD_PRELOAD");
+	cleanup_free char *value = NULL;
+	if (asprintf(&value, "%s%s%s", library, others && *others ? ":" : "",
+		    others ? others : "") < 0) {
+		value = NULL;
+		return -ENOMEM;
+	}
+	return put_pair(to, "LD_PRELOAD", value);
+}
+
 int plan_put_variable(struct plan *plan, const char *assignment)
 {
 	return put(&plan->environment, assignment);
@@ -189,6 +208,8 @@ int plan_environment(struct planning *planning, char *const environment[])
 		r = python_path(planning, to);
 	if (r == 0)
 		r = named(planning, to, environment);
+	if (r == 0)
+		r = preload_witness(planning, to);
 	if (r == 0)
 		r = plan_network_variables(planning);
 	if (r == -E2BIG)

@@ -30,6 +30,9 @@ struct plan_mount *plan_add_mount(
 int plan_network(struct planning *planning);
 int plan_network_files(struct planning *planning);
 int plan_network_variables(struct planning *planning);
+/* plan_witness.c: what is told, and by what. */
+int plan_witness(struct planning *planning);
+int plan_witness_mount(struct planning *planning);
 /* plan_landlock.c: the grants of a domain that stands alone (landlock tier). */
 int plan_landlock_grants(struct planning *planning);
 /* plan_environment.c */
@@ -54,6 +57,7 @@ struct point {
 	struct file_id id;
 	unsigned mode;
 	const char *why;
+	const struct policy_path *entry; /* that said so; or NULL */
 	/* From the walk of a workspace, which may have been prepared by an attacker: it takes
 	 * access away, and never brings into sight what lies below something hidden. */
 	bool restricts;
@@ -70,6 +74,8 @@ int points_collect(struct planning *planning, struct points *ret);
 void points_release(struct points *points);
 /* How much a point allows: 0 nothing, 1 reading, 2 writing; NULL is plain reading. */
 int point_access(const struct point *point);
+/* plan_places.c: keeps what the points say, for plan.places. */
+int plan_keep_places(struct planning *planning, const struct points *points);
 /* The point that decides for path: the longest that path lies below. NULL: none, plain reading. */
 const struct point *points_covering(const struct points *points, const char *path);
 

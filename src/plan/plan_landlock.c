@@ -149,6 +149,10 @@ int plan_landlock_grants(struct planning *planning)
 		}
 		r = plan_grant(plan, named->items[i], PLAN_RIGHTS_DEVICE);
 	}
+	if (r == 0 && planning->findings->witness)
+		r = plan_grant(plan, planning->findings->witness, PLAN_RIGHTS_READ);
+	if (r == 0)
+		r = plan_keep_places(planning, &points);
 	points_release(&points);
 	return r < 0 ? plan_out_of_memory(planning->error) : 0;
 }

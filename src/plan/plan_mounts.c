@@ -437,6 +437,8 @@ static int add_workspace_layer(struct planning *planning)
 		if (point->kind == POINT_HIDE && inside)
 			r = emit_hidden(planning, &points, i, inside);
 	}
+	if (r == 0)
+		r = plan_keep_places(planning, &points);
 	points_release(&points);
 	return r;
 }
@@ -491,6 +493,8 @@ int plan_mounts(struct planning *planning)
 		r = add_places(planning);
 	if (r == 0)
 		r = plan_network_files(planning);
+	if (r == 0)
+		r = plan_witness_mount(planning);
 	if (r < 0)
 		return r;
 	if (planning->profile->view == VIEW_STRICT)
@@ -501,6 +505,8 @@ int plan_mounts(struct planning *planning)
 	if (r < 0)
 		return r;
 	r = emit_points(planning, &points);
+	if (r == 0)
+		r = plan_keep_places(planning, &points);
 	points_release(&points);
 	return r < 0 ? r : add_git_layers(planning);
 }

@@ -227,6 +227,7 @@ static int collect(struct planning *planning, struct points *points)
 			.id = path->id,
 			.mode = path->mode,
 			.why = path->why,
+			.entry = path->entry,
 			.restricts = path->access == ACCESS_READ_ONLY};
 		if (planning->profile->hide_credentials && path->origin == ORIGIN_DEFAULT &&
 			point.kind == POINT_HIDE)

@@ -7,6 +7,8 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "base/path.h"
+#include "base/sibling.h"
+#include "base/witness_ring.h"
 #include "plan/cache_dir.h"
 #include "plan/git_dirs.h"
 #include "plan/glob.h"
@@ -228,8 +230,10 @@ static bool never_writable(const char *path)
 	return strcmp(path, "/") == 0;
 }
 
-static int find_glob(struct findings *findings, const char *pattern, struct error *error)
+static int find_glob(
+	struct findings *findings, const struct policy_path *entry, struct error *error)
 {
+	const char *pattern = entry->path;
 	cleanup_free char *absolute = path_absolute(findings->directory.path, pattern);
 	if (!absolute)
 		return error_set_errno(error, errno, "resolve", "--deny-read %.200s", pattern);
@@ -245,6 +249,7 @@ static int find_glob(struct findings *findings, const char *pattern, struct erro
 			ORIGIN_POLICY, &st, "--deny-read");
 		if (r < 0)
 			return error_set_errno(error, -r, "resolve", "--deny-read");
+		findings->paths.items[findings->paths.count - 1].entry = entry;
 	}
 	if (matches.count == 0)
 		findings_note(findings, "deny-read: nothing matches %s at this moment", pattern);
@@ -255,7 +260,7 @@ static int find_policy_path(
 	struct findings *findings, const struct policy_path *entry, struct error *error)
 {
 	if (entry->access == ACCESS_DENY_READ && path_is_glob(entry->path))
-		return find_glob(findings, entry->path, error);
+		return find_glob(findings, entry, error);
 	cleanup_free char *path = NULL;
 	struct stat st;
 	int r = resolve_path(findings->directory.path, entry->path, access_flag(entry->access),
@@ -291,7 +296,10 @@ static int find_policy_path(
 		return error_set(error, EINVAL, "resolve", "--deny-read / leaves nothing to run");
 	r = found_paths_add(&findings->paths, path, entry->access, ORIGIN_POLICY, &st,
 		access_flag(entry->access));
-	return r < 0 ? error_set_errno(error, -r, "resolve", "%s", path) : 0;
+	if (r < 0)
+		return error_set_errno(error, -r, "resolve", "%s", path);
+	findings->paths.items[findings->paths.count - 1].entry = entry;
+	return 0;
 }
 
 /* Adds a default that exists, at its real place: a linked ~/.ssh is hidden where it leads. */
@@ -680,6 +688,28 @@ static int find_network(struct findings *findings, const struct policy *policy,
 	return 0;
 }
 
+/* The library that tells of refusals: beside the program, as in a build directory, or installed. */
+static int find_witness(struct findings *findings, const struct policy *policy, struct error *error)
+{
+	char beside[PATH_MAX];
+	if (policy_witness(policy) != WITNESS_ON)
+		return 0;
+	if (sibling_path(WITNESS_LIBRARY_NAME, "witness", beside, error) < 0)
+		return -error->errno_value;
+	const char *const places[] = {beside, COFFER_LIBRARY_DIR "/" WITNESS_LIBRARY_NAME};
+	for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+		char real[PATH_MAX];
+		struct stat st;
+		if (!realpath(places[i], real) || stat(real, &st) < 0 || !S_ISREG(st.st_mode))
+			continue;
+		findings->witness = strdup(real);
+		findings->witness_id = (struct file_id){.device = st.st_dev, .inode = st.st_ino};
+		return findings->witness ? 0
+					 : error_set_errno(error, ENOMEM, "resolve", "%s", real);
+	}
+	return 0;
+}
+
 static int resolve_all(struct findings *findings, const struct policy *policy,
 	const struct host_facts *facts, struct error *error)
 {
@@ -738,7 +768,8 @@ static int resolve_all(struct findings *findings, const struct policy *policy,
 			findings_note(findings, "caches: no private cache directory (%s)",
 				strerrordesc_np(-r));
 	}
-	return listings_find(policy, facts, mode, findings, error);
+	r = find_witness(findings, policy, error);
+	return r < 0 ? r : listings_find(policy, facts, mode, findings, error);
 }
 
 int resolve(const struct policy *policy, const struct host_facts *facts, struct findings *ret,
@@ -779,6 +810,7 @@ void findings_release(struct findings *findings)
 	free(findings->hosts);
 	free(findings->certificates);
 	free(findings->cache);
+	free(findings->witness);
 	free(findings->own_git_dir);
 	strv_release(&findings->python_packages);
 	listings_release(findings);

@@ -34,6 +34,12 @@ static const struct word git_words[] = {
 	{"commit", GIT_COMMIT},
 };
 
+static const struct word witness_words[] = {
+	{"off", WITNESS_OFF},
+	{"on", WITNESS_ON},
+	{"full", WITNESS_FULL},
+};
+
 const char *policy_mode_name(enum policy_mode mode)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(mode_words); i++)
@@ -77,6 +83,10 @@ static int set_mode(struct policy *policy, const char *key, const char *value, s
 	int r = parse_word(key, value, mode_words, ARRAY_SIZE(mode_words), &mode, error);
 	if (r == 0)
 		policy->mode = (enum policy_mode)mode;
+	if (r == 0) { /* whoever says so now is not who said so before */
+		free(policy->mode_source);
+		policy->mode_source = NULL;
+	}
 	return r;
 }
 
@@ -97,6 +107,16 @@ static int set_git(struct policy *policy, const char *key, const char *value, st
 	int r = parse_word(key, value, git_words, ARRAY_SIZE(git_words), &git, error);
 	if (r == 0)
 		policy->git = (enum git_access)git;
+	return r;
+}
+
+static int set_witness(
+	struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	int witness;
+	int r = parse_word(key, value, witness_words, ARRAY_SIZE(witness_words), &witness, error);
+	if (r == 0)
+		policy->witness = (enum witness_mode)witness;
 	return r;
 }
 
@@ -373,6 +393,14 @@ static int set_trace(struct policy *policy, const char *key, const char *value, 
 	return 0;
 }
 
+static int set_trace_access(
+	struct policy *policy, const char *key, const char *value, struct error *error)
+{
+	(void)key, (void)value, (void)error;
+	policy->trace_access = true;
+	return 0;
+}
+
 static int set_pass_controls(
 	struct policy *policy, const char *key, const char *value, struct error *error)
 {
@@ -428,6 +456,9 @@ static const struct policy_key keys[] = {
 	{"best-effort", NULL, "run even if something asked for cannot be enforced here"},
 	{"capture", NULL, "keep head and tail of the output in the report"},
 	{"trace", NULL, "when it fails: the report says what went wrong, and where"},
+	{"witness", "on|full|off",
+		"tell of refused file calls: of dynamic programs, of all, of none"},
+	{"trace-access", NULL, "list in the report all that the command reads and writes"},
 	{"pass-controls", NULL, "strict, cloud: leave terminal control sequences in the output"},
 	{"hide-secrets", NULL, "hide secret files of the workspace, not only protect them"},
 	{"python-path", "DIR", "strict: a directory for PYTHONPATH"},
@@ -476,6 +507,8 @@ static const policy_setter setters[] = {
 	set_best_effort,
 	set_capture,
 	set_trace,
+	set_witness,
+	set_trace_access,
 	set_pass_controls,
 	set_hide_secrets,
 	set_python_path,
@@ -543,6 +576,54 @@ int policy_set(struct policy *policy, const char *key, const char *value, struct
 	return near ? error_hint(error, "did you mean --%s?", near) : -EINVAL;
 }
 
+enum witness_mode policy_witness(const struct policy *policy)
+{
+	if (policy->mode == MODE_FULL_ACCESS)
+		return WITNESS_OFF; /* there is nothing that refuses */
+	if (policy->trace_access)
+		return WITNESS_FULL;
+	if (policy->witness)
+		return policy->witness;
+	/* Strict's list of system calls has no room for reports; and where programs may make roots
+	 * of their own, the library would be missing there, which the dynamic linker complains of. */
+	bool fits = policy->profile->seccomp == SECCOMP_DEFAULT && !policy->allow_userns;
+	return fits ? WITNESS_ON : WITNESS_OFF;
+}
+
+/* Remembers where the setting just made stands. */
+static int note_source(
+	struct policy *policy, size_t paths_before, const char *key, const char *source)
+{
+	char **place = NULL;
+	if (policy->paths_count > paths_before)
+		place = &policy->paths[policy->paths_count - 1].source;
+	else if (strcmp(key, "mode") == 0)
+		place = &policy->mode_source;
+	if (!place)
+		return 0;
+	free(*place);
+	*place = strdup(source);
+	return *place ? 0 : -ENOMEM;
+}
+
+int policy_set_from(struct policy *policy, const char *key, const char *value, const char *source,
+	struct error *error)
+{
+	size_t paths = policy->paths_count;
+	cleanup_free char *rule = NULL;
+	if (asprintf(&rule, "%s %s (%s)", key, value ? value : "", source) < 0) {
+		rule = NULL;
+		return error_set_errno(error, ENOMEM, "policy", "--%s", key);
+	}
+	int r = network_set(&policy->network, key, value, rule, error);
+	if (r != -ENOENT)
+		return r;
+	r = policy_set(policy, key, value, error);
+	if (r == 0 && note_source(policy, paths, key, source) < 0)
+		r = error_set_errno(error, ENOMEM, "policy", "--%s", key);
+	return r;
+}
+
 int policy_new(struct policy **ret)
 {
 	struct policy *policy = calloc(1, sizeof(*policy));
@@ -558,9 +639,12 @@ void policy_free(struct policy *policy)
 {
 	if (!policy)
 		return;
-	for (size_t i = 0; i < policy->paths_count; i++)
+	for (size_t i = 0; i < policy->paths_count; i++) {
 		free(policy->paths[i].path);
+		free(policy->paths[i].source);
+	}
 	free(policy->paths);
+	free(policy->mode_source);
 	free(policy->directory);
 	strv_release(&policy->devices);
 	strv_release(&policy->environment);
@@ -719,6 +803,22 @@ int policy_validate(const struct policy *policy, struct error *error)
 		return contradiction(error, "--env-all with a profile that hides credentials",
 			"it would pass every secret of the environment",
 			"name the variables: --env NAME");
+	bool witness = policy->trace_access || policy->witness > WITNESS_OFF;
+	if (witness && profile->seccomp == SECCOMP_STRICT)
+		return contradiction(error, "--witness or --trace-access with --profile strict",
+			"its system call list has no room for it", "use another profile");
+	if (witness && mode == MODE_FULL_ACCESS)
+		return contradiction(error,
+			"--witness or --trace-access with --mode danger-full-access",
+			"there is no box in this mode that could refuse anything",
+			"use --mode workspace-write");
+	if (policy_witness(policy) == WITNESS_FULL && policy->allow_userns)
+		return contradiction(error, "--witness full with --allow-userns",
+			"a program in a namespace of its own names files that are not the box's",
+			"drop one of the two");
+	if (policy->trace_access && policy->witness && policy->witness != WITNESS_FULL)
+		return contradiction(error, "--trace-access with --witness on or off",
+			"only full sees all that is read and written", "drop --witness");
 	if (policy->python_path.count > 0 && profile->view != VIEW_STRICT)
 		return contradiction(error, "--python-path without --profile strict",
 			"elsewhere PYTHONPATH is an ordinary variable", "use --env PYTHONPATH=DIR");

@@ -29,6 +29,14 @@ enum path_access {
 	ACCESS_CONNECT, /* a unix socket of the host that may be connected to */
 };
 
+/* How what a box is refused, and touches, becomes known. */
+enum witness_mode {
+	WITNESS_UNSET, /* on, but in strict */
+	WITNESS_OFF,   /* only what the broker refuses */
+	WITNESS_ON,    /* dynamic programs tell of what failed */
+	WITNESS_FULL,  /* every call that names a path goes through the broker, and is told */
+};
+
 enum git_access { GIT_READ_ONLY, GIT_COMMIT };
 
 /* What of the host a box sees. */
@@ -42,6 +50,7 @@ struct policy_path {
 	char *path; /* as written; a glob where path_is_glob() says so (deny-read only) */
 	enum path_access access;
 	bool granted; /* at the gate, for this run: also beside --mode read-only */
+	char *source; /* "FILE:LINE" where a file says so; else NULL: a flag */
 };
 
 /* Zero means no limit. */
@@ -79,7 +88,9 @@ struct policy {
 	enum policy_mode mode;
 	enum isolation isolation;
 	enum git_access git;
-	char *directory; /* -C; NULL: the caller's working directory */
+	enum witness_mode witness;
+	char *mode_source; /* as policy_path.source */
+	char *directory;   /* -C; NULL: the caller's working directory */
 
 	struct policy_path *paths; /* in the order given */
 	size_t paths_count;
@@ -97,8 +108,9 @@ struct policy {
 	bool best_effort;
 	bool capture;
 	bool trace;
+	bool trace_access;  /* the report lists all that was read and written */
 	bool pass_controls; /* see plan/plan.h */
-	bool hide_secrets; /* workspace secrets are hidden, not only read-only */
+	bool hide_secrets;  /* workspace secrets are hidden, not only read-only */
 
 	char *net_log; /* where each decision of egress is written: a file, or "-"; or NULL */
 	char *net_ask; /* the socket of a program that is asked for undecided names; or NULL */
@@ -116,6 +128,11 @@ void policy_free(struct policy *policy);
  * leave policy as it was. Keys that may be repeated add up; for others the last one counts. */
 int policy_set(struct policy *policy, const char *key, const char *value, struct error *error);
 
+/* The same for a setting that stands at source ("FILE:LINE"), so that whoever is refused by it can
+ * be told where. */
+int policy_set_from(struct policy *policy, const char *key, const char *value, const char *source,
+	struct error *error);
+
 /* Adds a writable root that was granted for this run: the only write that --mode read-only goes
  * together with. To policy_set() it is "grant-write", which is no flag. */
 int policy_grant_write(struct policy *policy, const char *directory, struct error *error);
@@ -127,6 +144,9 @@ int policy_validate(const struct policy *policy, struct error *error);
  * allow-list where nothing that was set opens anything; with net_ask, every undecided name is one
  * to be asked for. *ret is initialized even on failure, and released by the caller. */
 int policy_network(const struct policy *policy, struct network_policy *ret, struct error *error);
+
+/* What holds where nobody said. Never WITNESS_UNSET. */
+enum witness_mode policy_witness(const struct policy *policy);
 
 const char *policy_mode_name(enum policy_mode mode);
 

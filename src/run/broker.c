@@ -83,13 +83,27 @@ void broker_answer_value(const struct broker *broker, uint64_t id, int64_t value
 	ioctl(broker->listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
 
+void broker_record_at(const struct broker *broker, const struct request *request,
+	const char *promise, const char *target, const char *resolved, int errno_value,
+	const char *reason)
+{
+	struct denial denial = {.pid = request->tid,
+		.errno_value = errno_value,
+		.time_ms = denials_now_ms(),
+		.count = 1};
+	client_program(broker, request, denial.program);
+	snprintf(denial.call, sizeof(denial.call), "%s", request->name);
+	snprintf(denial.promise, sizeof(denial.promise), "%s", promise);
+	snprintf(denial.target, sizeof(denial.target), "%s", target);
+	snprintf(denial.resolved, sizeof(denial.resolved), "%s", resolved);
+	snprintf(denial.reason, sizeof(denial.reason), "%s", reason);
+	denials_add_whole(broker->denials, &denial);
+}
+
 void broker_record(const struct broker *broker, const struct request *request, const char *promise,
 	const char *target, int errno_value, const char *reason)
 {
-	char program[32];
-	client_program(broker, request, program);
-	denials_add_named(broker->denials, request->tid, program, request->name, promise, target,
-		errno_value, reason);
+	broker_record_at(broker, request, promise, target, "", errno_value, reason);
 }
 
 static void set_guard(suseconds_t interval_us)
@@ -408,13 +422,22 @@ static int decide(
 		.landlock_tier = broker->landlock,
 		.egress = broker->landlock && network_is_open(&plan->network),
 		.watch_names = plan->watch_names,
+		.trace = broker->trace,
 		.allow_userns = plan->allow_userns,
 	};
 	struct seccomp_verdict verdict;
 	seccomp_decide(&choice, &notification->data, &verdict);
-	if (call && is_for_handler(&verdict.action))
+	bool only_told = verdict.action.kind == SECCOMP_DO_NOTIFY &&
+			 verdict.action.class == SECCOMP_NOTIFY_TRACE;
+	if (!only_told && !(call && is_for_handler(&verdict.action)))
+		return refuse(broker, request, &verdict);
+	if (!broker->trace)
 		return call->serve(broker, request);
-	return refuse(broker, request, &verdict);
+	struct traced traced = {0};
+	tracing_begin(broker, request, &traced);
+	int result = only_told ? VERDICT_CONTINUE : call->serve(broker, request);
+	tracing_end(broker, request, &traced, result);
+	return result;
 }
 
 static void serve(struct broker *broker, const struct seccomp_notif *notification)
@@ -476,6 +499,8 @@ __attribute__((noreturn)) static void run(
 	broker.denials = options->denials;
 	broker.connects = options->connects;
 	broker.continued = options->continued;
+	broker.accesses = options->accesses;
+	broker.trace = options->plan->witness == WITNESS_FULL;
 	broker.landlock = options->plan->tier == TIER_LANDLOCK;
 	broker.scoped = options->scoped;
 	broker.init = options->init;

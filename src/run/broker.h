@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "plan/plan.h"
+#include "run/accesses.h"
 #include "run/connects.h"
 #include "run/denials.h"
 
@@ -23,6 +24,7 @@ struct broker_options {
 	const int *namespaces;
 	struct denials *denials;
 	struct connects *connects; /* who connected is noted there; NULL: nobody asks */
+	struct accesses *accesses; /* what is read and written is noted there; NULL: nobody asks */
 	/* Landlock tier with a way out: where egress is asked, non-blocking; else -1. */
 	int egress;
 	uint64_t

@@ -8,6 +8,7 @@
  * another program's. */
 #include "base/cleanup.h"
 #include "run/broker_internal.h"
+#include "witness/judge.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -186,6 +187,19 @@ static bool may_change(const struct broker *broker, int fd, bool own, char real[
 	return own && fstat(fd, &st) == 0 && (st.st_nlink == 0 || real[0] != '/');
 }
 
+/* By the promise that the place is under: a hidden or protected thing is that first. */
+static void record_change(const struct broker *broker, const struct request *request,
+	const char *named, const char *real)
+{
+	struct judgement judgement = {
+		.promise = "P1", .reason = "only what lies below a writable root can be changed"};
+	const struct attempt attempt = {
+		.path = real, .wants = WITNESS_WRITE, .errno_value = EACCES};
+	if (real[0] == '/')
+		judge_path(broker->plan, &attempt, &judgement);
+	broker_record_at(broker, request, judgement.promise, named, real, EPERM, judgement.reason);
+}
+
 static int serve_attribute(struct broker *broker, const struct request *request)
 {
 	const struct attribute_call *row = attribute_calls;
@@ -199,8 +213,7 @@ static int serve_attribute(struct broker *broker, const struct request *request)
 	if (fd < 0)
 		return fd;
 	if (!may_change(broker, fd, !*path, real)) {
-		broker_record(broker, request, "P1", *path ? path : real, EPERM,
-			"only what lies below a writable root can be changed");
+		record_change(broker, request, *path ? path : real, real);
 		return -EPERM;
 	}
 	if (!broker_valid(broker, request->id))

@@ -83,7 +83,7 @@ static int find_place(struct broker *broker, const struct request *request, int 
 static int refuse_name(
 	struct broker *broker, const struct request *request, const struct place *place)
 {
-	broker_record(broker, request, "P2", place->path, EACCES,
+	broker_record_at(broker, request, "P2", place->path, place->real, EACCES,
 		"a protected name at the top of a writable root or repository stays as it is");
 	return -EACCES;
 }
@@ -91,7 +91,7 @@ static int refuse_name(
 static int refuse_carve_out(
 	struct broker *broker, const struct request *request, const struct place *place)
 {
-	broker_record(broker, request, "P1", place->path, EACCES,
+	broker_record_at(broker, request, "P1", place->path, place->real, EACCES,
 		"this entry, or something below it, is read-only in the box");
 	return -EACCES;
 }

@@ -135,6 +135,8 @@ struct broker {
 	const struct plan *plan;
 	struct denials *denials;
 	struct connects *connects; /* or NULL */
+	struct accesses *accesses; /* or NULL */
+	bool trace;                /* --witness full, see broker_trace.c */
 	uint64_t *continued;
 	bool landlock;    /* the landlock tier: no namespaces, so more is decided here */
 	bool scoped;      /* landlock tier: no signal leaves the box and this process */
@@ -187,6 +189,10 @@ void broker_answer_value(const struct broker *broker, uint64_t id, int64_t value
 /* Notes a refusal, with the name of the program. */
 void broker_record(const struct broker *broker, const struct request *request, const char *promise,
 	const char *target, int errno_value, const char *reason);
+/* The same where it is known where the target leads; resolved may be "". */
+void broker_record_at(const struct broker *broker, const struct request *request,
+	const char *promise, const char *target, const char *resolved, int errno_value,
+	const char *reason);
 /* Between the two, a call that blocks is interrupted (EINTR) after BROKER_STALL_US. */
 void broker_guard_begin(void);
 void broker_guard_end(void);
@@ -238,6 +244,10 @@ int names_start(struct broker *broker, struct error *error);
 const char *names_watched(const struct broker *broker, int parent, const char *name);
 /* The table's spelling of name, or the watch's, if it is protected in any directory; or NULL. */
 const char *names_protected_anywhere(const struct broker *broker, const char *name);
+/* Where an entry of parent is, in the box; "" where that cannot be said. name may have slashes
+ * behind it. */
+void names_entry_path(
+	const struct broker *broker, int parent, const char *name, char path[PATH_MAX]);
 /* Whether path is a watched directory, or one lies below it. */
 bool names_holds_watch(const struct broker *broker, const char *path);
 /* Where the arguments of a rename stand. */
@@ -247,9 +257,9 @@ struct rename_call {
 	unsigned flags;
 };
 struct rename_call names_of_rename(const struct request *request);
-/* Records that a rename from or to this name is refused; -EACCES. */
-int names_refuse_rename(
-	const struct broker *broker, const struct request *request, const char *path);
+/* Records that a rename from or to this name, which is name in parent, is refused; -EACCES. */
+int names_refuse_rename(const struct broker *broker, const struct request *request,
+	const char *path, int parent, const char *name);
 
 /* broker_moves.c: directories that an overlay does not rename. */
 
@@ -284,6 +294,29 @@ extern const struct broker_call broker_attribute_calls[];
 extern const size_t broker_attribute_calls_count;
 extern const struct broker_call broker_signal_calls[];
 extern const size_t broker_signal_calls_count;
+
+/* broker_trace.c: --witness full. */
+
+enum { TRACED_PATHS_MAX = 2 };
+
+/* One path of a call, and what the kernel is going to say of it. */
+struct traced_path {
+	char named[PATH_MAX], resolved[PATH_MAX];
+	int wants;       /* enum witness_wants */
+	int errno_value; /* 0: nothing stands in the way */
+	uint64_t mount;  /* of the directory that an entry is in; 0: not known */
+	bool by_mode, executes, directory;
+};
+
+struct traced {
+	struct traced_path paths[TRACED_PATHS_MAX];
+	size_t count;
+};
+/* Looks where the call's paths lead, and names it; *ret stays empty for what is none of these. */
+void tracing_begin(struct broker *broker, struct request *request, struct traced *ret);
+/* result: of the handler, or VERDICT_CONTINUE. */
+void tracing_end(struct broker *broker, const struct request *request, const struct traced *traced,
+	int result);
 
 /* broker_sockets.c */
 

@@ -165,9 +165,9 @@ static int attempt(struct broker *broker, const struct request *request)
 		return r;
 	/* The strings may be others than those that were looked at first; these are final. */
 	if (names_watched(broker, from.parent, from.name))
-		return names_refuse_rename(broker, request, from.path);
+		return names_refuse_rename(broker, request, from.path, from.parent, from.name);
 	if (names_watched(broker, to.parent, to.name))
-		return names_refuse_rename(broker, request, to.path);
+		return names_refuse_rename(broker, request, to.path, to.parent, to.name);
 	if (!broker_valid(broker, request->id))
 		return -ESRCH;
 	if (renameat2(from.parent, from.name, to.parent, to.name, call.flags) == 0)

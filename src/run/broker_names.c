@@ -135,6 +135,19 @@ const char *names_watched(const struct broker *broker, int parent, const char *n
 	return last_component(name, last) ? protected_in(broker, parent, last) : NULL;
 }
 
+void names_entry_path(
+	const struct broker *broker, int parent, const char *name, char path[PATH_MAX])
+{
+	size_t length = strcspn(name, "/"), used = 0;
+	bool known = territory_path_of(broker, parent, path) == 0 && path[0] == '/';
+	if (known)
+		used = strlen(path);
+	if (!known || used + length + 2 > PATH_MAX)
+		path[0] = '\0';
+	else
+		sprintf(path + used, "%s%.*s", used > 1 ? "/" : "", (int)length, name);
+}
+
 bool names_holds_watch(const struct broker *broker, const char *path)
 {
 	for (size_t i = 0; i < broker->plan->watches_count; i++)
@@ -143,10 +156,12 @@ bool names_holds_watch(const struct broker *broker, const char *path)
 	return false;
 }
 
-int names_refuse_rename(
-	const struct broker *broker, const struct request *request, const char *path)
+int names_refuse_rename(const struct broker *broker, const struct request *request,
+	const char *path, int parent, const char *name)
 {
-	broker_record(broker, request, "P2", path, EACCES,
+	char resolved[PATH_MAX];
+	names_entry_path(broker, parent, name, resolved);
+	broker_record_at(broker, request, "P2", path, resolved, EACCES,
 		"a protected name must not be renamed, nor anything be renamed to it");
 	return -EACCES;
 }
@@ -181,8 +196,10 @@ static int look_at_name(struct broker *broker, const struct request *request, in
 	if (only_makes && fstatat(parent, last, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		return -EEXIST;
 	if (!only_makes)
-		return names_refuse_rename(broker, request, path);
-	broker_record(broker, request, "P2", path, EACCES,
+		return names_refuse_rename(broker, request, path, parent, last);
+	char resolved[PATH_MAX];
+	names_entry_path(broker, parent, last, resolved);
+	broker_record_at(broker, request, "P2", path, resolved, EACCES,
 		"a protected name must not be made at the top of a writable root or repository");
 	return -EACCES;
 }

@@ -580,6 +580,16 @@ static int connect_and_note(struct broker *broker, struct socket_call *call)
 	return r;
 }
 
+/* Where there is no network the kernel says so itself: what is left is to tell of it. */
+static int connect_or_refuse(struct broker *broker, struct socket_call *call)
+{
+	int r = connect_and_note(broker, call);
+	if (r == -ENETUNREACH && !network_is_open(&broker->plan->network))
+		broker_record(
+			broker, call->request, "P3", call->text, ENETUNREACH, "the network is off");
+	return r;
+}
+
 static int serve_connect(struct broker *broker, const struct request *request)
 {
 	struct socket_call call;
@@ -593,7 +603,7 @@ static int serve_connect(struct broker *broker, const struct request *request)
 	else if (is_inet(call.domain) && broker->egress >= 0)
 		r = network_connect(broker, &call);
 	else if (is_inet(call.domain) && is_of_box_network(broker, call.socket))
-		r = connect_and_note(broker, &call);
+		r = connect_or_refuse(broker, &call);
 	else if (call.domain == AF_NETLINK)
 		r = socket_connect_once(call.socket, &call.address, call.address_bytes, -1);
 	else

@@ -52,24 +52,25 @@ static bool is_equal(const struct denial *a, const struct denial *b)
 	       !strncmp(a->promise, b->promise, sizeof(a->promise));
 }
 
-/* Adds one to *count, but never wraps round to "free": a box can ask for four thousand million
+/* Adds to *count, but never wraps round to "free": a box can ask for four thousand million
  * refusals, not for being forgotten. */
-static void count_up(uint32_t *count)
+static void count_up(uint32_t *count, uint32_t more)
 {
-	uint32_t old = __atomic_load_n(count, __ATOMIC_RELAXED);
-	while (old != UINT32_MAX && !__atomic_compare_exchange_n(count, &old, old + 1, true,
-					    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-		continue;
+	uint32_t old = __atomic_load_n(count, __ATOMIC_RELAXED), sum;
+	do
+		sum = old > UINT32_MAX - more ? UINT32_MAX : old + more;
+	while (!__atomic_compare_exchange_n(
+		count, &old, sum, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED));
 }
 
 /* Whether denial is in the table already, and was counted there. */
-static bool count_on_equal(struct denials *denials, const struct denial *denial)
+static bool count_on_equal(struct denials *denials, const struct denial *denial, uint32_t count)
 {
 	size_t used = denials_count(denials);
 	for (size_t i = 0; i < used; i++) {
 		struct denial *item = &denials->items[i];
 		if (__atomic_load_n(&item->count, __ATOMIC_ACQUIRE) && is_equal(item, denial)) {
-			count_up(&item->count);
+			count_up(&item->count, count);
 			return true;
 		}
 	}
@@ -87,31 +88,48 @@ static struct denial *claim_slot(struct denials *denials)
 	return &denials->items[used];
 }
 
-void denials_add_named(struct denials *denials, pid_t pid, const char *program, const char *call,
-	const char *promise, const char *target, int errno_value, const char *reason)
+int64_t denials_now_ms(void)
 {
 	struct timespec now;
 	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void denials_add_named(struct denials *denials, pid_t pid, const char *program, const char *call,
+	const char *promise, const char *target, int errno_value, const char *reason)
+{
 	struct denial denial = {
 		.pid = pid,
 		.errno_value = errno_value,
-		.time_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000,
+		.time_ms = denials_now_ms(),
 	};
 	SET_TEXT(denial.call, call);
 	SET_TEXT(denial.promise, promise);
 	SET_TEXT(denial.program, program);
 	SET_TEXT(denial.target, target);
 	SET_TEXT(denial.reason, reason);
+	denial.count = 1;
+	denials_add_whole(denials, &denial);
+}
 
-	if (count_on_equal(denials, &denial))
+void denials_add_whole(struct denials *denials, const struct denial *denial)
+{
+	struct denial copy = *denial;
+	copy.count = 0;
+	if (count_on_equal(denials, &copy, denial->count))
 		return;
 	struct denial *slot = claim_slot(denials);
 	if (!slot) {
-		count_up(&denials->lost);
+		count_up(&denials->lost, 1);
 		return;
 	}
-	*slot = denial; /* its count is still 0 */
-	__atomic_store_n(&slot->count, 1, __ATOMIC_RELEASE);
+	*slot = copy;
+	__atomic_store_n(&slot->count, denial->count, __ATOMIC_RELEASE);
+}
+
+void denials_lose(struct denials *denials, uint32_t count)
+{
+	count_up(&denials->lost, count);
 }
 
 /* The name of pid, or "". /proc/self is a link to this process's number in the PID namespace that
@@ -155,6 +173,8 @@ bool denials_get(const struct denials *denials, size_t index, struct denial *ret
 	ret->promise[sizeof(ret->promise) - 1] = '\0';
 	ret->program[sizeof(ret->program) - 1] = '\0';
 	ret->target[sizeof(ret->target) - 1] = '\0';
+	ret->resolved[sizeof(ret->resolved) - 1] = '\0';
+	ret->rule[sizeof(ret->rule) - 1] = '\0';
 	ret->reason[sizeof(ret->reason) - 1] = '\0';
 	return true;
 }

@@ -12,15 +12,18 @@
 
 struct denial {
 	uint32_t count; /* 0: the slot is free, or its writer has not finished (or died) */
-	int32_t pid;    /* of the first, as the host sees it */
+	int32_t pid; /* of the first, as the host sees it; of what programs told, as the box does */
 	int32_t errno_value;
-	int64_t time_ms;  /* CLOCK_REALTIME of the first */
-	char call[24];    /* "connect", "mkdir", "socket", ... */
-	char promise[4];  /* "P2" */
-	char program[32]; /* comm of the first; empty when it could not be read */
-	char target[256]; /* path, address or arguments, as the program named it: raw bytes of the
+	int64_t time_ms;    /* CLOCK_REALTIME of the first */
+	char call[24];      /* "connect", "mkdir", "socket", ... */
+	char promise[4];    /* "P2" */
+	char program[32];   /* comm of the first; empty when it could not be read */
+	char target[512];   /* path, address or arguments, as the program named it: raw bytes of the
 	                      * box's choosing, control codes too. Whoever prints it escapes it */
-	char reason[128]; /* which wall, in a person's words */
+	char resolved[512]; /* where that leads in the box, absolute; empty: not known */
+	bool by_mode;       /* ordinary permissions refuse it, too: no policy would allow it */
+	char rule[256];     /* which rule says so, where whoever refused knew it; else empty */
+	char reason[192];   /* which wall, in a person's words */
 };
 
 struct denials {
@@ -42,6 +45,13 @@ void denials_add(struct denials *denials, pid_t pid, const char *call, const cha
 /* The same for who knows the program's name. */
 void denials_add_named(struct denials *denials, pid_t pid, const char *program, const char *call,
 	const char *promise, const char *target, int errno_value, const char *reason);
+
+/* The same for who knows all of it: counts denial.count at once. */
+void denials_add_whole(struct denials *denials, const struct denial *denial);
+/* Now, as denials have it. */
+int64_t denials_now_ms(void);
+/* So many more that found no room before they came here. */
+void denials_lose(struct denials *denials, uint32_t count);
 
 /* How many slots to ask denials_get() for. */
 size_t denials_count(const struct denials *denials);

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/path.h"
 #include "base/sys.h"
+#include "base/witness_ring.h"
 #include "confine/caps.h"
 #include "confine/id_range.h"
 #include "confine/landlock.h"
@@ -24,6 +25,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -216,6 +218,7 @@ static void leave_guards(const struct launch_options *options, int control, int 
 	const struct broker_options broker_options = {.plan = plan,
 		.denials = options->denials,
 		.connects = options->connects,
+		.accesses = options->accesses,
 		.egress = options->egress,
 		.continued = options->continued};
 	keeper_fork(plan, control, -1);
@@ -239,33 +242,54 @@ static int open_signals(struct error *error)
 	return fd < 0 ? error_set_errno(error, errno, "signals", "signalfd") : fd;
 }
 
+/* The ring is the supervisor's to read, so it is handed out while nobody else can have touched it.
+ */
+static int open_ring(const struct plan *plan, int *ret, struct error *error)
+{
+	char path[PATH_MAX] = WITNESS_RING_INSIDE;
+	*ret = -1;
+	if (plan->witness != WITNESS_ON)
+		return 0;
+	if (plan->tier == TIER_LANDLOCK)
+		snprintf(path, sizeof(path), "%s/" WITNESS_RING_NAME, plan->tmpdir);
+	*ret = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	return *ret < 0 ? error_set_errno(error, errno, "witness", "%s", path) : 0;
+}
+
 /* Puts on the filter and hands its listener out, with the terminal's master. */
 static int close_the_box(struct inside *inside, struct error *error)
 {
 	const struct plan *plan = inside->plan;
 	int fds[FD_PASS_MAX], listener = -1;
 	size_t count = 0;
+	int ring;
+	int r = open_ring(plan, &ring, error);
+	if (r < 0)
+		return r;
 	if (plan->tier != TIER_NONE) {
 		struct seccomp_choice choice = {
 			.profile = plan->profile->seccomp,
 			.landlock_tier = plan->tier == TIER_LANDLOCK,
 			.egress = plan->tier == TIER_LANDLOCK && network_is_open(&plan->network),
 			.watch_names = plan->watch_names,
+			.trace = plan->witness == WITNESS_FULL,
 			.allow_userns = plan->allow_userns,
 		};
-		int r = seccomp_install(&choice, &listener, error);
+		r = seccomp_install(&choice, &listener, error);
 		if (r < 0)
 			return r;
 		fds[count++] = listener;
 	}
 	for (int i = 0; plan->tier == TIER_CONTAINER && i < BROKER_NAMESPACES; i++)
 		fds[count++] = inside->namespaces[i];
+	if (ring >= 0)
+		fds[count++] = ring;
 	if (inside->master >= 0)
 		fds[count++] = inside->master;
 	struct message ready = {.kind = MESSAGE_READY,
 		.value = (int)inside->fallbacks,
 		.index = (uint32_t)getpid()};
-	int r = fd_send(CONTROL_FD, &ready, sizeof(ready), fds, count);
+	r = fd_send(CONTROL_FD, &ready, sizeof(ready), fds, count);
 	for (size_t i = 0; i < count; i++)
 		close(fds[i]);
 	return r < 0 ? error_set_errno(error, -r, "control", "the supervisor is gone") : 0;

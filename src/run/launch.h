@@ -22,6 +22,7 @@ struct launch_options {
 	size_t stacks_count;
 	struct denials *denials;   /* for the landlock tier's broker, see run/broker.h */
 	struct connects *connects; /* or NULL */
+	struct accesses *accesses; /* the same; or NULL */
 	int egress;                /* the same broker's end of its socket to egress, or -1 */
 	uint64_t *continued;
 };

@@ -22,8 +22,8 @@ enum message_kind {
 	/* From init. */
 	MESSAGE_FAILED, /* error: the box was not built; init is gone after it */
 	/* value = mounts fallbacks, index = init's pid as it sees it; descriptors: the listener
-	 * (unless there is no filter), three namespaces (container tier), the PTY's master (if
-	 * wanted) */
+	 * (unless there is no filter), three namespaces (container tier), the witness's ring (if
+	 * there is one), the PTY's master (if wanted) */
 	MESSAGE_READY,
 	/* kinds: what each of the descriptors is; value 1 with the last, after which init waits for
 	 * ATTENDED. Before READY. */

@@ -6,10 +6,12 @@
 #include "confine/mounts.h"
 #include "host/doctor.h"
 #include "run/sanitizing.h"
+#include "witness/judge.h"
 
 #include <jansson.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 
 const char *cause_name(enum cause cause)
 {
@@ -128,7 +130,36 @@ static json_t *usage_json(const struct usage *usage)
 	return object;
 }
 
-static json_t *denials_json(const struct denials *denials)
+/* RFC 3339, UTC, with milliseconds. */
+static json_t *moment(int64_t time_ms)
+{
+	time_t seconds = (time_t)(time_ms / 1000);
+	struct tm tm;
+	char text[40], day[24];
+	if (!gmtime_r(&seconds, &tm) || !strftime(day, sizeof(day), "%Y-%m-%dT%H:%M:%S", &tm))
+		return json_null();
+	snprintf(text, sizeof(text), "%s.%03dZ", day, (int)(time_ms % 1000));
+	return json_string(text);
+}
+
+static json_t *text_or_null(const char *string)
+{
+	return string[0] ? text(string) : json_null();
+}
+
+static void explain(json_t *item, const struct denial *denial, const struct plan *plan)
+{
+	struct explanation explanation;
+	judge_explain(plan, denial->promise, denial->call, denial->target, denial->resolved,
+		denial->rule, &explanation);
+	/* What would be refused without a box no flag allows. A hidden thing has modes of its own. */
+	if (denial->by_mode && strcmp(denial->promise, "P4") != 0)
+		explanation.allow_with[0] = '\0';
+	json_object_set_new(item, "rule", text(explanation.rule));
+	json_object_set_new(item, "allow_with", text_or_null(explanation.allow_with));
+}
+
+static json_t *denials_json(const struct denials *denials, const struct plan *plan)
 {
 	json_t *array = json_array();
 	for (size_t i = 0; denials && i < denials_count(denials); i++) {
@@ -136,16 +167,23 @@ static json_t *denials_json(const struct denials *denials)
 		if (!denials_get(denials, i, &denial))
 			continue;
 		json_t *item = json_object();
+		json_object_set_new(item, "time", moment(denial.time_ms));
 		json_object_set_new(item, "time_ms", json_integer(denial.time_ms));
 		json_object_set_new(item, "pid", json_integer(denial.pid));
 		json_object_set_new(item, "program", text(denial.program));
 		json_object_set_new(item, "call", text(denial.call));
 		json_object_set_new(item, "target", text(denial.target));
+		bool absolute = denial.target[0] == '/';
+		json_object_set_new(item, "resolved",
+			text_or_null(
+				denial.resolved[0] || !absolute ? denial.resolved : denial.target));
 		json_object_set_new(item, "promise", text(denial.promise));
 		json_object_set_new(item, "errno",
 			denial.errno_value ? text(strerrorname_np(denial.errno_value))
 					   : json_null());
 		json_object_set_new(item, "reason", text(denial.reason));
+		if (plan)
+			explain(item, &denial, plan);
 		json_object_set_new(item, "count", json_integer(denial.count));
 		json_array_append_new(array, item);
 	}
@@ -209,6 +247,26 @@ static json_t *gaps_json(const struct report *report, const struct plan *plan)
 	return array;
 }
 
+/* What the box may do all the same, for whoever has to find another way. */
+static json_t *possible_json(const struct plan *plan)
+{
+	json_t *object = json_object(), *write = json_array();
+	for (size_t i = 0; i < plan->places_count; i++) {
+		const struct plan_place *place = &plan->places[i];
+		if (place->access == PLACE_WRITE && strcmp(place->why, "tool caches") != 0 &&
+			strcmp(place->path, "/dev/shm") != 0)
+			json_array_append_new(write, text(place->path));
+	}
+	json_object_set_new(object, "write", write);
+	const struct network_policy *network = &plan->network;
+	json_object_set_new(object, "network",
+		json_string(plan->tier == TIER_NONE       ? "host"
+			    : !network_is_open(network)   ? "off"
+			    : network->mode == NETWORK_ON ? "on"
+							  : "filtered"));
+	return object;
+}
+
 static void add_plan(json_t *root, const struct report *report, const struct plan *plan)
 {
 	json_object_set_new(root, "tier", json_string(tier_name(plan->tier)));
@@ -217,6 +275,7 @@ static void add_plan(json_t *root, const struct report *report, const struct pla
 	json_object_set_new(root, "enforced", enforced_json(report, plan));
 	json_object_set_new(root, "not_enforced", gaps_json(report, plan));
 	json_object_set_new(root, "notes", notes_json(report, plan));
+	json_object_set_new(root, "possible", possible_json(plan));
 	if (!plan->anonymous)
 		json_object_set_new(root, "workspace", text(plan->workspace));
 }
@@ -269,7 +328,7 @@ char *report_to_json(const struct report *report, const struct plan *plan,
 	if (plan)
 		add_plan(root, report, plan);
 	json_object_set_new(root, "usage", usage_json(&report->usage));
-	json_object_set_new(root, "denials", denials_json(denials));
+	json_object_set_new(root, "denials", denials_json(denials, plan));
 	json_object_set_new(root, "denials_lost", json_integer(denials ? denials->lost : 0));
 	json_object_set_new(root, "trace",
 		report->trace ? json_loads(report->trace, JSON_DECODE_ANY, NULL) : json_null());
@@ -280,6 +339,10 @@ char *report_to_json(const struct report *report, const struct plan *plan,
 		if (report->captured[i])
 			json_object_set_new(root, streams[i],
 				text_of(report->captured[i], report->captured_bytes[i]));
+	if (report->accesses) {
+		json_object_set(root, "accesses", report->accesses);
+		json_object_set_new(root, "accesses_lost", integer(report->accesses_lost));
+	}
 	if (report->traffic)
 		json_object_set(root, "network", report->traffic);
 	if (report->layer.id)
@@ -304,6 +367,8 @@ void report_release(struct report *report)
 	free(report->egress_note);
 	report->egress_note = NULL;
 	json_decref(report->traffic);
+	json_decref(report->accesses);
+	report->accesses = NULL;
 	report->traffic = NULL;
 	report->layer = (struct report_layer){0};
 	report->captured[0] = report->captured[1] = report->git_result = NULL;

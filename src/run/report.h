@@ -60,6 +60,8 @@ struct report {
 	struct sanitize_counts sanitized; /* of the output; strict and cloud */
 	bool egress_lost;                 /* egress ended before the box did */
 	char *egress_note;                /* what it had to say of the host, or NULL */
+	struct json_t *accesses;          /* see run/accesses.h; owned; NULL: nobody asked */
+	uint64_t accesses_lost;
 	struct json_t *traffic; /* see run/traffic.h; owned; NULL: the box had no network */
 	char *trace; /* JSON: what went wrong (run/failure.h); owned; NULL: nothing did */
 	struct report_layer layer;

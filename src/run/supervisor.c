@@ -15,6 +15,7 @@
 #include "run/connects.h"
 #include "run/failure.h"
 #include "run/git_commit.h"
+#include "run/hearsay.h"
 #include "run/launch.h"
 #include "run/meter.h"
 #include "run/output.h"
@@ -55,11 +56,13 @@ struct supervisor {
 	struct denials *denials;
 	struct connects *connects; /* these three: only with a network */
 	struct traffic *traffic;
+	struct accesses *accesses; /* --trace-access */
 	struct asker *asker;
 	uint64_t *continued;
 	pid_t init;   /* of the box as seen from here; launched.init, but for a keeper between */
 	pid_t broker; /* the container tier's; the other's is the keeper's child */
 	int listener;
+	int ring;                          /* of the witness, or -1 */
 	int namespaces[BROKER_NAMESPACES]; /* container tier: of init, for the broker */
 	int signals;
 
@@ -224,6 +227,8 @@ static int prepare(struct supervisor *s)
 		MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (!s->denials || s->continued == MAP_FAILED)
 		return error_set_errno(s->error, ENOMEM, "supervisor", "shared memory");
+	if (s->plan->trace_access && !(s->accesses = accesses_new()))
+		return error_set_errno(s->error, ENOMEM, "supervisor", "shared memory");
 	/* While a box is built each of its mounts is a descriptor, and each watched directory. */
 	getrlimit(RLIMIT_NOFILE, &s->open_files);
 	struct rlimit raised = {s->open_files.rlim_max, s->open_files.rlim_max};
@@ -299,6 +304,7 @@ static int start_box(struct supervisor *s)
 		.stacks_count = s->git ? s->plan->git_layers_count : s->options->stacks_count,
 		.denials = s->denials,
 		.connects = s->connects,
+		.accesses = s->accesses,
 		.egress = egress,
 		.continued = s->continued};
 	for (int i = 0; i < 3; i++)
@@ -333,6 +339,8 @@ static void handle_ready(
 	for (int i = 0; s->plan->tier == TIER_CONTAINER && i < BROKER_NAMESPACES; i++)
 		if (next < count)
 			s->namespaces[i] = steal_fd(&fds[next++]);
+	if (s->plan->witness == WITNESS_ON && next < count)
+		s->ring = steal_fd(&fds[next++]);
 	if (s->terminal && next < count &&
 		output_attach_terminal(s->output, steal_fd(&fds[next]), s->error) < 0)
 		end_with(s, CAUSE_SETUP_FAILED, NULL);
@@ -484,6 +492,7 @@ static void start_broker(struct supervisor *s)
 		.namespaces = s->namespaces,
 		.denials = s->denials,
 		.connects = s->connects,
+		.accesses = s->accesses,
 		.egress = -1,
 		.continued = s->continued};
 	s->broker = broker_start(&options, s->error);
@@ -715,8 +724,8 @@ static void handle_clock(struct supervisor *s)
 
 static int wait_ms(const struct supervisor *s)
 {
-	const uint64_t times[] = {s->deadline_us, s->kill_us, s->meter_us, s->watch_us,
-		output_wake_us(s->output)};
+	const uint64_t times[] = {
+		s->deadline_us, s->kill_us, s->meter_us, s->watch_us, output_wake_us(s->output)};
 	uint64_t next = UINT64_MAX;
 	for (size_t i = 0; i < ARRAY_SIZE(times); i++)
 		if (times[i] && times[i] < next)
@@ -951,6 +960,10 @@ static void finish(struct supervisor *s)
 	output_finish(s->output);
 	count_usage(s);
 	keep_captured(s);
+	if (s->ring >= 0)
+		hearsay_collect(s->plan, s->ring, s->denials);
+	if (s->accesses)
+		s->report->accesses = accesses_json(s->accesses, &s->report->accesses_lost);
 	if (s->watch) {
 		/* Whatever was made since the last look, with nobody left to make more. */
 		bool offence = watch_check(s->watch, s->continued, s->denials);
@@ -986,10 +999,12 @@ static void release(struct supervisor *s)
 	traffic_free(s->traffic);
 	json_decref(s->processes);
 	connects_free(s->connects);
+	accesses_free(s->accesses);
 	launched_release(&s->launched);
 	close_fd(&s->listener);
 	for (int i = 0; i < BROKER_NAMESPACES; i++)
 		close_fd(&s->namespaces[i]);
+	close_fd(&s->ring);
 	close_fd(&s->signals);
 	if (s->continued && s->continued != MAP_FAILED)
 		munmap(s->continued, sizeof(*s->continued));
@@ -1005,6 +1020,7 @@ int supervise(const struct supervise_options *options, struct report *ret_report
 		.report = ret_report,
 		.error = &ret_report->error,
 		.listener = -1,
+		.ring = -1,
 		.signals = -1,
 		.namespaces = {-1, -1, -1},
 		.launched = {.init = -1, .pidfd = -1, .control = -1, .broker = -1, .id_slot = -1}};

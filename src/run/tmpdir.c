@@ -7,6 +7,8 @@
 
 #include "base/cleanup.h"
 #include "base/fd.h"
+#include "base/witness_ring.h"
+#include "confine/witness_file.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -24,12 +26,26 @@ static bool names_tmpdir(const struct plan *plan)
 	return false;
 }
 
+static int name_ring(struct plan *plan)
+{
+	char *assignment;
+	if (plan->witness != WITNESS_ON)
+		return 0;
+	if (asprintf(&assignment, WITNESS_RING_VARIABLE "=%s/" WITNESS_RING_NAME, plan->tmpdir) < 0)
+		return -ENOMEM;
+	return strv_add_owned(&plan->environment, assignment);
+}
+
 static int enter_in_plan(struct plan *plan, const char *path)
 {
 	int r = plan_grant(plan, path, PLAN_RIGHTS_WRITE);
 	if (r < 0)
 		return r;
 	r = strv_add(&plan->write_roots, path);
+	if (r == 0)
+		r = plan_add_place(plan, path, path, PLACE_WRITE, "the box's own TMPDIR");
+	if (r == 0)
+		r = name_ring(plan);
 	if (r < 0 || names_tmpdir(plan))
 		return r;
 	char *assignment;
@@ -72,6 +88,24 @@ static int write_certificates(const struct plan *plan)
 	return fd_write_full(fd, plan->certificates, strlen(plan->certificates));
 }
 
+/* On a disk, so the room is taken beforehand: a hole that could not be filled would end a program
+ * of the box that writes to it. */
+static int make_ring(const struct plan *plan)
+{
+	if (plan->witness != WITNESS_ON)
+		return 0;
+	cleanup_close int directory =
+		open(plan->tmpdir, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	cleanup_close int fd = openat(directory, WITNESS_RING_NAME,
+		O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return -errno;
+	if (geteuid() == 0 && fchown(fd, plan->owner_uid, plan->owner_gid) < 0)
+		return -errno;
+	int r = posix_fallocate(fd, 0, sizeof(struct witness_ring));
+	return r > 0 ? -r : witness_file_fill(plan, fd);
+}
+
 int tmpdir_make(const struct plan *plan, struct error *error)
 {
 	if (mkdir(plan->tmpdir, 0700) < 0)
@@ -79,6 +113,9 @@ int tmpdir_make(const struct plan *plan, struct error *error)
 	int r = write_certificates(plan);
 	if (r < 0)
 		return error_set_errno(error, -r, "tmpdir", "the certificates of the box");
+	r = make_ring(plan);
+	if (r < 0)
+		return error_set_errno(error, -r, "tmpdir", "the witness of the box");
 	if (geteuid() == 0 && lchown(plan->tmpdir, plan->owner_uid, plan->owner_gid) < 0)
 		return error_set_errno(
 			error, errno, "tmpdir", "giving %s to its owner", plan->tmpdir);

@@ -210,8 +210,17 @@ static void deny(
 		snprintf(target, sizeof(target), strchr(address, ':') ? "[%s]:%u" : "%s:%u",
 			address, record->port);
 	}
-	denials_add_named(traffic->denials, pid, program, query ? "resolve" : "connect", "P3",
-		target, record->errno_value ? record->errno_value : ECONNREFUSED, record->reason);
+	struct denial denial = {.pid = pid,
+		.errno_value = record->errno_value ? record->errno_value : ECONNREFUSED,
+		.time_ms = record->time_ms,
+		.count = 1};
+	snprintf(denial.program, sizeof(denial.program), "%s", program);
+	snprintf(denial.call, sizeof(denial.call), "%s", query ? "resolve" : "connect");
+	snprintf(denial.promise, sizeof(denial.promise), "P3");
+	snprintf(denial.target, sizeof(denial.target), "%s", target);
+	snprintf(denial.rule, sizeof(denial.rule), "%s", record->rule);
+	snprintf(denial.reason, sizeof(denial.reason), "%s", record->reason);
+	denials_add_whole(traffic->denials, &denial);
 }
 
 void traffic_add(struct traffic *traffic, struct egress_record *record)

@@ -69,10 +69,14 @@ static int write_cure(const char *target, struct grant *ret)
 int denial_cure(const struct session *session, const json_t *denial, struct grant *ret)
 {
 	const char *promise = string_of(denial, "promise"), *call = string_of(denial, "call");
-	const char *target = string_of(denial, "target");
+	const char *resolved = string_of(denial, "resolved");
+	const char *target = *resolved ? resolved : string_of(denial, "target");
 	if (strcmp(promise, "P3") == 0 &&
 		(strcmp(call, "connect") == 0 || strcmp(call, "resolve") == 0))
 		return network_cure(session, target, ret);
+	/* What would be refused without a box, too, no grant allows. */
+	if (json_is_null(json_object_get(denial, "allow_with")))
+		return 0;
 	if (strcmp(promise, "P1") == 0)
 		return write_cure(target, ret);
 	if (strcmp(promise, "P4") == 0 && target[0] == '/' && !strchr(target, ',')) {

@@ -49,15 +49,23 @@ static const char *string_of(const json_t *object, const char *key)
 	return text ? text : "";
 }
 
+static void add_denial(struct buffer *text, const json_t *denial)
+{
+	const char *rule = string_of(denial, "rule"), *flags = string_of(denial, "allow_with");
+	buffer_append_format(text, "[the box refused: %s %s: %s", string_of(denial, "call"),
+		string_of(denial, "target"), string_of(denial, "reason"));
+	if (*rule && strcmp(rule, "default") != 0)
+		buffer_append_format(text, " (%s)", rule);
+	buffer_append_format(text, *flags ? "; %s would allow it]\n" : "]\n", flags);
+}
+
 static void add_denials(struct buffer *text, const json_t *result)
 {
 	const json_t *denials = json_object_get(result, "denials");
 	size_t i;
 	json_t *denial;
 	json_array_foreach((json_t *)denials, i, denial) if (i < SHOWN_DENIALS)
-		buffer_append_format(text, "[the box refused: %s %s: %s]\n",
-			string_of(denial, "call"), string_of(denial, "target"),
-			string_of(denial, "reason"));
+		add_denial(text, denial);
 	if (json_array_size(denials))
 		buffer_append_format(text,
 			"[`explain` with report \"%s\" tells what would have allowed it]\n",

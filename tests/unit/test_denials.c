@@ -57,11 +57,11 @@ static void test_equal_ones_are_counted(void **state)
 static void test_long_and_raw_texts(void **state)
 {
 	struct denials *denials = *state;
-	char target[600];
+	char target[sizeof(((struct denial *)NULL)->target) + 100];
 	memset(target, 'x', sizeof(target) - 1);
 	target[sizeof(target) - 1] = '\0';
 	denials_add_named(denials, 1, "\033[31mred", "connect", "P3", target, EPERM, target);
-	target[500] = 'y'; /* beyond what is kept: equal all the same */
+	target[sizeof(target) - 2] = 'y'; /* beyond what is kept: equal all the same */
 	denials_add_named(denials, 1, "\033[31mred", "connect", "P3", target, EPERM, target);
 
 	struct denial denial;

@@ -106,6 +106,18 @@ enum variant {
 	STRICT_NAMES = 1 << 7,
 	EGRESS = 1 << 8, /* of the landlock tier, with a way out */
 	EGRESS_NAMES = 1 << 9,
+	TRACE = 1 << 10, /* whatever names a file is told */
+	TRACE_NAMES = 1 << 11,
+	TRACE_LANDLOCK = 1 << 12,
+	TRACE_LANDLOCK_NAMES = 1 << 13,
+	TRACE_EGRESS = 1 << 14,
+	TRACE_EGRESS_NAMES = 1 << 15,
+
+	TRACED_BOXES = TRACE | TRACE_NAMES,
+	TRACED_OPEN = TRACE_EGRESS | TRACE_EGRESS_NAMES,
+	TRACED_LANDLOCKS = TRACE_LANDLOCK | TRACE_LANDLOCK_NAMES | TRACED_OPEN,
+	TRACED = TRACED_BOXES | TRACED_LANDLOCKS,
+	TRACED_WATCHED = TRACE_NAMES | TRACE_LANDLOCK_NAMES | TRACE_EGRESS_NAMES,
 
 	BOXES = PLAIN | NAMES, /* of the container tier, without namespaces of their own */
 	NESTING = USERNS | USERNS_NAMES,
@@ -138,6 +150,24 @@ static const struct expectation {
 	{"execve", ALL, PASSES},
 	{"exit_group", ALL, PASSES},
 	{"epoll_pwait", DEFAULTS, PASSES},
+
+	/* what is told goes to the listener, and no call becomes looser by it */
+	{"read", TRACED, PASSES},
+	{"newfstatat", TRACED, PASSES},
+	{"execve", TRACED, ASKS},
+	{"openat", TRACED, ASKS, {0, 0, O_RDONLY}},
+	{"openat", TRACED, ASKS, {0, 0, O_WRONLY | O_CREAT, S_ISUID}},
+	{"unlinkat", TRACED, ASKS},
+	{"mkdirat", TRACED, ASKS},
+	{"fchmodat", TRACED, ASKS, {0, 0, S_ISUID}},
+	{"truncate", TRACED, ASKS},
+	{"setxattr", TRACED, ASKS},
+	{"mount", TRACED, ASKS},
+	{"openat2", TRACED, FAILS(ENOSYS)},
+	{"io_uring_setup", TRACED, FAILS(ENOSYS)},
+	{"socket", TRACED_LANDLOCKS, ASKS, {AF_INET, SOCK_DGRAM}},
+	{"kill", TRACED_LANDLOCKS, ASKS, {1}},
+	{"kill", TRACED_BOXES, PASSES, {1}},
 
 	/* namespaces, however they are made */
 	{"clone", ALL, PASSES, {SIGCHLD}},
@@ -435,10 +465,11 @@ static void test_variants(void **state)
 	(void)state;
 	for (size_t i = 0; i < SECCOMP_VARIANTS; i++) {
 		const struct seccomp_choice *choice = &seccomp_variants[i];
-		assert_int_equal(choice->watch_names, !!(WATCHED & 1u << i));
+		assert_int_equal(choice->watch_names, !!((WATCHED | TRACED_WATCHED) & 1u << i));
 		assert_int_equal(choice->allow_userns, !!(NESTING & 1u << i));
-		assert_int_equal(choice->landlock_tier, !!(LANDLOCKS & 1u << i));
-		assert_int_equal(choice->egress, !!(OPEN & 1u << i));
+		assert_int_equal(choice->landlock_tier, !!((LANDLOCKS | TRACED_LANDLOCKS) & 1u << i));
+		assert_int_equal(choice->egress, !!((OPEN | TRACED_OPEN) & 1u << i));
+		assert_int_equal(choice->trace, !!(TRACED & 1u << i));
 		assert_int_equal(choice->profile == SECCOMP_STRICT, !!(STRICTS & 1u << i));
 	}
 	struct seccomp_choice meaningless = {.profile = SECCOMP_STRICT, .landlock_tier = true};
