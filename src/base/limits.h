@@ -45,8 +45,8 @@ enum {
 	/* --trace-access: paths that are listed. */
 	MAX_ACCESSES = 8192,
 	MAX_ACCESS_PATH_BYTES = 488,
-	/* What is said of refusals at the end of a run: lines on a terminal; for an agent, of so many
-	 * things, and of a name so many bytes. */
+	/* What is said of refusals at the end of a run: lines on a terminal; for an agent, of so
+	 * many things, and of a name so many bytes. */
 	MAX_FEEDBACK_LINES = 8,
 	MAX_FEEDBACK_ITEMS = 20,
 	MAX_FEEDBACK_WORD_BYTES = 200,

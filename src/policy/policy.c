@@ -585,7 +585,8 @@ enum witness_mode policy_witness(const struct policy *policy)
 	if (policy->witness)
 		return policy->witness;
 	/* Strict's list of system calls has no room for reports; and where programs may make roots
-	 * of their own, the library would be missing there, which the dynamic linker complains of. */
+	 * of their own, the library would be missing there, which the dynamic linker complains
+	 * of. */
 	bool fits = policy->profile->seccomp == SECCOMP_DEFAULT && !policy->allow_userns;
 	return fits ? WITNESS_ON : WITNESS_OFF;
 }

@@ -152,7 +152,7 @@ static void explain(json_t *item, const struct denial *denial, const struct plan
 	struct explanation explanation;
 	judge_explain(plan, denial->promise, denial->call, denial->target, denial->resolved,
 		denial->rule, &explanation);
-	/* What would be refused without a box no flag allows. A hidden thing has modes of its own. */
+	/* What would be refused without a box no flag allows. A hidden thing has its own modes. */
 	if (denial->by_mode && strcmp(denial->promise, "P4") != 0)
 		explanation.allow_with[0] = '\0';
 	json_object_set_new(item, "rule", text(explanation.rule));

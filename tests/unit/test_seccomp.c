@@ -467,7 +467,8 @@ static void test_variants(void **state)
 		const struct seccomp_choice *choice = &seccomp_variants[i];
 		assert_int_equal(choice->watch_names, !!((WATCHED | TRACED_WATCHED) & 1u << i));
 		assert_int_equal(choice->allow_userns, !!(NESTING & 1u << i));
-		assert_int_equal(choice->landlock_tier, !!((LANDLOCKS | TRACED_LANDLOCKS) & 1u << i));
+		assert_int_equal(choice->landlock_tier,
+			!!((LANDLOCKS | TRACED_LANDLOCKS) & 1u << i));
 		assert_int_equal(choice->egress, !!((OPEN | TRACED_OPEN) & 1u << i));
 		assert_int_equal(choice->trace, !!(TRACED & 1u << i));
 		assert_int_equal(choice->profile == SECCOMP_STRICT, !!(STRICTS & 1u << i));
