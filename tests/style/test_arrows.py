@@ -16,7 +16,7 @@ MAY_USE = {
     "confine": {"base", "policy", "host", "plan"},
     "egress": {"base", "policy"},
     "run": BELOW_RUN,
-    "layer": {"base", "policy"},
+    "layer": {"base", "policy", "plan"},
     "store": {"base"},
     "library": BELOW_RUN | {"run", "layer", "coffer.h"},
     "config": {"base", "policy"},
