@@ -243,3 +243,9 @@ def test_what_cannot_be_looked_through_is_kept(layered, workspace):
     assert "is kept" in result.err
     layered("rm", "-rf", "deep", name="new").ok()
     assert run_coffer("diff", "new", "--name-only", cwd=workspace).ok().out == "wanted\n"
+
+
+def test_a_file_of_holes_does_not_keep_a_patch_from_its_end(layered, workspace):
+    layered("truncate", "-s", "4T", "holes", name="new").ok()
+    patch = run_coffer("diff", "new", cwd=workspace, timeout=30).ok().out
+    assert "# holes: 4398046511104 bytes, not shown" in patch
