@@ -106,6 +106,15 @@ void cli_layer_close(struct cli_layer *cli, const struct cli_options *options,
 	/* Without an id there nothing ran: the layer is as it was. */
 	static const struct report_layer none;
 	const struct report_layer *layer = report ? &report->report.layer : &none;
-	cli_layer_conclude(cli, options, layer,
-		layer->id && strcmp(coffer_report_cause(report), "setup_failed") != 0);
+	bool ran = report && strcmp(coffer_report_cause(report), "setup_failed") != 0;
+	/* What it wrote could not be looked through: nobody throws away what cannot be counted. */
+	if (cli->id && ran && !layer->id) {
+		const char *name = options->layer_name ? options->layer_name : cli->id;
+		char text[256];
+		snprintf(text, sizeof(text), "layer %.64s is kept as it is; `coffer discard %.64s`",
+			name, name);
+		cli_say(text);
+		cli->fresh = false;
+	}
+	cli_layer_conclude(cli, options, layer, ran && layer->id);
 }

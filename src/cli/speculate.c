@@ -376,7 +376,7 @@ static char ask(struct speculation *s)
 		char letter = read_letter(s);
 		if (letter == 'p')
 			show_diff(s, "--patch");
-		else if (strchr("ydk", letter))
+		else if (letter && strchr("ydk", letter))
 			return letter;
 	}
 }

@@ -20,6 +20,7 @@ static void release(struct apply *apply)
 		free(apply->items[i].path);
 	free(apply->items);
 	free(apply->refused);
+	scan_result_release(&apply->named);
 	apply_journal_release(&apply->journal);
 }
 

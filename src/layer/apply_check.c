@@ -263,11 +263,17 @@ static int check_kind(struct apply *apply, const struct apply_item *item)
 
 static int check_name(struct apply *apply, const struct apply_item *item)
 {
-	const char *name = apply->options->protected_names ? NULL : find_protected(item->path);
-	if (!name || item->action == ACTION_NONE)
+	if (apply->options->protected_names || item->action == ACTION_NONE)
 		return 0;
-	return apply_refuse(apply, item, APPLY_PROTECTED,
-		"%s is a protected name: programs act on what is there by themselves", name);
+	const char *name = find_protected(item->path);
+	if (name)
+		return apply_refuse(apply, item, APPLY_PROTECTED,
+			"%s is a protected name: programs act on what is there by themselves",
+			name);
+	int r = apply_is_named(apply, item, &name);
+	return r != 1 ? r
+		      : apply_refuse(apply, item, APPLY_PROTECTED,
+				"programs act on what is there by themselves: %s", name);
 }
 
 struct collecting {
@@ -366,5 +372,6 @@ int apply_check(struct apply *apply)
 							    apply->journal.roots[i].base);
 	}
 	drop_bare(apply);
-	return check_items(apply);
+	int r = apply->options->protected_names ? 0 : apply_find_named(apply);
+	return r < 0 ? r : check_items(apply);
 }

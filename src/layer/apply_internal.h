@@ -6,6 +6,7 @@
 #include "layer/apply_host.h"
 #include "layer/apply_journal.h"
 #include "layer/settle.h"
+#include "plan/scan.h"
 
 enum apply_action {
 	ACTION_NONE,  /* the host has it already */
@@ -44,7 +45,8 @@ struct apply {
 	struct apply_host *hosts;
 	struct apply_item *items; /* in the order of the walk */
 	size_t items_count, items_capacity;
-	char *refused; /* below which nothing more is said */
+	struct scan_result named; /* what the host acts on under any name */
+	char *refused;            /* below which nothing more is said */
 	unsigned refused_root;
 	bool partial; /* something of the layer was not chosen, or has no host */
 	struct error *error;
@@ -54,6 +56,11 @@ struct apply {
 int apply_open_views(struct apply *apply);
 void apply_close_views(struct apply *apply);
 int apply_check(struct apply *apply);
+
+/* apply_named.c: what the host acts on under any name. Filled once; then 1, 0 or
+ * -ENOMEM. */
+int apply_find_named(struct apply *apply);
+int apply_is_named(const struct apply *apply, const struct apply_item *item, const char **ret);
 
 /* apply_plan.c: which steps make it so; fills the journal. */
 int apply_plan(struct apply *apply);

@@ -195,6 +195,9 @@ static int tell_large(struct telling *telling, char status, const struct layer_c
 static bool is_large(const struct telling *telling, const struct layer_entry *entry)
 {
 	uint64_t most = telling->diff.options->max_file_bytes;
+	/* A file of holes costs the box nothing, and whoever looks at the patch a day. */
+	if (telling->writer == &diff_write_patch && (!most || most > MAX_PATCH_FILE_BYTES))
+		most = MAX_PATCH_FILE_BYTES;
 	return most && entry->present && S_ISREG(entry->st.st_mode) &&
 	       (uint64_t)entry->st.st_size > most;
 }

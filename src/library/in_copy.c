@@ -2,7 +2,7 @@
  * layer, and everything is planned once more for the copy: so protected names and secrets are found
  * in it as everywhere, and the box is at the place that corresponds to the caller's. What the
  * policy names by path is named in the copy as well; the original is out of reach for writing like
- * everything else, and as readable as it was. */
+ * everything else, and as readable as it was: its secrets are hidden where the copy's are. */
 #include "library/in_copy.h"
 
 #include "base/cleanup.h"
@@ -122,6 +122,7 @@ static int map_policy(const struct plan *plan, const struct policy *policy, char
 {
 	copy->policy = *policy;
 	copy->policy.places.copy = place;
+	copy->policy.places.copied = strdup(plan->workspace);
 	copy->policy.paths_count = 0;
 	copy->policy.paths = copy->paths =
 		calloc(policy->paths_count * 2 + 1, sizeof(*copy->paths));
@@ -129,7 +130,7 @@ static int map_policy(const struct plan *plan, const struct policy *policy, char
 		path_is_below(plan->directory, plan->workspace)
 			? in_place(plan->directory, plan->workspace, place)
 			: strdup(plan->directory);
-	if (!copy->paths || !copy->directory)
+	if (!copy->paths || !copy->directory || !copy->policy.places.copied)
 		return error_set_errno(error, ENOMEM, stage, "the copy's policy");
 	int r = 0;
 	for (size_t i = 0; r == 0 && i < policy->paths_count; i++)
@@ -173,5 +174,6 @@ void in_copy_release(struct in_copy *copy)
 	free(copy->paths);
 	free(copy->directory);
 	free(copy->policy.places.copy);
+	free(copy->policy.places.copied);
 	*copy = (struct in_copy){0};
 }

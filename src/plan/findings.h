@@ -61,9 +61,9 @@ struct findings {
 	const char
 		*version_control; /* ".git", ".hg", ...; NULL: the directory is in no repository */
 
-	struct found_paths paths; /* from the policy, and the defaults that exist */
-	struct scan_result scan;  /* of every writable root */
-	const char *copy;         /* as in policy/places.h; borrowed */
+	struct found_paths paths;  /* from the policy, and the defaults that exist */
+	struct scan_result scan;   /* of every writable root */
+	const char *copy, *copied; /* as in policy/places.h; borrowed */
 	struct found_place *places;
 	size_t places_count;
 	struct strv masks;     /* of /run, /sys, /tmp, /var/tmp: those that are directories here */

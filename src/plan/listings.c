@@ -125,7 +125,7 @@ int listings_find(const struct policy *policy, const struct host_facts *facts,
 {
 	if (policy->isolation != ISOLATION_LANDLOCK && facts->userns)
 		return 0;
-	/* As much of a plan as the points depend on. */
+	/* As much of a plan as the points depend on; with a network, secrets are among them. */
 	struct plan plan = {.tier = TIER_LANDLOCK, .mode = mode};
 	struct planning planning = {.policy = policy,
 		.profile = policy->profile,
@@ -134,7 +134,10 @@ int listings_find(const struct policy *policy, const struct host_facts *facts,
 		.plan = &plan,
 		.error = error};
 	struct points points;
-	int r = points_collect(&planning, &points);
+	int r = policy_network(policy, &plan.network, error);
+	if (r == 0)
+		r = points_collect(&planning, &points);
+	network_policy_release(&plan.network);
 	if (r < 0)
 		return r;
 	struct lister lister = {.findings = findings, .points = &points};

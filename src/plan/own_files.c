@@ -35,12 +35,12 @@ static const char *const system_places[] = {
 
 /* Both the default place and the one that a variable names, since the next start may have another
  * environment. */
-static char *place_of(const struct host_facts *facts, size_t index, bool by_variable)
+static char *place_of(const char *home, size_t index, bool by_variable)
 {
 	const char *value = getenv(places[index].variable);
 	if (by_variable)
 		return value && value[0] == '/' ? path_absolute(value, "coffer") : NULL;
-	cleanup_free char *base = path_join(facts->home, places[index].below);
+	cleanup_free char *base = home ? path_join(home, places[index].below) : NULL;
 	return base ? path_join(base, "coffer") : NULL;
 }
 
@@ -96,7 +96,7 @@ static int protect(struct findings *findings, const char *root, const char *path
 static int protect_place(struct findings *findings, const struct host_facts *facts,
 	const char *root, size_t index, bool by_variable, struct error *error)
 {
-	cleanup_free char *directory = place_of(facts, index, by_variable);
+	cleanup_free char *directory = place_of(facts->home, index, by_variable);
 	if (!directory)
 		return 0;
 	int r = protect(findings, root, directory, facts, error);
@@ -136,12 +136,37 @@ int own_files_find(struct findings *findings, const struct host_facts *facts, en
 	return r;
 }
 
+static int scan_place(const char *home, const char *root, size_t index, bool by_variable,
+	struct scan_result *result, struct error *error)
+{
+	cleanup_free char *directory = place_of(home, index, by_variable);
+	if (!directory)
+		return 0;
+	int r = scan_named(root, directory, rule, result, error);
+	if (r < 0 || !places[index].file)
+		return r;
+	cleanup_free char *file = path_join(directory, places[index].file);
+	return file ? scan_named(root, file, rule, result, error)
+		    : error_set_errno(error, ENOMEM, "resolve", "%s", directory);
+}
+
+int own_files_scan(
+	const char *home, const char *root, struct scan_result *result, struct error *error)
+{
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < 2 * ARRAY_SIZE(places); i++)
+		r = scan_place(home, root, i / 2, i % 2, result, error);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(system_places); i++)
+		r = scan_named(root, system_places[i], rule, result, error);
+	return r;
+}
+
 int own_files_each_store(
 	const struct host_facts *facts, int (*add)(const char *path, void *context), void *context)
 {
 	static const char *const stores[] = {"layers", "tasks", "homes"};
-	char *state[] = {place_of(facts, PLACE_STATE, true), place_of(facts, PLACE_STATE, false),
-		strdup("/var/lib/coffer")};
+	char *state[] = {place_of(facts->home, PLACE_STATE, true),
+		place_of(facts->home, PLACE_STATE, false), strdup("/var/lib/coffer")};
 	int r = 0;
 	for (size_t i = 0; i < ARRAY_SIZE(state); i++) {
 		for (size_t k = 0; r == 0 && state[i] && k < ARRAY_SIZE(stores); k++) {

@@ -10,6 +10,11 @@
 int own_files_find(struct findings *findings, const struct host_facts *facts, enum policy_mode mode,
 	struct error *error);
 
+/* The same places as far as a root has a say in them, for whoever writes there what a box wanted;
+ * nothing is made. home: NULL: none. */
+int own_files_scan(
+	const char *home, const char *root, struct scan_result *result, struct error *error);
+
 /* Where layers and tasks are kept, which hold what other boxes wrote: the places of this user's (by
  * variable and by default) and the system's. Each is passed to add(); stops at a failure. */
 int own_files_each_store(

@@ -503,6 +503,23 @@ static int find_system(struct findings *findings)
 	return 0;
 }
 
+/* Nothing can be written where the copy was made of; but what is hidden in the copy is hidden
+ * there, too. */
+static int scan_copied(struct findings *findings, struct error *error)
+{
+	struct scan_result *scan = &findings->scan;
+	size_t kept = scan->count;
+	int r = scan_root(findings->copied, scan, error);
+	for (size_t i = kept; i < scan->count; i++) {
+		if (scan->items[i].kind == SCAN_SECRET)
+			scan->items[kept++] = scan->items[i];
+		else
+			free(scan->items[i].path);
+	}
+	scan->count = kept;
+	return r;
+}
+
 /* Scans the workspace and each further root, but a root inside another only once. */
 static int scan_roots(
 	struct findings *findings, enum policy_mode mode, bool hide_secrets, struct error *error)
@@ -510,6 +527,11 @@ static int scan_roots(
 	bool workspace = findings->workspace.path && (mode == MODE_WORKSPACE_WRITE || hide_secrets);
 	if (workspace) {
 		int r = scan_root(findings->workspace.path, &findings->scan, error);
+		if (r < 0)
+			return r;
+	}
+	if (findings->copied && hide_secrets) {
+		int r = scan_copied(findings, error);
 		if (r < 0)
 			return r;
 	}
@@ -775,7 +797,7 @@ static int resolve_all(struct findings *findings, const struct policy *policy,
 int resolve(const struct policy *policy, const struct host_facts *facts, struct findings *ret,
 	struct error *error)
 {
-	struct findings findings = {.copy = policy->places.copy};
+	struct findings findings = {.copy = policy->places.copy, .copied = policy->places.copied};
 	int r = resolve_all(&findings, policy, facts, error);
 	if (r < 0) {
 		findings_release(&findings);

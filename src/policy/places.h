@@ -12,6 +12,7 @@ struct policy_places {
 	/* The copy of the workspace in which the box works, where that layer is one: set by the
 	 * library alone, there is no key for it. */
 	char *copy;
+	char *copied; /* what it is a copy of; NULL: there is none */
 	/* "layer-root": INSIDE or INSIDE=DIR: a writable root of the layer that starts empty, or as
 	 * the host's DIR is. With /workspace among them the box has no workspace of the host's. */
 	struct strv roots;

@@ -20,12 +20,14 @@
 static const char usage[] =
 	"usage: coffer layers [--json]\n"
 	"       coffer layers export NAME [FILE]\n"
-	"       coffer layers import FILE [NAME]\n"
+	"       coffer layers import [--onto-any] FILE [NAME]\n"
 	"       coffer layers collect\n"
 	"Lists the layers there are. Exports one with all that it stands on as an OCI image\n"
 	"layout in a tar (to stdout), imports such a tar (FILE -: stdin), or removes what nobody\n"
 	"can reach any more.\n\n"
-	"  --json  print JSON\n";
+	"  --json      print JSON\n"
+	"  --onto-any  let the image lie on whatever directories of the host it names, not\n"
+	"              only on this one\n";
 
 struct row {
 	struct layer *layer;
@@ -224,10 +226,12 @@ static int export_layer(const struct strv *words)
 	return 0;
 }
 
-static int import(const struct strv *words)
+static int import(const struct strv *words, bool onto_any)
 {
 	struct error error;
 	cleanup_free char *digest = NULL, *id = NULL;
+	cleanup_free char *here = getcwd(NULL, 0);
+	cleanup_strv struct strv loose = {0};
 	const char *file = words->items[1], *name = words->count > 2 ? words->items[2] : NULL;
 	cleanup_close int fd = strcmp(file, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3)
 						      : open(file, O_RDONLY | O_CLOEXEC);
@@ -235,12 +239,16 @@ static int import(const struct strv *words)
 		verb_say("%s: %s", file, strerror(errno));
 		return VERB_FAILED;
 	}
-	if (layer_import(fd, name, &digest, &id, &error) < 0) {
+	const char *onto = onto_any ? NULL : here ? here : "";
+	if (layer_import(fd, name, onto, &loose, &digest, &id, &error) < 0) {
 		verb_complain(&error);
 		return VERB_FAILED;
 	}
 	puts(name ? name : id);
 	fprintf(stderr, "%s\n", digest);
+	for (size_t i = 0; i < loose.count; i++)
+		verb_say("what lay on %s lies on nothing now (import it there, or --onto-any)",
+			loose.items[i]);
 	return 0;
 }
 
@@ -251,22 +259,24 @@ static const struct {
 } parts[] = {
 	{"collect", 1, 1, collect},
 	{"export", 2, 3, export_layer},
-	{"import", 2, 3, import},
 };
 
 int cmd_layers(int argc, char *argv[])
 {
-	bool json = false;
-	const struct verb_flag flags[] = {{"json", &json, NULL}};
+	bool json = false, onto_any = false;
+	const struct verb_flag flags[] = {{"json", &json, NULL}, {"onto-any", &onto_any, NULL}};
 	cleanup_strv struct strv words = {0};
 	int r = verb_options(argc, argv, flags, ARRAY_SIZE(flags), usage, &words, NULL);
 	if (r != 0)
 		return r < 0 ? VERB_FAILED : 0;
-	if (words.count == 0)
+	if (words.count == 0 && !onto_any)
 		return list_layers(json);
+	if (words.count >= 2 && words.count <= 3 && strcmp(words.items[0], "import") == 0 && !json)
+		return import(&words, onto_any);
 	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
-		if (strcmp(parts[i].name, words.items[0]) == 0 && !json &&
-			words.count >= parts[i].words_min && words.count <= parts[i].words_max)
+		if (words.count > 0 && strcmp(parts[i].name, words.items[0]) == 0 && !json &&
+			!onto_any && words.count >= parts[i].words_min &&
+			words.count <= parts[i].words_max)
 			return parts[i].run(&words);
 	fputs(usage, stderr);
 	return VERB_FAILED;

@@ -35,6 +35,8 @@ struct importing {
 	char *outer; /* the layer in which the outer tar lies */
 	int outer_upper;
 	json_t *roots; /* path -> base or null */
+	const char *onto;
+	struct strv *loose;
 	json_t *manifest, *config;
 	uint64_t entries, bytes;
 	char *below; /* id of the last layer that was made */
@@ -190,6 +192,24 @@ static json_t *read_blob(struct importing *importing, const json_t *described, c
 	return json;
 }
 
+/* An apply goes to where the roots lie: that is for whoever imports to say. */
+static int loosen_roots(struct importing *importing)
+{
+	const char *path;
+	json_t *base;
+	void *next;
+	json_object_foreach_safe(importing->roots, next, path, base)
+	{
+		const char *told = json_string_value(base);
+		if (!told || !importing->onto || strcmp(told, importing->onto) == 0)
+			continue;
+		if (strv_add(importing->loose, told) < 0 ||
+			json_object_set_new(importing->roots, path, json_null()) < 0)
+			return error_set_errno(importing->error, ENOMEM, stage, "%s", path);
+	}
+	return 0;
+}
+
 static int read_description(struct importing *importing, char **ret_digest)
 {
 	cleanup_close int fd =
@@ -221,7 +241,7 @@ static int read_description(struct importing *importing, char **ret_digest)
 	size_t count = json_array_size(json_object_get(importing->manifest, "layers"));
 	if (count == 0 || count > LAYERS_MAX)
 		return spoiled(importing, "it has no layers, or too many");
-	return importing->roots ? 0 : spoiled(importing, why);
+	return importing->roots ? loosen_roots(importing) : spoiled(importing, why);
 }
 
 /* ---- layers ---- */
@@ -376,9 +396,11 @@ static int publish(const char *id, const char *name, struct error *error)
 	return r;
 }
 
-int layer_import(int fd, const char *name, char **ret_digest, char **ret_id, struct error *error)
+int layer_import(int fd, const char *name, const char *onto, struct strv *loose, char **ret_digest,
+	char **ret_id, struct error *error)
 {
-	struct importing importing = {.outer_upper = -1, .error = error};
+	struct importing importing = {
+		.outer_upper = -1, .onto = onto, .loose = loose, .error = error};
 	cleanup_free char *path = NULL;
 	cleanup_close int store = -1;
 	struct layer_garbage garbage;

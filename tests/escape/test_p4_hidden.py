@@ -190,6 +190,14 @@ def test_secrets_of_the_workspace_hidden(box, secrets):
     assert box("cat", ".env", flags=flags).ok().out == SECRET + "\n"
 
 
+def test_only_the_secrets_of_a_read_only_workspace_are_hidden(box, secrets):
+    """With a network secrets are hidden; what lies beside them is as readable as ever."""
+    result = box("sh", "-c", "cat README; cat .env", cwd=secrets,
+                 flags=("--mode", "read-only", "--net", "on"))
+    assert (secrets / "README").read_text() in result.out
+    assert SECRET not in result.out and (secrets / ".env").read_text() not in result.out
+
+
 def test_a_secret_that_appears_while_the_box_runs(box, tier, workspace):
     """Where names decide: what the landlock tier opens on a program's behalf is looked at too."""
     if tier == "container":

@@ -217,3 +217,43 @@ def test_the_report_says_what_it_holds(copied):
         "deleted": 0,
         "bytes": 6,
     }
+
+
+def test_apply_refuses_what_a_repository_of_the_host_runs(copied, workspace):
+    """What the host's config names by an absolute path is another place in the copy."""
+    hooks = workspace / "tools" / "hooks"
+    hooks.mkdir(parents=True)
+    (hooks / "README").write_text("hooks\n")
+    git(workspace, "config", "core.hooksPath", str(hooks))
+    copied("sh", "-c", "echo evil > tools/hooks/pre-commit; echo good > tools/other").ok()
+    told = run_coffer("apply", "test", cwd=workspace)
+    assert told.code == 1
+    assert "core.hooksPath" in told.out + told.err
+    assert not (hooks / "pre-commit").exists()
+    # Nor does a link come to stand on the way.
+    script = "mv tools moved; ln -s moved tools"
+    copied("sh", "-c", script, name="link").ok()
+    assert run_coffer("apply", "link", cwd=workspace).code == 1
+    assert not (workspace / "tools").is_symlink()
+    run_coffer("apply", "test", str(workspace / "tools" / "other"), cwd=workspace).ok()
+    run_coffer("apply", "test", "--protected", cwd=workspace).ok()
+    assert (hooks / "pre-commit").read_text() == "evil\n"
+
+
+def test_apply_refuses_coffers_own_configuration(copied, workspace, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(workspace))
+    (workspace / "coffer").mkdir()
+    copied("sh", "-c", "echo 'mode = \"danger-full-access\"' > coffer/coffer.toml").ok()
+    told = run_coffer("apply", "test", cwd=workspace)
+    assert told.code == 1
+    assert "own files" in told.out + told.err
+    assert not (workspace / "coffer" / "coffer.toml").exists()
+
+
+@pytest.mark.parametrize("net", ["off", "on"])
+def test_secrets_of_the_original_are_as_hidden_as_those_of_the_copy(copied, workspace, net):
+    (workspace / ".env").write_text("KEY=1\n")
+    script = f"cat .env; cat {workspace}/.env; cat {workspace}/README"
+    told = copied("sh", "-c", script, flags=["--net", net])
+    assert told.out.count("KEY=1") == (2 if net == "off" else 0)
+    assert told.out.count((workspace / "README").read_text()) == 1

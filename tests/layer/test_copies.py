@@ -269,6 +269,21 @@ FILE, DIR, LINK, HARD, CHAR = (
 )
 
 
+def test_an_image_does_not_say_what_it_is_applied_to(store):
+    """Only what lies on the directory that one is in is the image's to change."""
+    home = store.top / "elsewhere"
+    home.mkdir()
+    entries = [(str(store.work)[1:] + "/keys", FILE, b"evil")]
+    image = make_image(store.work, [make_layer(*entries)], {str(store.work): str(home)})
+    result = do_import(store, image, 0)
+    assert str(home) in result.err
+    assert run_coffer("apply", "u", cwd=store.work).code != 0
+    assert not list(home.iterdir())
+    run_coffer("layers", "import", "--onto-any", "-", "v", cwd=store.work, stdin=image).ok()
+    run_coffer("apply", "v", cwd=store.work).ok()
+    assert (home / "keys").read_bytes() == b"evil"
+
+
 def do_import(store, image, code):
     result = run_coffer("layers", "import", "-", "u", cwd=store.work, stdin=image)
     assert result.code == code, result.describe()

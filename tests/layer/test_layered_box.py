@@ -228,3 +228,24 @@ def test_system_directories_need_root(layered):
     result = layered("true", flags=("--layer-system",))
     assert result.code == SETUP_FAILED and "--layer-system" in result.err
     assert "as root" in result.err
+
+
+def test_what_cannot_be_looked_through_is_kept(layered, workspace):
+    """A box cannot have its own layer thrown away, with all that it wrote before."""
+    script = """if True:
+        import os
+        open("wanted", "w").close()
+        os.mkdir("deep"); os.chdir("deep")
+        for _ in range(300):
+            os.mkdir("d" * 30); os.chdir("d" * 30)
+    """
+    result = layered("python3", "-c", script, name="new")
+    assert "is kept" in result.err
+    layered("rm", "-rf", "deep", name="new").ok()
+    assert run_coffer("diff", "new", "--name-only", cwd=workspace).ok().out == "wanted\n"
+
+
+def test_a_file_of_holes_does_not_keep_a_patch_from_its_end(layered, workspace):
+    layered("truncate", "-s", "4T", "holes", name="new").ok()
+    patch = run_coffer("diff", "new", cwd=workspace, timeout=30).ok().out
+    assert "# holes: 4398046511104 bytes, not shown" in patch

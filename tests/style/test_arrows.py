@@ -17,7 +17,7 @@ MAY_USE = {
     "confine": {"base", "policy", "host", "plan"},
     "egress": {"base", "policy"},
     "run": BELOW_RUN | {"witness"},
-    "layer": {"base", "policy"},
+    "layer": {"base", "policy", "plan"},
     "store": {"base"},
     "library": BELOW_RUN | {"witness", "run", "layer", "coffer.h"},
     "config": {"base", "policy"},
