@@ -49,6 +49,22 @@ def test_a_setup_is_reused_until_something_of_it_changes(task, home_directory):
     assert run()[0] == "done"
 
 
+def test_a_setup_of_another_repository_is_not_taken_for_the_same_commit(
+    task, project, home_directory
+):
+    """A fork has the same commit; what else is in the first repository is not for its agent."""
+    fork, secret = home_directory / "fork.git", home_directory / "secret"
+    support.git(home_directory, "clone", "-q", "--bare", project, fork)
+    support.git(home_directory, "clone", "-q", project, secret)
+    commit(secret, project, "private", "not for everybody\n")
+    support.git(project, "branch", "private", "main")
+    support.git(project, "update-ref", "refs/heads/main", "main~1")
+    setup = ("--setup", "true", "--json")
+    task("run", project, "--agent", FIX, *setup).ok()
+    result = task("run", fork, "--agent", f"git log --all --oneline; {FIX}", *setup).ok()
+    assert "change private" not in log(task, result, "agent"), result.describe()
+
+
 def test_a_kept_setup_outlives_its_task_and_can_be_removed(task, project, state):
     def run():
         return task("run", project, "--setup", "touch ../home/agent/x", "--agent", FIX, "--json")
