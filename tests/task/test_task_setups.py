@@ -264,6 +264,9 @@ def test_a_home_keeps_no_secret_that_was_allowed_for_one_task(task, project, sta
         return sorted(path.name for path in tree.iterdir())
 
     assert run("echo $TOKEN > ~/kept", "--on-leak", "allow=TOKEN") == []
+    # The agent carries it there from elsewhere.
+    assert run("echo $TOKEN > kept", "--on-leak", "allow=TOKEN", "--agent",
+               f"cp kept ~; {FIX}") == []  # fmt: skip
     assert run("echo x > ~/of-setup") == ["of-agent", "of-setup"]
 
 
