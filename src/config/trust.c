@@ -19,6 +19,7 @@
 static const char *const kinds[] = {
 	[TRUST_PROJECT] = "project",
 	[TRUST_HOOK] = "hook",
+	[TRUST_TASK] = "task",
 };
 
 static json_t *parse_record(const char *line, size_t length_bytes)
@@ -174,7 +175,7 @@ int trust_add(const char *state_dir, enum trust_kind kind, const char *path, con
 	/* A project has one file: trusting its new content ends the trust in the old. */
 	struct kept kept = {.kind = kind,
 		.path = path,
-		.hash = kind == TRUST_PROJECT ? NULL : hash,
+		.hash = kind == TRUST_HOOK ? hash : NULL,
 		.buffer = &buffer};
 	int r = rewrite(state_dir, &kept, hash);
 	return r < 0 ? store_failed(r, state_dir, error) : 0;

@@ -46,8 +46,10 @@ static bool parse(int argc, char *argv[], struct arguments *ret)
 
 static int list_record(enum trust_kind kind, const char *path, const char *hash, void *context)
 {
+	static const char *const kinds[] = {
+		[TRUST_PROJECT] = "project", [TRUST_HOOK] = "hook", [TRUST_TASK] = "task"};
 	(void)context;
-	printf("%-8s %.16s  ", kind == TRUST_PROJECT ? "project" : "hook", hash);
+	printf("%-8s %.16s  ", kinds[kind], hash);
 	say_text(stdout, path);
 	putchar('\n');
 	return 0;

@@ -23,7 +23,7 @@ struct manner {
 static const struct own_flag {
 	const char *name, *argument, *help;
 } own_flags[] = {
-	{"file", "FILE", "read this instead of ./coffer-task.toml"},
+	{"file", "FILE", "read this, and trust it from then on as ./coffer-task.toml"},
 	{"detach", NULL, "go on in the background; prints the task's id"},
 	{"json", NULL, "print one object at the end"},
 	{"quiet", NULL, "show no progress (also -q)"},
@@ -139,7 +139,8 @@ static int read_request(
 	if (r < 0 || manner->help)
 		return r;
 	if (manner->file || access(default_file, F_OK) == 0)
-		r = task_spec_read_file(spec, manner->file ? manner->file : default_file, error);
+		r = task_spec_read_file(spec, manner->file ? manner->file : default_file,
+			manner->file != NULL, error);
 	if (r == 0)
 		r = read_words(argc, argv, directory, manner, spec, error);
 	return r < 0 ? r : task_spec_finish(spec, error);

@@ -67,7 +67,8 @@ static int take_alone(struct task *task, struct error *error)
 	return error_hint(error, "it is as it was; `coffer task resume %s` tries again", task->id);
 }
 
-/* A secret that somebody let stay in the set-up's layer is for that task, not for its family. */
+/* A secret that somebody let stay in the set-up's layer is for that task, not for its family. The
+ * agent could read it, wherever it is, and the home is what the agent wrote. */
 static bool holds_secret(const struct task *task)
 {
 	json_t *leaks = task->leaks ? json_loads(task->leaks, 0, NULL) : NULL, *leak;
@@ -77,8 +78,8 @@ static bool holds_secret(const struct task *task)
 	{
 		const char *path = json_string_value(json_object_get(leak, "path"));
 		const char *action = json_string_value(json_object_get(leak, "action"));
-		found = found || (path && path_is_below(path, TASK_HOME) &&
-					 (!action || strcmp(action, "scrubbed") != 0));
+		found = found || !action || strcmp(action, "allowed") == 0 ||
+			(path && path_is_below(path, TASK_HOME) && strcmp(action, "scrubbed") != 0);
 	}
 	json_decref(leaks);
 	return found;
@@ -90,7 +91,7 @@ int task_home_keep(struct task *task, const char *name, struct error *error)
 	if (!task->spec.home)
 		return 0;
 	if (holds_secret(task)) {
-		task_progress_say(task, "home %s stays as it was: the set-up left a secret in it",
+		task_progress_say(task, "home %s stays as it was: the agent could read a secret",
 			task->spec.home);
 		return 0;
 	}

@@ -173,6 +173,9 @@ static json_t *list_leaks(const struct task_spec *spec, const struct secret_find
 	for (size_t i = 0; r == 0 && i < findings->unreadable.count; i++)
 		r = add_leak(leaks, findings->unreadable.items[i], NULL, "unsearched",
 			spec->unsearched_refused ? "refused" : "kept");
+	/* Whoever owns it opens it again in a moment: that would be no search at all. */
+	for (size_t i = 0; r == 0 && i < findings->closed.count; i++)
+		r = add_leak(leaks, findings->closed.items[i], NULL, "closed", "refused");
 	if (r == 0)
 		return leaks;
 	json_decref(leaks);
@@ -210,25 +213,36 @@ static int complain_leaks(const json_t *leaks, uint64_t lost, struct error *erro
 	size_t i, refused = 0;
 	json_t *leak;
 	const char *name = NULL;
+	bool closed = false;
 	json_array_foreach((json_t *)(uintptr_t)leaks, i, leak)
 	{
 		if (strcmp(json_string_value(json_object_get(leak, "action")), "refused") != 0)
 			continue;
 		const char *secret = json_string_value(json_object_get(leak, "secret"));
 		name = name ? name : secret;
+		closed = closed ||
+			 strcmp(json_string_value(json_object_get(leak, "form")), "closed") == 0;
 		if (refused++ < SHOWN_LEAKS)
 			buffer_append_format(&text, "%s%s in %.200s (%s)", refused > 1 ? ", " : "",
 				secret ? secret : "what cannot be searched",
 				json_string_value(json_object_get(leak, "path")),
 				json_string_value(json_object_get(leak, "form")));
 	}
-	if (refused == 0)
+	/* What is no longer told may be one that nobody allowed. */
+	if (refused == 0 && lost == 0)
 		return 0;
+	if (refused == 0)
+		return error_set(error, TASK_ERROR_LEAK, stage,
+			"the search found more than is kept, and so cannot say that no secret is "
+			"left: the set-up's layer was removed");
 	if (refused + lost > SHOWN_LEAKS)
 		buffer_append_format(
 			&text, ", and %zu more", (size_t)(refused + lost - SHOWN_LEAKS));
 	error_set(error, TASK_ERROR_LEAK, stage, "the set-up left secrets behind: %s",
 		buffer_error(&text) == 0 ? text.data : "");
+	if (!name && closed)
+		return error_hint(error, "its layer was removed. What its owner may not read is "
+					 "not searched: let the set-up remove it or open it");
 	return name ? error_hint(error,
 			      "its layer was removed. --on-leak scrub takes them out, --on-leak "
 			      "allow=%s lets that one stay",

@@ -139,7 +139,9 @@ static int make_key(
 	const struct task_spec *spec = &task->spec;
 	SHA2_CTX key;
 	SHA256Init(&key);
-	add_text(&key, "version", "1");
+	add_text(&key, "version", "2");
+	/* The same commit may be in another repository, whose other branches are not this one's. */
+	add_text(&key, "repository", spec->repository);
 	add_text(&key, "commit", task->commit);
 	add_text(&key, "branch", task->branch);
 	add_part(&key, "depth", &spec->depth, sizeof(spec->depth));

@@ -84,6 +84,22 @@ static int order_of(const char *name)
 	return -1;
 }
 
+/* A person may call a layer what they like: a fork of an agent's layer "t-xxxxxxxx.agent.1-1". What
+ * it was made for says whose it is; one that cannot be read is nobody's. */
+static bool is_ours(const char *which)
+{
+	static const char *const purposes[] = {"clone", "setup", "agent", "check", "scratch"};
+	struct layer *layer = NULL;
+	struct error ignored;
+	bool ours = false;
+	if (layer_peek(which, &layer, &ignored) < 0)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(purposes); i++)
+		ours = ours || strcmp(layer->purpose, purposes[i]) == 0;
+	layer_close(layer);
+	return ours;
+}
+
 /* Throw-away layers of a patch are called after the agent's layer: the id of that, or NULL. */
 static const char *scratch_of(const char *name)
 {
@@ -118,13 +134,15 @@ static int find_layers(const struct strv *running, struct found *ret, struct err
 	for (struct dirent *entry; r == 0 && (entry = readdir(dir));) {
 		const char *name = entry->d_name;
 		char target[64];
-		if (scratch_of(name))
-			r = strv_add(&ret->scratch, name);
-		if (r < 0 || order_of(name) < 0)
+		bool scratch = scratch_of(name) != NULL;
+		if (!scratch && order_of(name) < 0)
 			continue;
-		r = strv_add(&ret->own, name);
 		ssize_t n = readlinkat(dirfd(dir), name, target, sizeof(target) - 1);
 		target[n > 0 ? n : 0] = '\0';
+		if (n > 3 && is_ours(target + 3))
+			r = strv_add(scratch ? &ret->scratch : &ret->own, name);
+		if (scratch)
+			continue;
 		if (r == 0 && n > 3)
 			r = strv_add(&ret->named_ids, target + 3);
 		if (r == 0 && n > 3 && is_of(running, name))
@@ -165,7 +183,7 @@ static int discard_nameless(
 		bool lost =
 			layer->name && order_of(layer->name) >= 0 && !is_of(running, layer->name);
 		layer_close(layer);
-		if (lost)
+		if (lost && is_ours(ids.items[i]))
 			task_layer_discard(ids.items[i], &ignored);
 	}
 	return r;

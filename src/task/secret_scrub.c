@@ -331,7 +331,9 @@ int secret_scrub_layer(const char *layer_id, const struct secret_values *values,
 		return r;
 	struct secret_findings left;
 	r = secret_search_layer(layer_id, values, &left, error);
-	if (r == 0 && left.count)
+	if (r == 0 && left.lost)
+		r = error_set(error, E2BIG, stage, "more was found than is kept");
+	else if (r == 0 && left.count)
 		r = error_set(error, ENOTRECOVERABLE, stage,
 			"the secret %.64s is still in %.512s (%s)", left.items[0].secret,
 			left.items[0].path, left.items[0].form);

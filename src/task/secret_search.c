@@ -33,6 +33,7 @@ void secret_findings_release(struct secret_findings *findings)
 	}
 	free(findings->items);
 	strv_release(&findings->unreadable);
+	strv_release(&findings->closed);
 	*findings = (struct secret_findings){0};
 }
 
@@ -124,7 +125,10 @@ static int take_unreadable(struct answer *answer, const json_t *line)
 		return -EBADMSG;
 	if (asprintf(&text, "%s: %s", path, why) < 0)
 		return -ENOMEM;
-	return strv_add_owned(&answer->findings->unreadable, text);
+	return strv_add_owned(json_is_true(json_object_get(line, "closed"))
+				      ? &answer->findings->closed
+				      : &answer->findings->unreadable,
+		text);
 }
 
 static int take_line(struct answer *answer, const char *text, size_t length)

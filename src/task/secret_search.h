@@ -48,6 +48,7 @@ struct secret_findings {
 	uint64_t lost; /* more than are kept */
 	struct strv
 		unreadable; /* "path: why": archives that nest too deep, are broken or too large */
+	struct strv closed; /* "path: why": its mode keeps its owner out, as long as that lasts */
 	uint64_t files, bytes;
 };
 void secret_findings_release(struct secret_findings *findings);
@@ -55,7 +56,7 @@ void secret_findings_release(struct secret_findings *findings);
 /* Searches everything that a layer's own uppers hold: contents, names, link targets and extended
  * attributes. The parsing (gzip, zip, tar, .pyc) happens in a box that sees the layer read-only and
  * gets the values through a pipe. Fails closed: what could not be searched is an error or is in
- * `unreadable`. */
+ * `unreadable` or `closed`. */
 int secret_search_layer(const char *layer_id, const struct secret_values *values,
 	struct secret_findings *ret, struct error *error);
 

@@ -121,7 +121,7 @@ static void tell(struct walk *walk, const char *where, const char *member, size_
 	buffer_release(&path);
 }
 
-static void tell_unreadable(struct walk *walk, const char *member, const char *why)
+static void tell_unsearched(struct walk *walk, const char *member, const char *why, bool closed)
 {
 	struct buffer line = BUFFER_INIT(LINE_BYTES), path = BUFFER_INIT(LINE_BYTES);
 	if (walk->told >= MAX_SEARCH_FINDINGS) {
@@ -134,8 +134,21 @@ static void tell_unreadable(struct walk *walk, const char *member, const char *w
 	append_shown(walk, &line, path.data ? path.data : "");
 	buffer_append_string(&line, ", \"why\": ");
 	buffer_append_json(&line, why);
+	if (closed)
+		buffer_append_string(&line, ", \"closed\": true");
 	put_line(walk, &line);
 	buffer_release(&path);
+}
+
+static void tell_unreadable(struct walk *walk, const char *member, const char *why)
+{
+	tell_unsearched(walk, member, why, false);
+}
+
+/* Of an entry that could not be opened. */
+static void tell_shut(struct walk *walk, int error)
+{
+	tell_unsearched(walk, "", strerrordesc_np(error), error == EACCES || error == EPERM);
 }
 
 /* An archive may hold the same twice, and streams that overlap find it in both. */
@@ -260,7 +273,7 @@ static void search_file(struct walk *walk, int at, const char *name)
 	cleanup_close int fd =
 		openat(at, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (fd < 0 || fstat(fd, &status)) {
-		tell_unreadable(walk, "", strerrordesc_np(errno));
+		tell_shut(walk, errno);
 		return;
 	}
 	if (!S_ISREG(status.st_mode)) {
@@ -289,7 +302,7 @@ static int enter(struct walk *walk, int at, const char *name, bool tainted)
 		return 0;
 	}
 	if (fd < 0) {
-		tell_unreadable(walk, "", strerrordesc_np(errno));
+		tell_shut(walk, errno);
 		return -errno;
 	}
 	search_attributes(walk, fd);
@@ -314,7 +327,7 @@ static void search_entry(struct walk *walk, struct level *level, const char *nam
 	walk->path_bytes += length;
 	bool tainted = search_name(walk, level, name);
 	if (fstatat(at, name, &status, AT_SYMLINK_NOFOLLOW)) {
-		tell_unreadable(walk, "", strerrordesc_np(errno));
+		tell_shut(walk, errno);
 		return;
 	}
 	if (S_ISLNK(status.st_mode))
@@ -338,7 +351,7 @@ static void walk_on(struct walk *walk)
 	}
 	if (errno) {
 		walk->path_bytes = level->path_bytes;
-		tell_unreadable(walk, "", strerrordesc_np(errno));
+		tell_shut(walk, errno);
 	}
 	closedir(level->directory);
 	walk->levels_count--;

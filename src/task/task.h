@@ -78,8 +78,9 @@ const struct task_key *task_keys(size_t *ret_count);
 /* directory: what relative paths are relative to. */
 int task_spec_set(struct task_spec *spec, const char *directory, const char *key, const char *value,
 	struct error *error);
-/* task_file.c: every entry of the TOML file. -ENOENT: it is not there. */
-int task_spec_read_file(struct task_spec *spec, const char *path, struct error *error);
+/* task_file.c: every entry of the TOML file. named: a person named it, and so trusts what it says
+ * now; one that just lies there must have been named before. -ENOENT: it is not there. */
+int task_spec_read_file(struct task_spec *spec, const char *path, bool named, struct error *error);
 
 /* ---- what there is of it ---- */
 

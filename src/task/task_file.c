@@ -1,12 +1,18 @@
 /* coffer-task.toml: the flags of `coffer task run` as keys. A list may stand where a flag may be
- * repeated, a table where it takes NAME=VALUE. */
+ * repeated, a table where it takes NAME=VALUE.
+ *
+ * Such a file says what runs and is read and written on the host: a secret's command, the text of a
+ * pull request. The one in the working directory may be a stranger's, or what a box has left there;
+ * it counts only with the very bytes that a person has named before. */
 #include "task/task.h"
 
 #include "base/cleanup.h"
 #include "base/fd.h"
 #include "base/limits.h"
 #include "base/path.h"
+#include "config/sources.h"
 #include "config/toml.h"
+#include "config/trust.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -93,7 +99,20 @@ static int set_entry(const struct place *place, const struct toml_value *entry, 
 	return 0;
 }
 
-int task_spec_read_file(struct task_spec *spec, const char *path, struct error *error)
+static int check_trust(const char *state, const char *file, const char *hash, struct error *error)
+{
+	if (state && trust_holds(state, TRUST_TASK, file, hash))
+		return 0;
+	error_set(error, EPERM, stage,
+		"%s may use commands and files of this host, and nobody has named it as it is now",
+		file);
+	return error_hint(error,
+		"read it; `coffer task run --file %s` takes it, and trusts these bytes from then "
+		"on. `--file /dev/null`: without it",
+		file);
+}
+
+int task_spec_read_file(struct task_spec *spec, const char *path, bool named, struct error *error)
 {
 	cleanup_free char *here = realpath(".", NULL);
 	cleanup_free char *absolute = here ? path_absolute(here, path) : NULL;
@@ -105,11 +124,24 @@ int task_spec_read_file(struct task_spec *spec, const char *path, struct error *
 	int r = fd_read_file(AT_FDCWD, absolute, MAX_CONFIG_FILE_BYTES, &text, &length);
 	if (r < 0)
 		return error_set_errno(error, -r, stage, "%s", path);
+	char hash[SHA256_HEX_BYTES];
+	cleanup_strv struct strv storage = {0};
+	struct config_where where;
+	sha256_hex(text, length, hash);
+	r = config_where(NULL, &where, &storage, error);
+	if (r == 0 && !named)
+		r = check_trust(where.state_dir, absolute, hash, error);
+	if (r < 0)
+		return r;
 	struct toml_value *document = NULL;
 	r = toml_parse(path, text, length, &document, error);
 	struct place place = {.spec = spec, .file = path, .directory = directory};
 	for (size_t i = 0; r == 0 && i < document->count; i++)
 		r = set_entry(&place, &document->items[i], error);
 	toml_free(document);
+	/* Where that cannot be noted, it is to be named again. */
+	struct error ignored;
+	if (r == 0 && named && length)
+		trust_add(where.state_dir, TRUST_TASK, absolute, hash, &ignored);
 	return r;
 }

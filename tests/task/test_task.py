@@ -148,7 +148,7 @@ def test_the_file_says_what_flags_say_and_flags_outrank_it(task, project, home_d
         'env = { A = "1", B = "2" }\nlimit = ["time=1m", "pids=100"]\nattempts = 1\n'
         "no-submodules = true\n"
     )
-    result = task("run", "--agent", f"env; {FIX}", "--json").ok()
+    result = task("run", "--file", "coffer-task.toml", "--agent", f"env; {FIX}", "--json").ok()
     said = log(task, result, "agent")
     assert "A=1" in said and "B=2" in said
     named = home_directory / "elsewhere" / "other.toml"
@@ -170,8 +170,36 @@ def test_the_file_says_what_flags_say_and_flags_outrank_it(task, project, home_d
 )
 def test_mistakes_in_the_file_are_named(task, home_directory, text, said):
     (home_directory / "coffer-task.toml").write_text(text)
-    result = task("run")
+    result = task("run", "--file", "coffer-task.toml")
     assert result.code == 125 and said in result.err, result.describe()
+
+
+def test_a_file_that_just_lies_there_is_not_obeyed(task, project, home_directory):
+    """A stranger's repository, or a box that may write the workspace, brings it along; what it says
+    would run and be written on the host."""
+    ran, written = home_directory / "ran", home_directory / "written"
+    text = (
+        f'repository = "{project}"\nagent = """{FIX}"""\nsetup = "true"\n'
+        f'secret = ["TOKEN=command:touch {ran}; echo not-a-real-token"]\n'
+        f'pull-request = "{written}"\n'
+    )
+    file = home_directory / "coffer-task.toml"
+    file.write_text(text)
+    result = task("run", project, "--agent", FIX)
+    assert result.code == 125 and "nobody has named it" in result.err, result.describe()
+    assert not ran.exists() and not written.exists()
+    # Who names it has read it; the same bytes count from then on, others do not.
+    task("run", "--file", "coffer-task.toml").ok()
+    assert ran.exists() and written.exists()
+    written.unlink()
+    task("run").ok()
+    assert written.exists()
+    file.write_text(text + "attempts = 1\n")
+    assert task("run").code == 125
+    # One elsewhere is another matter.
+    (home_directory / "elsewhere").mkdir()
+    (home_directory / "elsewhere" / "coffer-task.toml").write_text(text)
+    assert task("run", cwd=home_directory / "elsewhere").code == 125
 
 
 @pytest.mark.parametrize(

@@ -244,3 +244,22 @@ def test_two_that_make_the_state_at_once_are_safe(places):
     ]
     assert [p.communicate(timeout=50)[1] for p in many] == [""] * 8
     assert [p.returncode for p in many] == [0] * 8
+
+
+# What is not a task's.
+
+
+def test_a_fork_that_a_person_made_of_a_tasks_layer_stays(task, project, places, home_directory):
+    ident = task("run", project, "--agent", FIX, "--json").ok().report["id"]
+    other = task("run", project, "--agent", FIX, "--json").ok().report["id"]
+
+    def coffer(*args):
+        return support.run_coffer(*args, env=places, cwd=home_directory).ok().out
+
+    fork = coffer("fork", f"{ident}.agent.1", "-n", "1").strip()
+    assert fork == f"{ident}.agent.1-1"
+    task("rm", other).ok()
+    names = [layer["name"] for layer in json.loads(coffer("layers", "--json"))]
+    assert fork in names and not any(str(name).startswith(other) for name in names)
+    task("rm", ident).ok()
+    assert fork in coffer("layers")

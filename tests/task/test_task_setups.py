@@ -49,6 +49,22 @@ def test_a_setup_is_reused_until_something_of_it_changes(task, home_directory):
     assert run()[0] == "done"
 
 
+def test_a_setup_of_another_repository_is_not_taken_for_the_same_commit(
+    task, project, home_directory
+):
+    """A fork has the same commit; what else is in the first repository is not for its agent."""
+    fork, secret = home_directory / "fork.git", home_directory / "secret"
+    support.git(home_directory, "clone", "-q", "--bare", project, fork)
+    support.git(home_directory, "clone", "-q", project, secret)
+    commit(secret, project, "private", "not for everybody\n")
+    support.git(project, "branch", "private", "main")
+    support.git(project, "update-ref", "refs/heads/main", "main~1")
+    setup = ("--setup", "true", "--json")
+    task("run", project, "--agent", FIX, *setup).ok()
+    result = task("run", fork, "--agent", f"git log --all --oneline; {FIX}", *setup).ok()
+    assert "change private" not in log(task, result, "agent"), result.describe()
+
+
 def test_a_kept_setup_outlives_its_task_and_can_be_removed(task, project, state):
     def run():
         return task("run", project, "--setup", "touch ../home/agent/x", "--agent", FIX, "--json")
@@ -145,6 +161,38 @@ def test_a_leak_is_scrubbed_or_allowed_where_that_is_said(task, project):
     assert run().code == 126
 
 
+@pytest.mark.parametrize(
+    "setup", ["echo $TOKEN > k; chmod 000 k", "mkdir d; echo $TOKEN > d/k; chmod 000 d",
+              "mkdir d; echo $TOKEN > d/k; chmod 400 d"],
+)  # fmt: skip
+def test_what_the_setup_has_closed_does_not_reach_the_agent(task, project, setup):
+    for flags in ([], ["--on-leak", "allow=OTHER"], ["--on-leak", "scrub"]):
+        result = task(
+            "run", project, "--setup", setup, "--agent", "chmod -R u+rwX . ~; cat k d/k",
+            "--secret", "TOKEN=env:MINE", "--secret", "OTHER=env:ELSE", "--json", *flags,
+            env={"MINE": SECRET, "ELSE": "quite-another-one"},
+        )  # fmt: skip
+        assert result.code == 126, result.describe()
+        assert any(leak["form"] == "closed" for leak in result.report["leaks"])
+        assert "open it" in result.report["error"]["hint"]
+
+
+def test_a_crowd_of_other_findings_does_not_hide_one(task, project):
+    """More is found than is told: what is not told may be a secret that nobody allowed."""
+    setup = (
+        "mkdir crowd; cd crowd; python3 -c 'import os; s = os.environ[\"OTHER\"]\n"
+        "for i in range(11000): open(str(i), \"w\").write(s)'; echo $TOKEN > ~/k"
+    )
+    for flags in (["allow=OTHER"], ["allow=OTHER", "scrub"]):
+        result = task(
+            "run", project, "--setup", setup, "--agent", "cat ~/k", "--secret", "TOKEN=env:MINE",
+            "--secret", "OTHER=env:ELSE", "--json", *[w for f in flags for w in ("--on-leak", f)],
+            env={"MINE": SECRET, "ELSE": "quite-another-one"},
+        )  # fmt: skip
+        assert result.code in (125, 126), result.describe()
+        assert SECRET not in task("logs", result.report["id"]).out
+
+
 def test_a_secret_that_is_not_found_is_named(task, project):
     result = task("run", project, "--setup", "true", "--agent", "true", "--secret",
                   "TOKEN=env:NOWHERE", "--json")  # fmt: skip
@@ -216,6 +264,9 @@ def test_a_home_keeps_no_secret_that_was_allowed_for_one_task(task, project, sta
         return sorted(path.name for path in tree.iterdir())
 
     assert run("echo $TOKEN > ~/kept", "--on-leak", "allow=TOKEN") == []
+    # The agent carries it there from elsewhere.
+    assert run("echo $TOKEN > kept", "--on-leak", "allow=TOKEN", "--agent",
+               f"cp kept ~; {FIX}") == []  # fmt: skip
     assert run("echo x > ~/of-setup") == ["of-agent", "of-setup"]
 
 
