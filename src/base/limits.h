@@ -148,9 +148,9 @@ enum {
 	MAX_LAYER_RECORDS_BYTES = 1024 * 1024 * 1024,
 	/* A text that is compared by lines; a larger file is shown as binary. */
 	MAX_TEXT_DIFF_BYTES = 64 * 1024 * 1024,
+	MAX_TEXT_DIFF_LINES = 4 * 1000 * 1000,
 	/* `git apply` takes no larger patch. */
 	MAX_PATCH_FILE_BYTES = 1023 * 1024 * 1024,
-	MAX_TEXT_DIFF_LINES = 4 * 1000 * 1000,
 	/* Pairing what was deleted with what was added: files of equal content, files of similar
 	 * content, and one such. */
 	MAX_RENAME_EXACT = 100000,
