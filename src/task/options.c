@@ -148,6 +148,8 @@ static const struct task_key keys[] = {
 	{"depth", "N", "only the last N commits", set_count, KEY(depth)},
 	{"filter", "FILTER", "a partial clone, such as blob:none", set_text, KEY(filter)},
 	{"no-submodules", NULL, "leave submodules out", set_flag, KEY(no_submodules)},
+	{"ssh-agent", NULL, "lend the clone your ssh agent: it signs, keys stay", set_flag,
+		KEY(ssh_agent)},
 	{"setup", "CMD|FILE", "set-up phase: with a network and the secrets", set_setup,
 		KEY(setup)},
 	{"agent", "CMD", "agent phase: offline, without secrets", set_text, KEY(agent)},

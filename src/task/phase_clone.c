@@ -33,6 +33,7 @@ static int body(struct task_work *work, struct error *error)
 		.depth = (unsigned)spec->depth,
 		.filter = spec->filter,
 		.submodules = !spec->no_submodules,
+		.ssh_agent = spec->ssh_agent,
 		.settings = &settings,
 		.layer = clone->layer,
 		.log = log,

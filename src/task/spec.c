@@ -24,6 +24,7 @@ static const struct field {
 	{"filter", FIELD_TEXT, offsetof(struct task_spec, filter)},
 	{"depth", FIELD_COUNT, offsetof(struct task_spec, depth)},
 	{"no_submodules", FIELD_FLAG, offsetof(struct task_spec, no_submodules)},
+	{"ssh_agent", FIELD_FLAG, offsetof(struct task_spec, ssh_agent)},
 	{"setup", FIELD_TEXT, offsetof(struct task_spec, setup)},
 	{"setup_file", FIELD_TEXT, offsetof(struct task_spec, setup_file)},
 	{"agent", FIELD_TEXT, offsetof(struct task_spec, agent)},

@@ -41,6 +41,7 @@ struct task_spec {
 	char *repository, *ref, *filter;
 	uint64_t depth;
 	bool no_submodules;
+	bool ssh_agent;   /* lent to the clone */
 	char *setup;      /* command; NULL */
 	char *setup_file; /* host file in its place; NULL */
 	char *agent;
