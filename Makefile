@@ -30,6 +30,9 @@ bench: DEPS = bench
 bench: deps build ## coffer beside its peers, in one run
 	bench/run --build $(BUILD)
 	bench/network --build $(BUILD)
+	bench/layers --build $(BUILD)
+	bench/diff --build $(BUILD)
+	bench/witness --build $(BUILD)
 
 soak: DEPS = test
 soak: deps build ## the escape tests again and again (MINUTES=60)
