@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static const char *string_of(const json_t *denial, const char *key)
 {
@@ -79,7 +80,9 @@ int denial_cure(const struct session *session, const json_t *denial, struct gran
 		return 0;
 	if (strcmp(promise, "P1") == 0)
 		return write_cure(target, ret);
-	if (strcmp(promise, "P4") == 0 && target[0] == '/' && !strchr(target, ',')) {
+	/* What a program merely looked for may not be there, and cannot be shown. */
+	if (strcmp(promise, "P4") == 0 && target[0] == '/' && !strchr(target, ',') &&
+		access(target, F_OK) == 0) {
 		*ret = (struct grant){.kind = GRANT_SECRET, .value = strdup(target)};
 		return ret->value != NULL;
 	}
